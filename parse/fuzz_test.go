@@ -1,0 +1,104 @@
+package parse
+
+import (
+	"testing"
+
+	"tcp-stream-exporter/internal/packet"
+)
+
+// slowFrame decodes an Ethernet frame field by field with no thought of speed, checking each byte
+// as it goes: the oracle of FuzzFrame. It covers Ethernet, VLAN tags and IPv4.
+func slowFrame(b []byte, wire int) (why Reason, payload int, unknown bool) {
+	byteAt := func(i int) (int, bool) {
+		if i < 0 || i >= len(b) {
+			return 0, false
+		}
+		return int(b[i]), true
+	}
+	word := func(i int) (int, bool) {
+		hi, ok := byteAt(i)
+		lo, ok2 := byteAt(i + 1)
+		return hi*256 + lo, ok && ok2
+	}
+	at := 12
+	for tags := 0; ; tags++ {
+		typ, ok := word(at)
+		if !ok {
+			return Truncated, 0, false
+		}
+		at += 2
+		if typ == 0x0800 {
+			break
+		}
+		if typ != 0x8100 && typ != 0x88a8 && typ != 0x9100 {
+			return UnknownLink, 0, false // not covered here
+		}
+		if tags == 8 {
+			return BadLinkHeader, 0, false
+		}
+		if _, ok := word(at + 2); !ok {
+			return Truncated, 0, false
+		}
+		at += 2
+	}
+	if _, ok := byteAt(at + 19); !ok {
+		return Truncated, 0, false
+	}
+	first, _ := byteAt(at)
+	ihl := first % 16 * 4
+	if first/16 != 4 || ihl < 20 {
+		return BadIPHeader, 0, false
+	}
+	if proto, _ := byteAt(at + 9); proto != 6 {
+		return NotTCP, 0, false
+	}
+	frag, _ := word(at + 6)
+	if frag%0x2000 != 0 {
+		return Fragment, 0, false
+	}
+	total, _ := word(at + 2)
+	if total == 0 || total > wire-at {
+		total = wire - at
+	}
+	if total < ihl+20 {
+		return BadIPHeader, 0, false
+	}
+	if _, ok := byteAt(at + ihl + 19); !ok {
+		return Truncated, 0, false
+	}
+	off, _ := byteAt(at + ihl + 12)
+	off = off / 16 * 4
+	if frag&0x2000 != 0 || off < 20 || off > total-ihl {
+		return OK, 0, true
+	}
+	return OK, total - ihl - off, false
+}
+
+func FuzzFrame(f *testing.F) {
+	syn := data(0)
+	syn.Flags, syn.Options = packet.SYN, []byte{2, 4, 0x05, 0xb4, 1, 3, 3, 7}
+	for _, b := range [][]byte{data(10).Ethernet(), syn.Ethernet(), data(3).Ethernet(0x81000001), v6(5).Ethernet(), data(9).IP(), ext(v6(9), 0, make([]byte, 8)...)} {
+		f.Add(uint8(LinkEthernet), b, uint32(len(b)))
+		f.Add(uint8(LinkRaw), b, uint32(1500))
+	}
+	f.Fuzz(func(t *testing.T, link uint8, b []byte, wire uint32) {
+		var seg Segment
+		why := Frame(Link(link), b, wire, &seg)
+		if int(why) >= NumReasons {
+			t.Fatalf("reason %d", why)
+		}
+		if why == OK && seg.Len > max(wire, uint32(len(b))) {
+			t.Fatalf("payload of %d bytes in a frame of %d", seg.Len, wire)
+		}
+		if Link(link) != LinkEthernet {
+			return
+		}
+		want, payload, unknown := slowFrame(b, int(max(wire, uint32(len(b)))))
+		if want == UnknownLink {
+			return
+		}
+		if why != want || why == OK && (int(seg.Len) != payload || seg.LenUnknown != unknown) {
+			t.Fatalf("%v, %d bytes (unknown %v); want %v, %d (%v)", why, seg.Len, seg.LenUnknown, want, payload, unknown)
+		}
+	})
+}
