@@ -1,0 +1,203 @@
+package stream
+
+import "tcp-stream-exporter/parse"
+
+// Event says what a segment changed beyond counters. 0: nothing.
+type Event uint8
+
+const (
+	// Sooner: the connection's deadline may have moved to an earlier time (a FIN or RST).
+	Sooner Event = 1 << iota
+	// Answered: the first segment without SYN; the connection is no longer half-open.
+	Answered
+	// Renewed: a new connection took over the four-tuple; both halves started afresh.
+	Renewed
+	// Opened: this direction saw its first packet.
+	Opened
+)
+
+const (
+	// fastRetransmitTime is how soon after the reverse side's latest packet a repeat of the
+	// segment it asks for counts as fast retransmission, as in Wireshark.
+	fastRetransmitTime = 20e6 // ns
+	// reorderTime bounds how late a hole may be filled to be called reordering while the
+	// handshake RTT is not known, as in Wireshark.
+	reorderTime = 3e6 // ns
+	// maxGap is the shortest pause that is no gap between packets but silence.
+	maxGap = 10 * second
+)
+
+// Account brings one segment of direction dir (0 or 1, the index of its sender) seen at now, in
+// ns. Totals that change go into t. The steps and their order are those of docs/analysis.md.
+func (c *Conn) Account(dir int, seg *parse.Segment, now int64, t *Tally) (ev Event) {
+	dir &= 1
+	f, r := &c.hot[dir], &c.hot[dir^1]
+	d := &c.cold[dir]
+
+	control := seg.Flags & (parse.SYN | parse.FIN | parse.RST)
+	if control&parse.SYN != 0 || c.state&(anyPending|established) != established {
+		var done bool
+		if ev, done = c.boundary(dir, seg, now, t); done {
+			return ev
+		}
+	}
+
+	// Totals of the direction.
+	if f.packets == 0 {
+		ev |= Opened
+		f.firstTime = now
+		t.Opened++
+		t.Streams++
+		t.Active++
+	} else {
+		if gap := now - f.lastTime; uint64(gap) < uint64(maxGap) {
+			d.gapN = next(d.gapN, gapWindow)
+			d.gap.add(float32(gap)*1e-9, weights[d.gapN])
+		}
+		if elapsed := now - f.firstTime; elapsed >= (int64(d.winDone)+1)*second {
+			d.closeWindows(elapsed)
+		}
+	}
+	f.packets++
+	if seg.LenUnknown {
+		f.lastTime = now
+		return ev
+	}
+	n := seg.Len
+	if n != 0 {
+		f.bytes += uint64(n)
+		d.winBytes += uint64(n)
+		d.sizeN = next(d.sizeN, sizeWindow)
+		d.size.add(float32(n), weights[d.sizeN])
+	}
+
+	end := seg.Seq.Add(n)
+	if control&(parse.SYN|parse.FIN) != 0 {
+		end++
+	}
+	hasAck := seg.Flags&parse.ACK != 0
+	prev := f.flags // of the previous packet: "known" bits and what it was
+	if prev&isnKnown == 0 {
+		f.isn = seg.Seq
+		if control&parse.SYN == 0 {
+			f.isn--
+		}
+		f.flags |= isnKnown
+	}
+	if hasAck && r.flags&isnKnown == 0 {
+		r.isn = seg.Ack - 1
+		r.flags |= isnKnown
+	}
+
+	nowFlags := flags(0) // what this packet is, for the next one
+	sameAck := hasAck && prev&ackKnown != 0 && seg.Ack == f.lastAck
+	repeated, advanced := false, false
+
+	if n == 1 && prev&nxtKnown != 0 && seg.Seq == f.nxt && r.packets != 0 && r.lastWin == 0 {
+		nowFlags = lastProbe // RFC 9293 section 3.8.6.1
+	} else {
+		if control == 0 && seg.Window == 0 {
+			d.zeroWindows++
+		}
+		if prev&nxtKnown != 0 {
+			if seg.Seq.After(f.nxt) && control&parse.RST == 0 {
+				d.gaps++
+			}
+			if n <= 1 && control == 0 && seg.Seq == f.nxt-1 {
+				nowFlags = lastKeepAlive // RFC 9293 section 3.8.4
+			}
+			if n == 0 && control == 0 && seg.Seq == f.nxt && sameAck &&
+				seg.Window != 0 && seg.Window == f.lastWin && r.flags&lastKeepAlive == 0 {
+				d.duplicateAcks++ // RFC 5681 section 2, b to e
+				if f.dupRun != 0xff {
+					f.dupRun++
+				}
+			}
+		}
+	}
+	if hasAck && !sameAck {
+		f.dupRun = 0
+	}
+
+	if (n != 0 || control&(parse.SYN|parse.FIN) != 0) && nowFlags&lastKeepAlive == 0 {
+		repeated = c.classify(f, r, d, seg, end, now)
+	}
+
+	// Advance, but not by a probe, nor by the RST that answers a segment without ACK: its
+	// sequence number 0 says nothing about the sequence space (RFC 9293 section 3.10.7.1).
+	if nowFlags&lastProbe == 0 &&
+		!(prev&nxtKnown == 0 && control&parse.RST != 0 && seg.Seq == 0 && n == 0) {
+		if prev&nxtKnown == 0 || end.After(f.nxt) {
+			f.nxt, f.nxtTime = end, now
+			advanced = true
+		}
+		if prev&contigKnown == 0 || seg.Seq == f.contig {
+			f.contig = f.nxt
+		}
+		f.flags |= nxtKnown | contigKnown
+	}
+
+	// RTT: time this segment, and end the timing of the ones it acknowledges.
+	if end != seg.Seq {
+		if advanced && !repeated {
+			f.timeSegment(d, end, uint32(end-seg.Seq), now)
+		} else if f.rttLen != 0 {
+			f.spoil(d, seg.Seq, end)
+		}
+	}
+	if hasAck {
+		if r.rttLen != 0 {
+			r.acked(&c.cold[dir^1], seg.Ack, now)
+		}
+		f.lastAck = seg.Ack
+		f.flags |= ackKnown
+		if control&parse.SYN == 0 && c.handshake == 0 && c.state&(synSeen|anyPending) == synSeen {
+			c.shakenHands(now)
+		}
+	}
+
+	if control != 0 {
+		ev |= c.controlBits(dir, seg, now, t)
+		if control&parse.SYN != 0 {
+			nowFlags |= lastSYN
+		}
+	} else if prev&finalized != 0 && advanced && n != 0 {
+		// New data after the end: the end was forged, or the peer did not accept it.
+		f.flags &^= finalized
+		t.Active++
+		t.Reopened++
+	}
+	f.lastWin = seg.Window
+	f.lastTime = now
+	f.flags = f.flags&^(lastKeepAlive|lastProbe|lastSYN) | nowFlags
+	return ev
+}
+
+// classify counts a segment that takes sequence space but does not advance the stream as a
+// retransmission or as out of order, and reports whether it was either.
+func (c *Conn) classify(f, r *Stream, d *Detail, seg *parse.Segment, end parse.Seq, now int64) bool {
+	n := seg.Len
+	if n != 0 && r.flags&ackKnown != 0 && !seg.Seq.Add(n).After(r.lastAck) {
+		d.retransmits++ // everything in it was acknowledged before
+		return true
+	}
+	if f.flags&nxtKnown == 0 || !seg.Seq.Before(f.nxt) || n > 1 && seg.Seq == f.nxt-1 {
+		return false
+	}
+	if since := now - r.lastTime; r.dupRun >= 2 && seg.Seq == r.lastAck &&
+		since >= 0 && since < fastRetransmitTime {
+		d.retransmits++ // asked for by duplicate ACKs, RFC 5681 section 3.2
+		return true
+	}
+	late := now - f.nxtTime
+	limit := int64(reorderTime)
+	if c.handshake > handshakeZero {
+		limit = int64(c.handshake) * handshakeUnit
+	}
+	if late >= 0 && late < limit && end != f.nxt {
+		d.outOfOrder++ // too soon to be a repair: the sender could not know of a loss yet
+		return true
+	}
+	d.retransmits++
+	return true
+}

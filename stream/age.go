@@ -1,0 +1,54 @@
+package stream
+
+// Ages are how long, in ns, a silent stream is kept.
+type Ages struct {
+	Stream    int64 // since the latest packet
+	Finalized int64 // since the latest packet, once a FIN or RST was seen
+}
+
+// shortest is the age below which nothing can have expired.
+func (a *Ages) shortest() int64 { return min(a.Stream, a.Finalized) }
+
+// deadline is when the direction expires.
+func (s *Stream) deadline(a *Ages) int64 {
+	if s.flags&finalized != 0 {
+		return s.lastTime + a.Finalized
+	}
+	return s.lastTime + a.Stream
+}
+
+// Deadline is when the first of the connection's streams expires, in ns.
+func (c *Conn) Deadline(a *Ages) int64 {
+	return min(c.hot[0].deadline(a), c.hot[1].deadline(a))
+}
+
+// Expire drops the streams whose deadline has come, counts them in t, and reports whether the
+// connection is empty now.
+func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
+	empty = true
+	for i := range c.hot {
+		s := &c.hot[i]
+		if s.packets == 0 {
+			continue
+		}
+		if s.deadline(a) > now {
+			empty = false
+			continue
+		}
+		t.Expired++
+		t.Streams--
+		if s.flags&finalized == 0 {
+			t.Active--
+		}
+		*s = Stream{lastTime: never, wscale: scaleUnknown}
+		c.cold[i] = Detail{}
+	}
+	return empty
+}
+
+// MayExpire reports whether a stream of the connection may be past its deadline: a cheap test
+// for the packet path, Expire says for certain.
+func (c *Conn) MayExpire(now int64, a *Ages) bool {
+	shortest := a.shortest()
+	return now-c.hot[0].lastTime >= shortest || now-c.hot[1].lastTime >= shortest
+}

@@ -1,0 +1,145 @@
+package stream
+
+import (
+	"math"
+
+	"tcp-stream-exporter/parse"
+)
+
+// Stream is what nearly every packet of a direction, and of its reverse, reads or writes: one
+// cache line of 64 bytes. A Stream with no packets is not a stream: it is neither counted nor
+// exported.
+type Stream struct {
+	firstTime int64 // ns, first packet
+	lastTime  int64 // ns, latest packet; never while there is none
+	nxtTime   int64 // ns, when nxt last advanced
+	bytes     uint64
+	packets   uint64
+	nxt       parse.Seq // highest end seen: the next expected sequence number
+	contig    parse.Seq // highest end without a hole before it
+	lastAck   parse.Seq // of the latest segment with ACK
+	isn       parse.Seq // initial sequence number; in mid-stream the first one minus 1
+	lastWin   uint16    // window of the latest packet as on the wire
+	flags     flags
+	dupRun    uint8 // duplicate ACKs since the ack number changed, saturating
+	wscale    int8  // shift this side sent: 0..14, scaleUnknown or scaleOff
+	rttLen    uint8 // timed segments that wait for their ACK
+	rttDirty  uint8 // bit i: timed segment i was sent more than once (Karn)
+}
+
+// Detail is the rest of a direction: the moments that every packet adds to in the first 32 bytes,
+// then what data segments, events and scrapes touch. 160 bytes.
+type Detail struct {
+	gap      moments // seconds between packets, window gapWindow
+	size     moments // payload bytes of packets with payload, window sizeWindow
+	winBytes uint64  // payload bytes in the current one-second window
+	winDone  uint32  // complete one-second windows since firstTime
+	gapN     uint8
+	sizeN    uint8
+	rateN    uint8
+	_        uint8
+
+	timed timedRing
+
+	delay    moments // seconds, window delayWindow
+	delayN   uint32  // RTT samples, all of them
+	resets   uint32
+	minDelay int64 // ns
+	maxDelay int64 // ns
+
+	rateBytes uint64  // payload bytes in the last complete window
+	rate      moments // bits per second, window rateWindow
+
+	retransmits   uint32
+	outOfOrder    uint32
+	duplicateAcks uint32
+	gaps          uint32
+	zeroWindows   uint32
+	_             uint32
+	endTime       int64 // ns, the FIN or RST that finalized the stream
+}
+
+type flags uint16
+
+const (
+	nxtKnown flags = 1 << iota
+	contigKnown
+	ackKnown
+	isnKnown
+	finalized     // a FIN or RST was seen and no new data since
+	lastKeepAlive // the latest packet was a keep-alive
+	lastProbe     // the latest packet was a zero-window probe
+	lastSYN       // the latest packet was a SYN or SYN+ACK: its window is not scaled
+)
+
+// Values of Stream.wscale besides shifts.
+const (
+	scaleUnknown = -1 // no handshake captured
+	scaleOff     = -2 // a SYN or SYN+ACK came without the option (RFC 7323 section 2.2)
+)
+
+// never is the lastTime of a stream without packets: so far ahead that no age has passed.
+const never = math.MaxInt64 / 2
+
+// Conn is both directions of a connection. The side that the table's ordered key names first has
+// index 0. 472 bytes: the shared part, the two hot lines, the two cold parts.
+type Conn struct {
+	synTime    int64     // ns, latest SYN (with a pending SYN: that one)
+	handshake  uint32    // handshake RTT in units of handshakeUnit, at least 1; 0: not measured
+	pendingISN parse.Seq // of a SYN on a live connection that nothing has confirmed yet
+	pendingWin uint16
+	pendingWS  int8
+	state      connState
+	_          uint32
+	hot        [2]Stream
+	cold       [2]Detail
+}
+
+type connState uint8
+
+const (
+	synSeen     connState = 1 << iota // synTime is set
+	established                       // a segment without SYN was seen
+	pending0                          // a SYN of direction 0 waits for confirmation
+	pending1
+	anyPending = pending0 | pending1
+)
+
+// Sizes that the packet path counts on: the hot half is one cache line, and both halves together
+// leave 40 bytes of a 512-byte record for the key.
+const (
+	StreamSize = 64
+	DetailSize = 160
+	ConnSize   = 472
+)
+
+// Reset makes c a connection without packets.
+func (c *Conn) Reset() {
+	*c = Conn{}
+	for i := range c.hot {
+		c.hot[i].lastTime = never
+		c.hot[i].wscale = scaleUnknown
+	}
+}
+
+// Live reports how many of the two directions are streams, and how many of those are active.
+func (c *Conn) Live() (streams, active int) {
+	for i := range c.hot {
+		if c.hot[i].packets != 0 {
+			streams++
+			if c.hot[i].flags&finalized == 0 {
+				active++
+			}
+		}
+	}
+	return streams, active
+}
+
+// Established reports whether anything but SYNs was seen.
+func (c *Conn) Established() bool { return c.state&established != 0 }
+
+// Bytes returns a direction's payload bytes.
+func (c *Conn) Bytes(dir int) uint64 { return c.hot[dir&1].bytes }
+
+// Packets returns a direction's packets; 0: that direction is not a stream.
+func (c *Conn) Packets(dir int) uint64 { return c.hot[dir&1].packets }

@@ -1,0 +1,412 @@
+package stream
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"tcp-stream-exporter/parse"
+)
+
+const (
+	a = 0 // the client's direction
+	b = 1 // the server's
+)
+
+// step is one packet of a scenario: who sends what, at how many milliseconds.
+type step struct {
+	ms    float64
+	dir   int
+	flags parse.Flags
+	seq   parse.Seq
+	len   uint32
+	ack   parse.Seq
+	win   uint16
+	ws    int8 // window scale option of a SYN plus 1; 0: none
+}
+
+const (
+	ack = parse.ACK
+	syn = parse.SYN
+	fin = parse.FIN
+	rst = parse.RST
+)
+
+// counts is what a scenario expects of one direction.
+type counts struct {
+	packets, bytes                         uint64
+	retrans, ooo, gaps, dups, zero, resets uint32
+	window                                 uint32
+	finalized                              bool
+	rtt                                    uint32 // samples
+}
+
+func (s step) segment() *parse.Segment {
+	g := &parse.Segment{Seq: s.seq, Ack: s.ack, Len: s.len, Window: s.win, Flags: s.flags, WScale: s.ws - 1, IPVersion: 4}
+	return g
+}
+
+func play(c *Conn, t *Tally, steps []step) {
+	for _, s := range steps {
+		c.Account(s.dir, s.segment(), int64(s.ms*1e6), t)
+	}
+}
+
+func fresh() *Conn {
+	c := &Conn{}
+	c.Reset()
+	return c
+}
+
+func countsOf(c *Conn, dir int) counts {
+	s, d := &c.hot[dir], &c.cold[dir]
+	return counts{
+		packets: s.packets, bytes: s.bytes, retrans: d.retransmits, ooo: d.outOfOrder, gaps: d.gaps,
+		dups: d.duplicateAcks, zero: d.zeroWindows, resets: d.resets, window: s.window(),
+		finalized: s.flags&finalized != 0, rtt: d.delayN,
+	}
+}
+
+// shake is a handshake at 0, 10 and 20 ms that leaves both sides at sequence number 1.
+var shake = []step{
+	{0, a, syn, 0, 0, 0, 1000, 1 + 7},
+	{10, b, syn | ack, 0, 0, 1, 2000, 1 + 2},
+	{20, a, ack, 1, 0, 1, 10, 0},
+}
+
+func after(first []step, more ...step) []step { return append(append([]step(nil), first...), more...) }
+
+func TestScenarios(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		steps []step
+		a, b  counts
+	}{
+		{"a handshake is counted and timed on both sides", shake,
+			counts{packets: 2, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"the window of a SYN is not scaled", shake[:1],
+			counts{packets: 1, window: 1000}, counts{}},
+
+		{"no scaling when the SYN+ACK comes without the option",
+			[]step{{0, a, syn, 0, 0, 0, 1000, 8}, {1, b, syn | ack, 0, 0, 1, 2000, 0}, {2, a, ack, 1, 0, 1, 10, 0}},
+			counts{packets: 2, window: 10, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"a SYN repeated after such a SYN+ACK does not bring the scale back",
+			[]step{{0, a, syn, 0, 0, 0, 1000, 8}, {1, b, syn | ack, 0, 0, 1, 2000, 0}, {2, a, syn, 0, 0, 0, 1000, 8}, {3, a, ack, 1, 0, 1, 10, 0}},
+			counts{packets: 3, window: 10, retrans: 1, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"data and its ACK", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{45, b, ack, 1, 0, 101, 20, 0}),
+			counts{packets: 3, bytes: 100, window: 10 << 7, rtt: 2}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"data sent again after a timeout is one retransmission and gives no RTT sample", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{330, a, ack, 1, 100, 1, 10, 0}, step{345, b, ack, 1, 0, 101, 20, 0}),
+			counts{packets: 4, bytes: 200, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"a segment that repeats some and brings new data is a retransmission", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{330, a, ack, 51, 100, 1, 10, 0}),
+			counts{packets: 4, bytes: 200, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"data that was acknowledged before is a spurious retransmission", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{40, b, ack, 1, 0, 101, 20, 0}, step{41, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 4, bytes: 200, retrans: 1, window: 10 << 7, rtt: 2}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"a repeated SYN is a retransmission",
+			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {1000, a, syn, 5, 0, 0, 1000, 0}},
+			counts{packets: 2, retrans: 1, window: 1000}, counts{}},
+
+		{"a stray RST between two SYNs does not hide the repetition",
+			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {10, a, rst, 900, 0, 0, 0, 0}, {1000, a, syn, 5, 0, 0, 1000, 0}},
+			counts{packets: 3, retrans: 1, resets: 1, window: 1000, finalized: true}, counts{}},
+
+		{"a repeated FIN is a retransmission", after(shake,
+			step{30, a, fin | ack, 1, 0, 1, 10, 0}, step{330, a, fin | ack, 1, 0, 1, 10, 0}),
+			counts{packets: 4, retrans: 1, window: 10 << 7, finalized: true, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"a hole that is filled at once is reordering", after(shake,
+			step{30, a, ack, 101, 100, 1, 10, 0}, step{30.5, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 4, bytes: 200, gaps: 1, ooo: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"a hole that is filled after a round trip is a retransmission", after(shake,
+			step{30, a, ack, 101, 100, 1, 10, 0}, step{60, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 4, bytes: 200, gaps: 1, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"without a handshake three milliseconds decide",
+			[]step{{0, a, ack, 1, 100, 1, 10, 0}, {1, a, ack, 201, 100, 1, 10, 0}, {3.5, a, ack, 101, 50, 1, 10, 0}, {7, a, ack, 151, 50, 1, 10, 0}},
+			counts{packets: 4, bytes: 300, gaps: 1, ooo: 1, retrans: 1, window: 10}, counts{}},
+
+		{"duplicate ACKs count from the first, and two of them make a fast retransmission", after(shake,
+			step{30, b, ack, 1, 100, 1, 20, 0}, step{30, b, ack, 101, 100, 1, 20, 0},
+			step{31, a, ack, 1, 0, 1, 10, 0}, step{32, a, ack, 1, 0, 1, 10, 0},
+			step{33, b, ack, 1, 100, 1, 20, 0}),
+			counts{packets: 4, dups: 2, window: 10 << 7, rtt: 1}, counts{packets: 4, bytes: 300, retrans: 1, window: 20 << 2, rtt: 1}},
+
+		{"data that repeats the ACK number is no duplicate ACK", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{31, a, ack, 101, 100, 1, 10, 0}, step{32, a, ack, 201, 100, 1, 10, 0}),
+			counts{packets: 5, bytes: 300, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"a window update is no duplicate ACK", after(shake,
+			step{30, a, ack, 1, 0, 1, 20, 0}, step{31, a, ack, 1, 0, 1, 30, 0}),
+			counts{packets: 4, window: 30 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"keep-alives and their answers are neither repeats nor duplicates", after(shake,
+			step{1000, a, ack, 0, 0, 1, 10, 0}, step{1010, b, ack, 1, 0, 1, 20, 0},
+			step{2000, a, ack, 0, 1, 1, 10, 0}, step{2010, b, ack, 1, 0, 1, 20, 0},
+			step{3000, a, ack, 0, 1, 1, 10, 0}, step{3010, b, ack, 1, 0, 1, 20, 0}),
+			counts{packets: 5, bytes: 2, window: 10 << 7, rtt: 1}, counts{packets: 4, window: 20 << 2, rtt: 1}},
+
+		{"a zero window, its probes and their answers", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{40, b, ack, 1, 0, 101, 0, 0},
+			step{300, a, ack, 101, 1, 1, 10, 0}, step{310, b, ack, 1, 0, 101, 0, 0},
+			step{600, a, ack, 101, 1, 1, 10, 0}, step{610, b, ack, 1, 0, 101, 0, 0},
+			step{700, b, ack, 1, 0, 101, 50, 0}, step{710, a, ack, 101, 100, 1, 10, 0}),
+			counts{packets: 6, bytes: 202, window: 10 << 7, rtt: 2}, counts{packets: 5, zero: 3, window: 50 << 2, rtt: 1}},
+
+		{"a RST with window 0 is no zero window", after(shake, step{30, b, rst, 1, 0, 0, 0, 0}),
+			counts{packets: 2, window: 10 << 7, rtt: 1}, counts{packets: 2, resets: 1, finalized: true, rtt: 1}},
+
+		{"the sequence space wraps",
+			[]step{{0, a, ack, 0xffffffc0, 100, 1, 10, 0}, {5, b, ack, 1, 0, 36, 10, 0},
+				{10, a, ack, 36, 100, 1, 10, 0}, {400, a, ack, 36, 100, 1, 10, 0}, {410, a, ack, 236, 10, 1, 10, 0}},
+			counts{packets: 4, bytes: 310, retrans: 1, gaps: 1, window: 10, rtt: 1}, counts{packets: 1, window: 10}},
+
+		{"a stream first seen in the middle has no gap and no repeat",
+			[]step{{0, a, ack, 777777, 100, 1, 10, 0}, {1, a, ack, 777877, 100, 1, 10, 0}},
+			counts{packets: 2, bytes: 200, window: 10}, counts{}},
+
+		{"an ACK beyond a timed segment's end ends its timing, the last one it covers gives the sample", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{31, a, ack, 101, 100, 1, 10, 0}, step{45, b, ack, 1, 0, 201, 20, 0}),
+			counts{packets: 4, bytes: 200, window: 10 << 7, rtt: 2}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"new data after a RST makes the stream active again", after(shake,
+			step{30, a, rst, 1, 0, 0, 0, 0}, step{40, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 4, bytes: 100, resets: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"an ACK after the FIN leaves it finalized", after(shake,
+			step{30, a, fin | ack, 1, 0, 1, 10, 0}, step{40, b, fin | ack, 1, 0, 2, 20, 0}, step{50, a, ack, 2, 0, 2, 10, 0}),
+			counts{packets: 4, window: 10 << 7, finalized: true, rtt: 2}, counts{packets: 2, window: 20 << 2, finalized: true, rtt: 2}},
+
+		{"a SYN with a new number starts a half-open connection afresh",
+			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {160, a, syn, 99, 0, 0, 900, 0}},
+			counts{packets: 1, window: 900}, counts{}},
+
+		{"a SYN with a new number replaces a finished connection", after(shake,
+			step{30, a, fin | ack, 1, 0, 1, 10, 0}, step{31, b, fin | ack, 1, 0, 2, 10, 0}, step{500, a, syn, 99, 0, 0, 900, 0}),
+			counts{packets: 1, window: 900}, counts{}},
+
+		{"a forged SYN leaves a live connection alone", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{31, a, syn, 5555, 0, 0, 1, 0}, step{40, b, ack, 1, 0, 101, 20, 0}, step{50, a, ack, 101, 100, 1, 10, 0}),
+			counts{packets: 5, bytes: 200, window: 10 << 7, rtt: 2}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"a SYN that a SYN+ACK confirms replaces a live connection", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{50, a, syn, 5555, 0, 0, 700, 0}, step{53, b, syn | ack, 900, 0, 5556, 800, 0}),
+			counts{packets: 1, window: 700, rtt: 1}, counts{packets: 1, window: 800}},
+
+		{"a SYN that its own side goes on from replaces a live connection", after(shake,
+			step{50, a, syn, 5555, 0, 0, 700, 0}, step{60, a, ack, 5556, 10, 901, 600, 0}),
+			counts{packets: 2, bytes: 10, window: 600}, counts{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, tally := fresh(), &Tally{}
+			play(c, tally, tc.steps)
+			if got := countsOf(c, a); got != tc.a {
+				t.Errorf("client:\n%+v, want\n%+v", got, tc.a)
+			}
+			if got := countsOf(c, b); got != tc.b {
+				t.Errorf("server:\n%+v, want\n%+v", got, tc.b)
+			}
+			streams, active := c.Live()
+			if tally.Streams != int64(streams) || tally.Active != int64(active) {
+				t.Errorf("tally says %d streams, %d active; the connection has %d, %d", tally.Streams, tally.Active, streams, active)
+			}
+		})
+	}
+}
+
+func TestSegmentsOfUnknownLengthAreCountedOnly(t *testing.T) {
+	c, tally := fresh(), &Tally{}
+	play(c, tally, after(shake, step{30, a, ack, 1, 100, 1, 10, 0}))
+	before := countsOf(c, a)
+	c.Account(a, &parse.Segment{Seq: 4e9, Ack: 7, Flags: rst | ack, LenUnknown: true}, 40e6, tally)
+	before.packets++
+	if got := countsOf(c, a); got != before {
+		t.Errorf("%+v, want %+v", got, before)
+	}
+}
+
+func TestMomentsEqualThePlainFiguresOfTheFirstSamples(t *testing.T) {
+	var m moments
+	var n uint8
+	var sum, squares float64
+	for i := range sizeWindow {
+		x := math.Sin(float64(i))*400 + 700
+		n = next(n, sizeWindow)
+		m.add(float32(x), weights[n])
+		sum += x
+		squares += x * x
+		mean := sum / float64(i+1)
+		dev := math.Sqrt(max(squares/float64(i+1)-mean*mean, 0))
+		if math.Abs(float64(m.mean)-mean) > 1e-4*mean || math.Abs(float64(m.deviation())-dev) > 1e-3*(dev+1) {
+			t.Fatalf("after %d samples: mean %v, deviation %v; want %v, %v", i+1, m.mean, m.deviation(), mean, dev)
+		}
+	}
+	for range 1000 { // the window moves on to what is new
+		n = next(n, sizeWindow)
+		m.add(50, weights[n])
+	}
+	if math.Abs(float64(m.mean)-50) > 0.01 || m.deviation() > 0.1 {
+		t.Errorf("after 1000 times 50: mean %v, deviation %v", m.mean, m.deviation())
+	}
+}
+
+func TestSilentWindowsAllAtOnceEqualOneByOne(t *testing.T) {
+	for _, silent := range []int64{1, 2, 30, 59, 60, 61, 500} {
+		var once, single Detail
+		for i := range int64(10) { // some windows with bytes first
+			once.winBytes, single.winBytes = uint64(1000*i), uint64(1000*i)
+			once.closeWindows((i + 1) * second)
+			single.closeWindows((i + 1) * second)
+		}
+		once.winBytes, single.winBytes = 5000, 5000
+		once.closeWindows((11 + silent) * second)
+		for i := range silent + 1 {
+			single.closeWindows((11 + i) * second)
+		}
+		if once.rateN != single.rateN || once.winDone != single.winDone || once.rateBytes != 0 ||
+			math.Abs(float64(once.rate.mean-single.rate.mean)) > 1e-3*float64(single.rate.mean)+1e-9 ||
+			math.Abs(float64(once.rate.deviation()-single.rate.deviation())) > 1e-3*float64(single.rate.deviation())+1e-9 {
+			t.Errorf("%d silent windows: at once %+v (%d), one by one %+v (%d)", silent, once.rate, once.rateN, single.rate, single.rateN)
+		}
+	}
+}
+
+func TestView(t *testing.T) {
+	c, tally := fresh(), &Tally{}
+	play(c, tally, shake)
+	for i := range 30 { // 1000 bytes every 100 ms, acknowledged 10 ms later
+		ms := 100 + float64(i)*100
+		seq := parse.Seq(1 + 1000*i)
+		play(c, tally, []step{{ms, a, ack, seq, 1000, 1, 10, 0}, {ms + 10, b, ack, 1, 0, seq + 1000, 20, 0}})
+	}
+	var v View
+	if !c.View(a, int64(3500*time.Millisecond), &v) {
+		t.Fatal("no view")
+	}
+	near := func(what string, got, want, tolerance float64) {
+		t.Helper()
+		if math.Abs(got-want) > tolerance {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	if v.Has != HasRate|HasDelay|HasBitrate|HasSize|HasInterarrival || v.Finalized || v.Health != 100 {
+		t.Errorf("has %b, finalized %v, health %d", v.Has, v.Finalized, v.Health)
+	}
+	near("uptime", v.Uptime, 3.5, 1e-9)
+	near("packet rate", v.PacketRate, 32/3.5, 1e-9)
+	near("bytes", float64(v.Bytes), 30_000, 0)
+	near("average delay", float64(v.AvgDelay), 0.010, 1e-6)
+	near("minimum delay", v.MinDelay, 0.010, 0)
+	near("jitter", float64(v.Jitter), 0, 1e-6)
+	near("bitrate", v.Bitrate, 80_000, 0)
+	near("size variation", float64(v.SizeVariation), 0, 1e-6)
+	near("window", float64(v.WindowBytes), 10<<7, 0)
+
+	c.View(a, int64(60*time.Second), &v)
+	near("bitrate of a stream that went quiet", v.Bitrate, 0, 0)
+	near("uptime of a stream that went quiet", v.Uptime, 60, 1e-9)
+	c.View(a, int64(3500*time.Millisecond), &v)
+	near("bitrate, seen again at the earlier time", v.Bitrate, 80_000, 0)
+
+	play(c, tally, []step{{4000, a, fin | ack, 30001, 0, 1, 10, 0}})
+	c.View(a, int64(60*time.Second), &v)
+	near("uptime of a finalized stream", v.Uptime, 4, 1e-9)
+	if !v.Finalized {
+		t.Error("not finalized")
+	}
+	if fresh().View(a, 0, &v) {
+		t.Error("a direction without packets has a view")
+	}
+}
+
+func TestHealth(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		d    Detail
+		want uint8
+	}{
+		{"nothing wrong", Detail{}, 100},
+		{"one retransmission", Detail{retransmits: 1}, 95},
+		{"retransmissions cost at most 30", Detail{retransmits: 1000}, 70},
+		{"one reset", Detail{resets: 1}, 80},
+		{"resets have no limit", Detail{resets: 9}, 0},
+		{"out of order costs at most 20", Detail{outOfOrder: 11}, 80},
+		{"duplicate ACKs cost at most 10", Detail{duplicateAcks: 4e9}, 90},
+		{"zero windows cost at most 20", Detail{zeroWindows: 3}, 80},
+		{"gaps cost at most 15", Detail{gaps: 6}, 85},
+		{"five windows are too few for an uneven bitrate", Detail{rateN: 5, rate: moments{10, 100}}, 100},
+		{"an uneven bitrate", Detail{rateN: 6, rate: moments{10, 100}}, 90},
+		{"jitter of 60 ms", Detail{delayN: 6, delay: moments{1, 0.0036}}, 95},
+		{"everything at once", Detail{retransmits: 9, resets: 3, outOfOrder: 99, duplicateAcks: 99, gaps: 99}, 0},
+	} {
+		if got := tc.d.health(); got != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestExpire(t *testing.T) {
+	ages := &Ages{Stream: 5 * second, Finalized: second}
+	c, tally := fresh(), &Tally{}
+	play(c, tally, after(shake, step{1000, a, fin | ack, 1, 0, 1, 10, 0}, step{3000, b, ack, 1, 0, 2, 20, 0}))
+	if got := c.Deadline(ages); got != 2*second {
+		t.Fatalf("deadline %d", got)
+	}
+	if c.MayExpire(2*second-1, ages) && c.Expire(2*second-1, ages, tally) || tally.Streams != 2 {
+		t.Fatalf("expired early: %+v", tally)
+	}
+	if !c.MayExpire(2*second, ages) || c.Expire(2*second, ages, tally) || tally.Streams != 1 || tally.Active != 1 {
+		t.Fatalf("the finalized half should be gone: %+v", tally)
+	}
+	if got := c.Deadline(ages); got != 8*second {
+		t.Fatalf("deadline %d", got)
+	}
+	if !c.Expire(8*second, ages, tally) || tally.Streams != 0 || tally.Active != 0 || tally.Expired != 2 {
+		t.Fatalf("the connection should be empty: %+v", tally)
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	c, tally := fresh(), &Tally{}
+	steps := after(shake, step{30, a, ack, 1, 100, 1, 10, 0}, step{45, b, ack, 1, 0, 101, 20, 0}, step{46, a, fin | ack, 101, 0, 1, 10, 0}, step{47, a, syn, 77, 0, 0, 10, 0})
+	segments := make([]*parse.Segment, len(steps))
+	for i, s := range steps {
+		segments[i] = s.segment()
+	}
+	var v View
+	if n := testing.AllocsPerRun(100, func() {
+		c.Reset()
+		for i, s := range segments {
+			c.Account(steps[i].dir, s, int64(steps[i].ms*1e6), tally)
+		}
+		c.View(a, 5*second, &v)
+	}); n != 0 {
+		t.Fatalf("%v allocations, want 0", n)
+	}
+}
+
+// BenchmarkAccount takes data segments and their ACKs in turn: everything in the first-level cache.
+func BenchmarkAccount(b *testing.B) {
+	c, tally := fresh(), &Tally{}
+	play(c, tally, shake)
+	data := parse.Segment{Seq: 1, Ack: 1, Len: 1400, Flags: ack, Window: 500, WScale: parse.NoWScale}
+	answer := parse.Segment{Seq: 1, Ack: 1401, Flags: ack, Window: 500, WScale: parse.NoWScale}
+	now := int64(100e6)
+	for b.Loop() {
+		c.Account(0, &data, now, tally)
+		c.Account(1, &answer, now+500, tally)
+		data.Seq, answer.Ack = data.Seq+1400, answer.Ack+1400
+		now += 2000
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/2, "ns/packet")
+}

@@ -1,0 +1,24 @@
+package stream
+
+// Tally is what a worker counts over all of its connections. Account keeps it in events only,
+// never for an ordinary packet.
+type Tally struct {
+	Streams int64 // directions that have seen a packet and have not expired
+	Active  int64 // of those, the ones that are not finalized
+
+	Opened    uint64 // streams opened
+	ClosedFin uint64 // streams finalized by a FIN
+	ClosedRst uint64 // streams finalized by a RST
+	Reopened  uint64 // finalized streams that went on with new data
+	Replaced  uint64 // streams that gave way to a new connection on their four-tuple
+	Expired   uint64 // streams dropped for their age
+	Recycled  uint64 // streams dropped to make room
+}
+
+// Drop takes a connection's streams out of the gauges and returns how many there were.
+func (t *Tally) Drop(c *Conn) uint64 {
+	streams, active := c.Live()
+	t.Streams -= int64(streams)
+	t.Active -= int64(active)
+	return uint64(streams)
+}
