@@ -1,0 +1,39 @@
+package table
+
+import "math/bits"
+
+// groupSlots is how many entries a group holds.
+const groupSlots = 8
+
+// group is one cache line: the control bytes of eight slots, how many entries moved past the
+// group because it was full, and the record index of each slot.
+//
+// A control byte is 0 for an empty slot, so that fresh zeroed memory is an empty table, and
+// 0x80 | h2 for a full one, h2 being seven bits of the hash.
+type group struct {
+	ctrl     uint64
+	overflow uint32
+	slots    [groupSlots]uint32
+	_        [5]uint32
+}
+
+const (
+	lowBits  = 0x0101010101010101
+	highBits = 0x8080808080808080
+)
+
+// h2 is the control byte of hash h, in all eight bytes of a word.
+func h2(h uint64) uint64 { return (h>>57 | 0x80) * lowBits }
+
+// match returns the high bit of each byte of ctrl that equals want's. It is exact: a byte of the
+// xor is zero if neither adding 0x7f to its low bits nor its own high bit sets the high bit.
+func match(ctrl, want uint64) uint64 {
+	x := ctrl ^ want
+	return ^((x&^highBits + ^uint64(highBits)) | x) & highBits
+}
+
+// empties returns the high bit of each empty slot's byte.
+func empties(ctrl uint64) uint64 { return ^ctrl & highBits }
+
+// first is the slot of the lowest set bit of a match.
+func first(m uint64) int { return bits.TrailingZeros64(m) >> 3 & (groupSlots - 1) }

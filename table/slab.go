@@ -1,0 +1,47 @@
+package table
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"tcp-stream-exporter/stream"
+)
+
+// Record is what the table stores of a connection: its key and both of its streams.
+type Record struct {
+	Key Key
+	stream.Conn
+}
+
+// RecordSize is the size of a Record in bytes: eight cache lines. The key shares the first with
+// the connection's common state, the two hot halves follow in one line each.
+const RecordSize = 512
+
+// None of these builds if a size drifts.
+var (
+	_ [RecordSize]byte        = [unsafe.Sizeof(Record{})]byte{}
+	_ [stream.ConnSize]byte   = [unsafe.Sizeof(stream.Conn{})]byte{}
+	_ [stream.StreamSize]byte = [unsafe.Sizeof(stream.Stream{})]byte{}
+	_ [stream.DetailSize]byte = [unsafe.Sizeof(stream.Detail{})]byte{}
+	_ [64]byte                = [unsafe.Sizeof(group{})]byte{}
+)
+
+// newSlab maps room for n records. The kernel gives a page only when it is first written, so
+// resident memory follows the number of records in use. Huge pages are asked for: random look-ups
+// in a large slab otherwise miss the TLB as well as the caches.
+//
+// The cast is sound: the mapping is page-aligned and n records long, Record holds no pointers, and
+// every bit pattern of its fields is a valid value. The slab lives until freeSlab.
+func newSlab(n int) ([]Record, []byte, error) {
+	size := n * RecordSize
+	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, nil, fmt.Errorf("table: cannot map %d bytes for %d connections: %w; fewer connections need less", size, n, err)
+	}
+	// Without transparent huge pages the advice fails and nothing else changes.
+	_ = unix.Madvise(mem, unix.MADV_HUGEPAGE)
+	return unsafe.Slice((*Record)(unsafe.Pointer(unsafe.SliceData(mem))), n), mem, nil
+}

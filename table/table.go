@@ -1,0 +1,225 @@
+package table
+
+import (
+	crand "crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxConnections is the largest capacity of a table.
+const MaxConnections = 1 << 26
+
+// Table maps connection keys to records. Not safe for concurrent use.
+type Table struct {
+	groups  []group
+	mask    uint64 // len(groups)-1
+	records []Record
+	free    []uint32 // indices to use again, last in, first out: their pages are warm
+	used    uint32   // records 0..used-1 have been used at least once
+	seeds   Seeds
+	slab    []byte
+	removed uint64
+}
+
+// New returns a table with room for n connections, 1 to MaxConnections, and random seeds.
+func New(n int) (*Table, error) {
+	var b [len(Seeds{}) * 8]byte
+	if _, err := crand.Read(b[:]); err != nil {
+		return nil, fmt.Errorf("table: drawing hash seeds: %w", err)
+	}
+	var seeds Seeds
+	for i := range seeds {
+		seeds[i] = binary.NativeEndian.Uint64(b[i*8:])
+	}
+	return NewSeeded(n, seeds)
+}
+
+// NewSeeded is New with given seeds. With known seeds the table can be attacked: tests only.
+func NewSeeded(n int, seeds Seeds) (*Table, error) {
+	if n < 1 || n > MaxConnections {
+		return nil, fmt.Errorf("table: %d connections: want 1 to %d", n, MaxConnections)
+	}
+	// Between a quarter and a half of the slots are in use when the table is full: with eight
+	// slots to a group hardly any entry then moves past its own group.
+	groups := 1 << bits.Len(uint((n*2-1)/groupSlots))
+	records, slab, err := newSlab(n)
+	if err != nil {
+		return nil, err
+	}
+	return &Table{
+		groups: make([]group, groups), mask: uint64(groups - 1),
+		records: records, free: make([]uint32, 0, n), seeds: seeds, slab: slab,
+	}, nil
+}
+
+// Close gives the records' memory back. The table and every *Record are unusable after it.
+func (t *Table) Close() error {
+	slab := t.slab
+	t.slab, t.records = nil, nil
+	if slab == nil {
+		return nil
+	}
+	return unix.Munmap(slab)
+}
+
+// Len is how many connections the table holds, Cap how many it can hold.
+func (t *Table) Len() int { return int(t.used) - len(t.free) }
+func (t *Table) Cap() int { return len(t.records) }
+
+// Used bounds the indices that have ever been in use: records from Used on are untouched memory.
+func (t *Table) Used() int { return int(t.used) }
+
+// Removed counts removals. A record index found earlier is still good if it has not changed.
+func (t *Table) Removed() uint64 { return t.removed }
+
+// At returns the record with index i, which Find or Insert gave.
+func (t *Table) At(i uint32) *Record { return &t.records[i] }
+
+// Hash returns k's hash for Find and Insert.
+func (t *Table) Hash(k *Key) uint64 { return t.seeds.hash(k) }
+
+// Touch loads the group where a look-up of h starts and returns the index of the record that it
+// will most likely compare first, or 0. Doing this for a batch of packets before looking any of
+// them up lets their cache misses overlap.
+func (t *Table) Touch(h uint64) uint32 {
+	g := &t.groups[h&t.mask]
+	if m := match(g.ctrl, h2(h)); m != 0 {
+		return g.slots[first(m)]
+	}
+	return 0
+}
+
+// Find returns the index of k's record. h is k's hash.
+func (t *Table) Find(k *Key, h uint64) (i uint32, ok bool) {
+	want := h2(h)
+	at := h
+	// Triangular steps visit every group once, their number being a power of two.
+	for step := uint64(1); step <= t.mask+1; step++ {
+		g := &t.groups[at&t.mask]
+		for m := match(g.ctrl, want); m != 0; m &= m - 1 {
+			i := g.slots[first(m)]
+			if t.records[i].Key.same(k) {
+				return i, true
+			}
+		}
+		if g.overflow == 0 {
+			return 0, false
+		}
+		at += step
+	}
+	return 0, false
+}
+
+// Insert adds k, which must not be in the table, with an empty record. It reports false when
+// every record is in use.
+func (t *Table) Insert(k *Key, h uint64) (i uint32, ok bool) {
+	if n := len(t.free); n > 0 {
+		i = t.free[n-1]
+		t.free = t.free[:n-1]
+	} else if int(t.used) < len(t.records) {
+		i = t.used
+		t.used++
+	} else {
+		return 0, false
+	}
+	at := h
+	for step := uint64(1); ; step++ { // there are more slots than records, so an empty one is met
+		g := &t.groups[at&t.mask]
+		if m := empties(g.ctrl); m != 0 {
+			s := first(m)
+			g.slots[s] = i
+			g.ctrl |= (h>>57 | 0x80) << (8 * s)
+			break
+		}
+		g.overflow++
+		at += step
+	}
+	r := &t.records[i]
+	r.Key = *k
+	r.Reset()
+	return i, true
+}
+
+// Remove takes the connection with record index i out of the table. Its record must not be used
+// again. An index that is not in the table is left alone.
+func (t *Table) Remove(i uint32) {
+	r := &t.records[i]
+	h := t.seeds.hash(&r.Key)
+	want := h2(h)
+	at := h
+	for step := uint64(1); step <= t.mask+1; step++ {
+		g := &t.groups[at&t.mask]
+		for m := match(g.ctrl, want); m != 0; m &= m - 1 {
+			if s := first(m); g.slots[s] == i {
+				g.ctrl &^= 0xff << (8 * s)
+				t.unpass(h, step-1)
+				r.Reset()
+				t.free = append(t.free, i)
+				t.removed++
+				return
+			}
+		}
+		if g.overflow == 0 {
+			return
+		}
+		at += step
+	}
+}
+
+// unpass takes back the overflow counts of the first n groups on h's way.
+func (t *Table) unpass(h, n uint64) {
+	at := h
+	for step := uint64(1); step <= n; step++ {
+		t.groups[at&t.mask].overflow--
+		at += step
+	}
+}
+
+// Probes is how far entries lie from the first group of their way.
+type Probes struct {
+	Longest int     // groups looked at to find the farthest entry; 1: its first group
+	Mean    float64 // over all entries
+	Passed  int     // groups that an entry has moved past
+}
+
+// Probes walks the whole table: for tests and benchmarks.
+func (t *Table) Probes() (p Probes) {
+	total, entries := 0, 0
+	for i := range t.used {
+		r := &t.records[i]
+		if n := t.distance(i, t.seeds.hash(&r.Key)); n > 0 {
+			total, entries = total+n, entries+1
+			p.Longest = max(p.Longest, n)
+		}
+	}
+	for i := range t.groups {
+		if t.groups[i].overflow != 0 {
+			p.Passed++
+		}
+	}
+	if entries > 0 {
+		p.Mean = float64(total) / float64(entries)
+	}
+	return p
+}
+
+// distance is how many groups a look-up of record i visits, 0 if i is not in the table.
+func (t *Table) distance(i uint32, h uint64) int {
+	at := h
+	for step := uint64(1); step <= t.mask+1; step++ {
+		g := &t.groups[at&t.mask]
+		for m := match(g.ctrl, h2(h)); m != 0; m &= m - 1 {
+			if g.slots[first(m)] == i {
+				return int(step)
+			}
+		}
+		if g.overflow == 0 {
+			return 0
+		}
+		at += step
+	}
+	return 0
+}

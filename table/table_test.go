@@ -1,0 +1,371 @@
+package table
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/dolthub/swiss"
+
+	"tcp-stream-exporter/parse"
+)
+
+func newTable(tb testing.TB, n int) *Table {
+	tb.Helper()
+	t, err := New(n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { t.Close() })
+	return t
+}
+
+// numbered is the n-th of a family of different keys.
+func numbered(n uint32) Key {
+	return Key{A: parse.AddrFrom4(0x0a000000 | n&0xffff), B: parse.AddrFrom4(0xc0000201), Ports: n>>16<<16 | 443}
+}
+
+// check verifies that every entry can be found and every count agrees.
+func check(tb testing.TB, t *Table, want map[Key]uint32) {
+	tb.Helper()
+	if t.Len() != len(want) {
+		tb.Fatalf("%d entries, want %d", t.Len(), len(want))
+	}
+	for k, i := range want {
+		if got, ok := t.Find(&k, t.Hash(&k)); !ok || got != i {
+			tb.Fatalf("key %+v: record %d (%v), want %d", k, got, ok, i)
+		}
+	}
+	full, passed := 0, uint32(0)
+	seen := map[uint32]bool{}
+	for g := range t.groups {
+		passed += t.groups[g].overflow
+		for s := range groupSlots {
+			ctrl := byte(t.groups[g].ctrl >> (8 * s))
+			if ctrl == 0 {
+				continue
+			}
+			i := t.groups[g].slots[s]
+			if seen[i] {
+				tb.Fatalf("record %d stands in two slots", i)
+			}
+			seen[i] = true
+			full++
+			if h := t.Hash(&t.records[i].Key); ctrl != byte(h>>57|0x80) {
+				tb.Fatalf("control byte %#x of hash %#x", ctrl, h)
+			}
+		}
+	}
+	if full != len(want) {
+		tb.Fatalf("%d full slots, want %d", full, len(want))
+	}
+	moved := uint32(0)
+	for _, i := range want {
+		moved += uint32(t.distance(i, t.Hash(&t.records[i].Key)) - 1)
+	}
+	if moved != passed {
+		tb.Fatalf("groups count %d passings, entries account for %d", passed, moved)
+	}
+}
+
+// The same random operations on the table, on a Go map and on dolthub's swiss map must give the
+// same answers, with sound seeds and with ones that send every key to few groups.
+func TestAgainstMaps(t *testing.T) {
+	for name, seeds := range map[string]Seeds{
+		"random seeds": {rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()},
+		// The masked words of B are 0, so that every address hashes alike: only ports differ.
+		"weak seeds": {0, parse.AddrFrom4(0xc0000201).Lo, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const capacity = 600
+			tab, err := NewSeeded(capacity, seeds)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tab.Close()
+			want := map[Key]uint32{}
+			other := swiss.NewMap[Key, uint32](capacity)
+			r := rand.New(rand.NewPCG(3, 4))
+			for op := range 200_000 {
+				k := numbered(uint32(r.IntN(1000)) | uint32(r.IntN(2))<<16)
+				h := tab.Hash(&k)
+				got, ok := tab.Find(&k, h)
+				i, known := want[k]
+				if j, has := other.Get(k); has != known || j != i {
+					t.Fatalf("swiss: %d %v, map: %d %v", j, has, i, known)
+				}
+				if ok != known || ok && got != i {
+					t.Fatalf("operation %d: found %d %v, want %d %v", op, got, ok, i, known)
+				}
+				switch {
+				case known && r.IntN(2) == 0:
+					tab.Remove(i)
+					delete(want, k)
+					other.Delete(k)
+				case !known:
+					i, ok := tab.Insert(&k, h)
+					if ok != (len(want) < capacity) {
+						t.Fatalf("insert into %d of %d entries: %v", len(want), capacity, ok)
+					}
+					if ok {
+						want[k] = i
+						other.Put(k, i)
+					}
+				}
+				if op%5000 == 0 {
+					check(t, tab, want)
+				}
+			}
+			check(t, tab, want)
+		})
+	}
+}
+
+// All keys in one group: the whole table is one chain, and still every answer is right.
+func TestEveryKeyCollides(t *testing.T) {
+	for _, h := range []uint64{0, ^uint64(0)} {
+		tab := newTable(t, 100)
+		index := map[Key]uint32{}
+		for n := range uint32(100) {
+			k := numbered(n)
+			i, ok := tab.Insert(&k, h)
+			if !ok {
+				t.Fatal("full")
+			}
+			index[k] = i
+		}
+		for k, i := range index {
+			if got, ok := tab.Find(&k, h); !ok || got != i {
+				t.Fatalf("hash %#x: found %d %v, want %d", h, got, ok, i)
+			}
+		}
+		k := numbered(1000)
+		if _, ok := tab.Find(&k, h); ok {
+			t.Fatal("found what was never inserted")
+		}
+		if _, ok := tab.Insert(&k, h); ok {
+			t.Fatal("inserted into a full table")
+		}
+	}
+}
+
+func TestDirectionsShareOneKey(t *testing.T) {
+	addrs := []parse.Addr{parse.AddrFrom4(1), parse.AddrFrom4(0xffffffff), {Hi: 1, Lo: 5}, {Hi: 5, Lo: 1}}
+	for _, src := range addrs {
+		for _, dst := range addrs {
+			for _, ports := range [][2]uint16{{1, 2}, {2, 1}, {7, 7}, {0xffff, 0}} {
+				var k1, k2 Key
+				there := parse.Segment{Src: src, Dst: dst, SrcPort: ports[0], DstPort: ports[1]}
+				back := parse.Segment{Src: dst, Dst: src, SrcPort: ports[1], DstPort: ports[0]}
+				d1, d2 := KeyOf(&there, &k1), KeyOf(&back, &k2)
+				if k1 != k2 {
+					t.Fatalf("%+v has the keys %+v and %+v", there, k1, k2)
+				}
+				if self := src == dst && ports[0] == ports[1]; !self && d1 == d2 {
+					t.Fatalf("%+v has direction %d both ways", there, d1)
+				}
+				s, d, sp, dp := k1.Endpoints(d1)
+				if s != src || d != dst || sp != ports[0] || dp != ports[1] {
+					t.Fatalf("%+v comes back as %v:%d → %v:%d", there, s, sp, d, dp)
+				}
+			}
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for _, n := range []int{0, -1, MaxConnections + 1} {
+		if _, err := New(n); err == nil {
+			t.Errorf("a table of %d connections", n)
+		}
+	}
+	one := newTable(t, 1)
+	k := numbered(1)
+	i, ok := one.Insert(&k, one.Hash(&k))
+	if !ok {
+		t.Fatal("no room for one")
+	}
+	one.Remove(i)
+	one.Remove(i) // already gone: nothing happens
+	if one.Len() != 0 {
+		t.Fatalf("%d entries", one.Len())
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal("closing twice:", err)
+	}
+}
+
+// Churn must leave nothing behind: after any number of insertions and removals the groups' counts
+// are those of the entries that are there. The long form is BenchmarkChurn.
+func TestChurnLeavesNoTrace(t *testing.T) {
+	tab := newTable(t, 1000)
+	want := map[Key]uint32{}
+	var live []Key
+	r := rand.New(rand.NewPCG(5, 6))
+	for n := range uint32(300_000) {
+		if len(live) == 1000 {
+			at := r.IntN(len(live))
+			k := live[at]
+			live[at] = live[len(live)-1]
+			live = live[:len(live)-1]
+			tab.Remove(want[k])
+			delete(want, k)
+		}
+		k := numbered(n)
+		i, ok := tab.Insert(&k, tab.Hash(&k))
+		if !ok {
+			t.Fatal("full")
+		}
+		want[k] = i
+		live = append(live, k)
+	}
+	check(t, tab, want)
+	for _, i := range want {
+		tab.Remove(i)
+	}
+	check(t, tab, nil)
+	if p := tab.Probes(); p.Passed != 0 {
+		t.Fatalf("%d groups still say that something moved past them", p.Passed)
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	tab := newTable(t, 1000)
+	n := uint32(0)
+	if a := testing.AllocsPerRun(5000, func() {
+		k := numbered(n)
+		n++
+		h := tab.Hash(&k)
+		if i, ok := tab.Find(&k, h); ok {
+			tab.Remove(i)
+		} else if i, ok := tab.Insert(&k, h); ok {
+			tab.At(i)
+			tab.Remove(i)
+		}
+	}); a != 0 {
+		t.Fatalf("%v allocations, want 0", a)
+	}
+}
+
+func FuzzTable(f *testing.F) {
+	f.Add([]byte{1, 2, 3, 1, 2, 3})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		tab := newTable(t, 24)
+		want := map[Key]uint32{}
+		for ; len(ops) >= 2; ops = ops[2:] {
+			k := numbered(uint32(binary.LittleEndian.Uint16(ops)) & 0x3f)
+			h := tab.Hash(&k)
+			i, ok := tab.Find(&k, h)
+			if j, known := want[k]; ok != known || ok && i != j {
+				t.Fatalf("found %d %v, want %d %v", i, ok, j, known)
+			}
+			if ok {
+				tab.Remove(i)
+				delete(want, k)
+			} else if i, ok := tab.Insert(&k, h); ok {
+				want[k] = i
+			} else if len(want) < 24 {
+				t.Fatal("full too early")
+			}
+		}
+		check(t, tab, want)
+	})
+}
+
+var sink uint32
+
+// BenchmarkFind looks up known keys in random order: the table with its records, dolthub's swiss
+// map and Go's built-in map from the same key to an index.
+func BenchmarkFind(b *testing.B) {
+	for _, n := range []int{1 << 10, 1 << 17, 1 << 20} {
+		keys := make([]Key, n)
+		for i := range keys {
+			keys[i] = numbered(uint32(i))
+		}
+		rand.New(rand.NewPCG(7, 8)).Shuffle(n, func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+		b.Run(fmt.Sprintf("impl=table/len=%d", n), func(b *testing.B) {
+			t := newTable(b, n)
+			for i := range keys {
+				t.Insert(&keys[i], t.Hash(&keys[i]))
+			}
+			at := 0
+			for b.Loop() {
+				k := &keys[at&(n-1)]
+				i, _ := t.Find(k, t.Hash(k))
+				sink += i
+				at++
+			}
+		})
+		b.Run(fmt.Sprintf("impl=dolthub/len=%d", n), func(b *testing.B) {
+			m := swiss.NewMap[Key, uint32](uint32(n))
+			for i := range keys {
+				m.Put(keys[i], uint32(i))
+			}
+			at := 0
+			for b.Loop() {
+				i, _ := m.Get(keys[at&(n-1)])
+				sink += i
+				at++
+			}
+		})
+		b.Run(fmt.Sprintf("impl=builtin/len=%d", n), func(b *testing.B) {
+			m := make(map[Key]uint32, n)
+			for i := range keys {
+				m[keys[i]] = uint32(i)
+			}
+			at := 0
+			for b.Loop() {
+				sink += m[keys[at&(n-1)]]
+				at++
+			}
+		})
+	}
+}
+
+// BenchmarkChurn removes the oldest of a full table's entries and inserts a new one. The longest
+// probe and the groups passed must not depend on how long it runs.
+func BenchmarkChurn(b *testing.B) {
+	const n = 1 << 17
+	b.Run("impl=table", func(b *testing.B) {
+		t := newTable(b, n)
+		order := make([]uint32, n)
+		next := uint32(0)
+		add := func() uint32 {
+			k := numbered(next)
+			next++
+			i, _ := t.Insert(&k, t.Hash(&k))
+			return i
+		}
+		for i := range order {
+			order[i] = add()
+		}
+		before := t.Probes()
+		at := 0
+		for b.Loop() {
+			t.Remove(order[at])
+			order[at] = add()
+			at = (at + 1) & (n - 1)
+		}
+		after := t.Probes()
+		b.ReportMetric(float64(before.Longest), "longest-probe-before")
+		b.ReportMetric(float64(after.Longest), "longest-probe-after")
+		b.ReportMetric(float64(before.Passed), "passed-before")
+		b.ReportMetric(float64(after.Passed), "passed-after")
+	})
+	b.Run("impl=dolthub", func(b *testing.B) {
+		m := swiss.NewMap[Key, uint32](n)
+		for i := range uint32(n) {
+			m.Put(numbered(i), i)
+		}
+		next := uint32(n)
+		for b.Loop() {
+			m.Delete(numbered(next - n))
+			m.Put(numbered(next), next)
+			next++
+		}
+	})
+}
