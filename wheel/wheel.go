@@ -1,0 +1,177 @@
+package wheel
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+const (
+	levels   = 4
+	slotBits = 6
+	slots    = 1 << slotBits
+
+	// MaxAhead is how many ticks ahead of the wheel's tick an index can be armed; a deadline
+	// farther ahead is armed here, pops early and is armed again by the caller.
+	MaxAhead = 1<<(levels*slotBits) - 1
+)
+
+// A place is where a list of indices hangs: place 64*level+slot for the slots, and behind them
+// one due place per level, which holds the list that has come and is being popped. The due lists
+// are apart from the slots because an index armed a whole lap ahead goes to the slot that the
+// level's pointer stands on, even while that slot's earlier list is only half popped.
+const (
+	duePlace = levels * slots
+	places   = duePlace + levels
+)
+
+// Wheel holds armed indices by the slot of their deadline. Make one with New; see the package
+// comment for how it is used.
+type Wheel struct {
+	// cur is the tick the wheel stands at: every slot up to it has been moved to a due place.
+	cur uint32
+
+	// occ has a bit set for each place that holds an index: one word per level, and a last one
+	// for the due places.
+	//
+	// Level l's pointer is (cur >> 6l) & 63. The bit k places ahead of it is the slot that is
+	// due when the pointer has moved k times, k being 1 to 64: the pointer's own bit is the slot
+	// a whole lap ahead.
+	occ [levels + 1]uint64
+
+	store
+}
+
+// New returns a wheel at tick 0 for the indices 0 to n-1. It panics if n is negative or above
+// math.MaxInt32.
+func New(n int) *Wheel {
+	if n < 0 || n > math.MaxInt32 {
+		panic(fmt.Sprintf("wheel: New(%d): the number of indices must be 0 to %d", n, math.MaxInt32))
+	}
+	return &Wheel{store: newStore(n)}
+}
+
+// Reset disarms every index and sets the wheel to tick now.
+func (w *Wheel) Reset(now uint32) {
+	w.clear()
+	w.occ = [levels + 1]uint64{}
+	w.cur = now
+}
+
+// Arm arms index i at tick, or moves it there if it is armed already. A tick that is not ahead of
+// the wheel is due at its next tick. It panics if i is not below the n of New.
+func (w *Wheel) Arm(i, tick uint32) {
+	place := w.slotFor(tick)
+	if w.pos[i] != 0 {
+		if w.placeHolding(i) == place {
+			return
+		}
+		w.Cancel(i)
+	}
+	w.put(i, place)
+	w.occ[place>>slotBits] |= 1 << (place & (slots - 1))
+}
+
+// slotFor is the place of the slot for a deadline at tick.
+func (w *Wheel) slotFor(tick uint32) uint32 {
+	ahead := int32(tick - w.cur)
+	if ahead <= 0 {
+		ahead = 1
+	} else if ahead > MaxAhead {
+		ahead = MaxAhead
+	}
+	level := uint32(bits.Len32(uint32(ahead))-1) / slotBits
+	return level<<slotBits | (w.cur+uint32(ahead))>>(level*slotBits)&(slots-1)
+}
+
+// Cancel disarms index i; it does nothing if i is not armed. It panics if i is not below the n of
+// New.
+func (w *Wheel) Cancel(i uint32) {
+	if w.pos[i] == 0 {
+		return
+	}
+	if place, empty := w.take(i); empty {
+		w.vacate(place)
+	}
+}
+
+// Armed says whether index i is armed. It panics if i is not below the n of New.
+func (w *Wheel) Armed(i uint32) bool { return w.pos[i] != 0 }
+
+// vacate clears the bit of a place whose list became empty.
+func (w *Wheel) vacate(place uint32) {
+	w.occ[place>>slotBits] &^= 1 << (place & (slots - 1))
+}
+
+// Advance moves the wheel on towards tick now and pops indices whose slot has come into out, at
+// most len(out) of them, earlier slots first. The popped indices are disarmed: the caller expires
+// each or arms it again at its true deadline.
+//
+// more says that out was too short for what is due by now: the wheel then stands at the slot it
+// got to, deadlines up to now can still be armed ahead of it, and a further call carries on. Without
+// more the wheel stands at now. A now behind the wheel pops only what an earlier call left over.
+func (w *Wheel) Advance(now uint32, out []uint32) (n int, more bool) {
+	for {
+		for w.occ[levels] != 0 {
+			if n == len(out) {
+				return n, true
+			}
+			place := uint32(duePlace + bits.TrailingZeros64(w.occ[levels]))
+			popped, empty := w.pop(place, out[n:])
+			if n += popped; empty {
+				w.vacate(place)
+			}
+		}
+		ahead := int32(now - w.cur)
+		if ahead <= 0 {
+			return n, false
+		}
+		step, ok := w.next()
+		if !ok || step > uint32(ahead) {
+			w.cur = now
+			return n, false
+		}
+		if n == len(out) {
+			return n, true
+		}
+		w.cur += step
+		w.gather()
+	}
+}
+
+// next is how many ticks ahead the earliest occupied slot is, 1 to 2^24; false if none is.
+func (w *Wheel) next() (step uint32, ok bool) {
+	for level := range levels {
+		if w.occ[level] == 0 {
+			continue
+		}
+		shift := level * slotBits
+		pointer := w.cur >> shift
+		lap := bits.RotateLeft64(w.occ[level], -int((pointer+1)&(slots-1)))
+		moves := uint32(bits.TrailingZeros64(lap)) + 1
+		if ticks := (pointer+moves)<<shift - w.cur; !ok || ticks < step {
+			step, ok = ticks, true
+		}
+	}
+	return step, ok
+}
+
+// gather moves the lists of the slots that fall due at cur to the due places, all of which are
+// empty. The wheel has just moved to cur and no occupied slot lay before it, so a pointer that
+// has moved onto its index (its lower bits are zero) finds there the slot of this tick: one of
+// the next lap would have been more than 64 moves ahead.
+func (w *Wheel) gather() {
+	for level := range uint32(levels) {
+		shift := level * slotBits
+		if w.cur&(1<<shift-1) != 0 {
+			return
+		}
+		slot := w.cur >> shift & (slots - 1)
+		if w.occ[level]>>slot&1 == 0 {
+			continue
+		}
+		w.swapLists(level<<slotBits|slot, duePlace+level)
+		w.vacate(level<<slotBits | slot)
+		w.occ[levels] |= 1 << level
+	}
+}
