@@ -1,0 +1,109 @@
+package pcapfilter
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/bpf"
+)
+
+// LinkType says which header a packet begins with: one of libpcap's DLT_ numbers (pcap/dlt.h), as
+// they are on Linux. These are not the ARPHRD_ numbers of an interface.
+type LinkType int
+
+// Link types of the interfaces that carry IP. Compile takes any other number that libpcap knows.
+const (
+	Null      LinkType = 0   // DLT_NULL: BSD loopback, an address family in host byte order
+	EN10MB    LinkType = 1   // DLT_EN10MB: Ethernet
+	PPP       LinkType = 9   // DLT_PPP
+	Raw       LinkType = 12  // DLT_RAW: IPv4 or IPv6 without a link header
+	Loop      LinkType = 108 // DLT_LOOP: OpenBSD loopback, an address family in network byte order
+	LinuxSLL  LinkType = 113 // DLT_LINUX_SLL: Linux cooked capture, version 1
+	LinuxSLL2 LinkType = 276 // DLT_LINUX_SLL2: Linux cooked capture, version 2
+)
+
+const (
+	// MaxSnapLen is the largest snap length, in bytes: libpcap's own bound for an open interface
+	// (MAXIMUM_SNAPLEN in its pcap-int.h).
+	MaxSnapLen = 262144
+	// MaxFilterLen is the longest filter, in bytes. libpcap's parser and optimizer are recursive
+	// C code; this keeps their stack and their time within bounds.
+	MaxFilterLen = 16384
+	// maxInstructions is the longest program that the kernel takes (BPF_MAXINSNS, linux/bpf_common.h).
+	maxInstructions = 4096
+)
+
+// Compile compiles a filter for packets of a link type to a program that accepts with snapLen
+// bytes, 1 to MaxSnapLen. The empty filter accepts every packet.
+//
+// An error is one line that quotes the filter, gives libpcap's own text where libpcap refused it,
+// and names a remedy.
+func Compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
+	prog, err := compileChecked(filter, link, snapLen)
+	if err != nil {
+		return nil, fmt.Errorf("packet filter %s: %w", quote(filter), err)
+	}
+	return prog, nil
+}
+
+func compileChecked(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
+	switch {
+	case len(filter) > MaxFilterLen:
+		return nil, fmt.Errorf("%d bytes long: shorten it to at most %d, for example with net and portrange", len(filter), MaxFilterLen)
+	case strings.IndexByte(filter, 0) >= 0:
+		return nil, fmt.Errorf("has a NUL byte at offset %d: remove it", strings.IndexByte(filter, 0))
+	case snapLen < 1 || snapLen > MaxSnapLen:
+		return nil, fmt.Errorf("snap length %d: choose 1 to %d bytes", snapLen, MaxSnapLen)
+	case link < 0 || link > math.MaxUint16:
+		return nil, fmt.Errorf("link type %d: choose a DLT_ number of pcap-linktype(7), 0 to %d", link, math.MaxUint16)
+	}
+	prog, err := compile(filter, link, snapLen)
+	if err != nil {
+		return nil, err
+	}
+	return prog, checkRunnable(prog)
+}
+
+// checkRunnable refuses what libpcap compiles and the kernel (bpf_check_classic in
+// net/core/filter.c) answers with a bare EINVAL: libpcap falls back to filtering in user space then.
+func checkRunnable(prog []bpf.RawInstruction) error {
+	if len(prog) > maxInstructions {
+		return fmt.Errorf("compiles to %d instructions and the kernel takes %d: simplify it, for example with net and portrange",
+			len(prog), maxInstructions)
+	}
+	const jumpAlways = 0x05 // BPF_JMP | BPF_JA
+	for at, in := range prog {
+		// Unsigned, a jump backwards is one far beyond the end.
+		if in.Op == jumpAlways && uint64(in.K) >= uint64(len(prog)-at-1) {
+			return errors.New("needs a loop, which the kernel does not run: write it without protochain")
+		}
+	}
+	return nil
+}
+
+// quote shows a filter on one line, however long it is.
+func quote(filter string) string {
+	const most = 200
+	if len(filter) <= most {
+		return fmt.Sprintf("%q", filter)
+	}
+	cut := most
+	for cut > most-utf8.UTFMax && !utf8.RuneStart(filter[cut]) {
+		cut--
+	}
+	return fmt.Sprintf("%q (%d bytes in all)", filter[:cut]+"…", len(filter))
+}
+
+// oneLine makes libpcap's text fit for a log line: it may repeat bytes of the filter.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+}

@@ -1,0 +1,35 @@
+//go:build !cgo
+
+package pcapfilter
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/net/bpf"
+)
+
+// Available says that this build has no libpcap and compiles only "tcp" and the empty filter.
+const Available = false
+
+var errNoLibpcap = errors.New(`this build has no libpcap and knows only "tcp" and the empty filter: ` +
+	"build with CGO_ENABLED=1 and libpcap's headers (Debian: libpcap-dev) for all others")
+
+// compile knows two filters, with white space around them like libpcap.
+func compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
+	switch strings.Trim(filter, " \t\r\n") {
+	case "":
+		return acceptAll(snapLen)
+	case "tcp":
+		return tcpProgram(link, snapLen)
+	}
+	return nil, errNoLibpcap
+}
+
+// acceptAll is the program of the empty filter.
+func acceptAll(snapLen int) ([]bpf.RawInstruction, error) {
+	return bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: uint32(snapLen)}})
+}
+
+// Version is libpcap's name and version as it gives them; "none" in a build without libpcap.
+func Version() string { return "none" }
