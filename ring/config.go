@@ -1,0 +1,120 @@
+package ring
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/net/bpf"
+)
+
+// Config says what to capture and how large a ring to capture it into.
+type Config struct {
+	// IfIndex is the interface's index; 0 captures from all interfaces of the network namespace.
+	IfIndex int
+
+	// BlockSize is bytes in a block, a multiple of the page size. The kernel allocates each block
+	// in one piece, and what is captured of a frame is cut if a block cannot hold it.
+	BlockSize int
+	// NumBlocks is how many blocks the ring has, 1 to 65536. The kernel accepts more, but fills the
+	// first 65536 only: a reader then waits at the next one for ever (tried on Linux 6.18).
+	NumBlocks int
+	// FrameSize is bytes, a multiple of 16 from 80 to BlockSize. TPACKET_V3 packs frames one behind
+	// another whatever it says, but the kernel wants it to be valid.
+	FrameSize int
+
+	// RetireTov is how long the kernel may hold a partly filled block before it hands it over, 0 to
+	// 65.535 s, in steps of 1 ms rounded up (tp_retire_blk_tov). 0 lets the kernel choose by the
+	// link's speed. A block may come earlier than that.
+	RetireTov time.Duration
+
+	// Filter is the classic BPF program that runs on each frame, at most 4096 instructions. What it
+	// returns is the number of bytes to capture, 0 to ignore the frame. Empty: frames come whole.
+	Filter []bpf.RawInstruction
+
+	// IgnoreOutgoing leaves out what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20). Loopback
+	// needs it: every packet passes there twice, once in each direction.
+	IgnoreOutgoing bool
+}
+
+const (
+	// minFrameSize is TPACKET3_HDRLEN rounded up to TPACKET_ALIGNMENT, both of which packet_set_ring
+	// in net/packet/af_packet.c asks for.
+	minFrameSize   = 80
+	tpacketAlign   = 16                 // TPACKET_ALIGNMENT, linux/if_packet.h
+	maxBlockSize   = math.MaxInt32      // packet_set_ring reads tp_block_size as int
+	maxNumBlocks   = math.MaxUint16 + 1 // kactive_blk_num in net/packet/internal.h is 16 bits wide
+	maxRetireTovMs = math.MaxUint16     // retire_blk_tov there, as well
+	maxFilterLen   = 4096               // BPF_MAXINSNS, linux/bpf_common.h
+)
+
+// PageSize is the size of a memory page in bytes, which BlockSize must be a multiple of.
+func PageSize() int { return os.Getpagesize() }
+
+// Validate says what is wrong with c in one line that names the value and what to use instead.
+func (c Config) Validate() error { return c.validate(PageSize(), math.MaxInt) }
+
+// validate takes the page size in bytes and the largest mapping that can be addressed.
+func (c Config) validate(page int, maxBytes uint64) error {
+	switch {
+	case c.IfIndex < 0:
+		return fmt.Errorf("ring: interface index %d: want a positive one, or 0 for all interfaces", c.IfIndex)
+	case c.BlockSize <= 0:
+		return fmt.Errorf("ring: block size %d: want a positive number of bytes, such as 262144", c.BlockSize)
+	case c.BlockSize > maxBlockSize:
+		return fmt.Errorf("ring: block size %d: use at most %d bytes", c.BlockSize, maxBlockSize/page*page)
+	case c.BlockSize%page != 0:
+		return fmt.Errorf("ring: block size %d: not a multiple of the page size, %d bytes; use %d",
+			c.BlockSize, page, min(c.BlockSize/page+1, maxBlockSize/page)*page)
+	case c.FrameSize <= 0:
+		return fmt.Errorf("ring: frame size %d: want a positive number of bytes, such as 2048", c.FrameSize)
+	case c.FrameSize < minFrameSize:
+		return fmt.Errorf("ring: frame size %d: too small for the kernel's frame header; use at least %d bytes",
+			c.FrameSize, minFrameSize)
+	case c.FrameSize > c.BlockSize:
+		return fmt.Errorf("ring: frame size %d: larger than the block size, %d bytes; use at most that, or larger blocks",
+			c.FrameSize, c.BlockSize)
+	case c.FrameSize%tpacketAlign != 0: // rounding up stays within a block: a page is a multiple of 16
+		return fmt.Errorf("ring: frame size %d: not a multiple of %d; use %d",
+			c.FrameSize, tpacketAlign, (c.FrameSize/tpacketAlign+1)*tpacketAlign)
+	case c.NumBlocks <= 0:
+		return fmt.Errorf("ring: number of blocks %d: want a positive number, such as 128", c.NumBlocks)
+	case c.NumBlocks > maxNumBlocks:
+		return fmt.Errorf("ring: number of blocks %d: the kernel counts them in 16 bits; use at most %d, and larger blocks",
+			c.NumBlocks, maxNumBlocks)
+	case c.bytes() > maxBytes:
+		return fmt.Errorf("ring: block size %d times number of blocks %d is %d bytes, more than this program can address; use fewer or smaller blocks",
+			c.BlockSize, c.NumBlocks, c.bytes())
+	case c.frameNr() > math.MaxUint32:
+		return fmt.Errorf("ring: frame size %d makes %d frames of number of blocks %d with block size %d, more than the kernel counts; use a frame size of at least %d",
+			c.FrameSize, c.frameNr(), c.NumBlocks, c.BlockSize, c.leastFrameSize())
+	case c.RetireTov < 0:
+		return fmt.Errorf("ring: retire timeout %s: want a positive one, or 0 to let the kernel choose", c.RetireTov)
+	case c.RetireTov > maxRetireTovMs*time.Millisecond:
+		return fmt.Errorf("ring: retire timeout %s: use at most %s", c.RetireTov, maxRetireTovMs*time.Millisecond)
+	case len(c.Filter) > maxFilterLen:
+		return fmt.Errorf("ring: packet filter of %d instructions: the kernel takes at most %d; simplify it",
+			len(c.Filter), maxFilterLen)
+	}
+	return nil
+}
+
+// bytes is the length of the mapping. Widened before it is multiplied: as uint32 the product wraps
+// at 4 GiB. In 64 bits it cannot: a block has less than 31 bits and their number 17.
+func (c Config) bytes() uint64 { return uint64(c.BlockSize) * uint64(c.NumBlocks) }
+
+// frameNr is tp_frame_nr, which the kernel wants to be exactly this.
+func (c Config) frameNr() uint64 { return uint64(c.NumBlocks) * uint64(c.BlockSize/c.FrameSize) }
+
+// leastFrameSize is a frame size with which frameNr fits 32 bits.
+func (c Config) leastFrameSize() int {
+	framesPerBlock := uint64(math.MaxUint32) / uint64(c.NumBlocks)
+	size := uint64(c.BlockSize)/framesPerBlock + 1 // so that block size / size <= framesPerBlock
+	return int((size + tpacketAlign - 1) / tpacketAlign * tpacketAlign)
+}
+
+// retireTovMs is tp_retire_blk_tov. Rounded up, so that a short time does not become "you choose".
+func (c Config) retireTovMs() uint32 {
+	return uint32((c.RetireTov + time.Millisecond - 1) / time.Millisecond)
+}

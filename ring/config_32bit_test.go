@@ -1,0 +1,5 @@
+//go:build 386 || arm || mips || mipsle
+
+package ring
+
+var rows64bit []validateRow

@@ -1,0 +1,225 @@
+package ring
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors of Open and Wait that speak of the interface and not of the ring: errors.Is finds them.
+var (
+	// ErrDown: the interface is administratively down. The ring stays bound to it and captures again
+	// by itself once it is up.
+	ErrDown = errors.New("interface is down")
+	// ErrGone: the interface no longer exists. One that takes its name later has another index and
+	// needs a new ring.
+	ErrGone = errors.New("interface is gone")
+)
+
+// Ring is an open packet socket with its mapped ring. The package comment says which goroutine may
+// call what.
+type Ring struct {
+	mem       []byte // the mapping: the blocks, one behind another
+	blockSize int    // bytes
+	cur       int    // where in mem the next block in ring order starts, bytes
+	held      bool   // the block at cur was given out by Next and not released
+	wasDown   bool   // the interface has been seen to go down
+	poll      [2]unix.PollFd
+	pollTime  unix.Timespec
+
+	mu     sync.Mutex // guards what other goroutines reach
+	fd     int        // packet socket, -1 once closed
+	wakeFd int        // eventfd, -1 once closed
+	stats  Stats      // read from the kernel so far
+}
+
+// Open opens a packet socket on the interface and maps its ring. Frames come in from the moment that
+// everything is set up: the first one has passed the filter and the statistics start at zero.
+//
+// Errors say what to do about them; errors.Is finds unix.EPERM (no CAP_NET_RAW), unix.ENOMEM, ErrDown
+// and ErrGone in them. Nothing stays open after an error.
+func Open(c Config) (*Ring, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return open(c)
+}
+
+// open takes the steps in the order in which nothing is captured too early and nothing is counted
+// before it can be: a socket with protocol 0 is hooked nowhere until bind names one, the version is
+// fixed once there is a ring, and a filter set after the ring would leave unfiltered frames in it.
+func open(c Config) (_ *Ring, err error) {
+	r := &Ring{fd: -1, wakeFd: -1, blockSize: c.BlockSize}
+	defer func() {
+		if err != nil {
+			r.Close() // closes what there is by now; err says more than its error
+		}
+	}()
+	if r.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+		return nil, openError(err)
+	}
+	if err = unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
+		return nil, fmt.Errorf("ring: set PACKET_VERSION to TPACKET_V3: %w: needs Linux 3.2 or newer", err)
+	}
+	if err = attachFilter(r.fd, c); err != nil {
+		return nil, err
+	}
+	if c.IgnoreOutgoing {
+		if err = unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
+			return nil, fmt.Errorf("ring: set PACKET_IGNORE_OUTGOING: %w: needs Linux 4.20 or newer", err)
+		}
+	}
+	if err = unix.SetsockoptTpacketReq3(r.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq3{
+		Block_size:     uint32(c.BlockSize),
+		Block_nr:       uint32(c.NumBlocks),
+		Frame_size:     uint32(c.FrameSize),
+		Frame_nr:       uint32(c.frameNr()),
+		Retire_blk_tov: c.retireTovMs(),
+	}); err != nil {
+		return nil, memoryError("allocate", c, err)
+	}
+	// packet_mmap puts every page into the mapping at once, so MAP_POPULATE would have nothing to do.
+	// The pages cannot be swapped, so MAP_LOCKED would only bring RLIMIT_MEMLOCK into play.
+	if r.mem, err = unix.Mmap(r.fd, 0, int(c.bytes()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		return nil, memoryError("mmap", c, err)
+	}
+	if r.wakeFd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("ring: eventfd: %w", err)
+	}
+	r.poll = [2]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN | unix.POLLERR}, {Fd: int32(r.wakeFd), Events: unix.POLLIN}}
+	if err = r.bind(c.IfIndex); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func attachFilter(fd int, c Config) error {
+	if len(c.Filter) == 0 {
+		return nil
+	}
+	prog := make([]unix.SockFilter, len(c.Filter))
+	for i, ins := range c.Filter {
+		prog[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
+	}
+	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]})
+	switch {
+	case errors.Is(err, unix.ENOMEM):
+		return fmt.Errorf("ring: attach a packet filter of %d instructions: %w: simplify it or raise the sysctl net.core.optmem_max", len(prog), err)
+	case err != nil:
+		return fmt.Errorf("ring: attach a packet filter of %d instructions: %w", len(prog), err)
+	}
+	return nil
+}
+
+// bind hooks the socket to the interface. An interface that is down is no error of bind's: it shows
+// in SO_ERROR, to be read here so that the first Wait does not return it.
+func (r *Ring) bind(ifIndex int) error {
+	var be [2]byte // sll_protocol is in network byte order
+	binary.BigEndian.PutUint16(be[:], unix.ETH_P_ALL)
+	err := unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16(be[:]), Ifindex: ifIndex})
+	if err == nil {
+		err = r.socketError()
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrDown):
+		return fmt.Errorf("ring: bind to interface index %d: %w: bring it up with ip link set dev NAME up", ifIndex, err)
+	case errors.Is(err, unix.ENODEV) && !errors.Is(err, ErrGone):
+		return fmt.Errorf("ring: bind to interface index %d: %w: %w", ifIndex, ErrGone, err)
+	}
+	return fmt.Errorf("ring: bind to interface index %d: %w", ifIndex, err)
+}
+
+func openError(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("ring: open a packet socket: %w: needs the capability CAP_NET_RAW: run as root, or give it with setcap cap_net_raw+ep on the program, or AmbientCapabilities=CAP_NET_RAW in its systemd unit", err)
+	case errors.Is(err, unix.EAFNOSUPPORT):
+		return fmt.Errorf("ring: open a packet socket: %w: allow AF_PACKET (RestrictAddressFamilies= in a systemd unit)", err)
+	}
+	return fmt.Errorf("ring: open a packet socket: %w", err)
+}
+
+func memoryError(step string, c Config, err error) error {
+	remedy := ""
+	if errors.Is(err, unix.ENOMEM) {
+		remedy = ": use fewer or smaller blocks"
+	}
+	return fmt.Errorf("ring: %s %d bytes (number of blocks %d, block size %d): %w%s",
+		step, c.bytes(), c.NumBlocks, c.BlockSize, err, remedy)
+}
+
+// Next is the next block in ring order if the kernel has handed it over; one atomic load, no system
+// call. Until Release it is the same block again.
+func (r *Ring) Next() (Block, bool) {
+	if r.mem == nil {
+		return Block{}, false
+	}
+	mem := r.mem[r.cur : r.cur+r.blockSize : r.cur+r.blockSize]
+	h := blockAt(mem) // never nil: blocks are whole pages
+	status := h.status()
+	if status&tpStatusUser == 0 {
+		return Block{}, false
+	}
+	r.held = true
+	return newBlock(h, mem, status), true
+}
+
+// Release gives the block of the last Next back to the kernel, with the Data of its frames, and
+// steps on to the next one. Without a block to give back it does nothing.
+func (r *Ring) Release() {
+	if !r.held {
+		return
+	}
+	blockAt(r.mem[r.cur:]).release()
+	r.held = false
+	if r.cur += r.blockSize; r.cur == len(r.mem) {
+		r.cur = 0
+	}
+}
+
+// IfIndex is the index of the interface that the ring is bound to: 0 for all, -1 once the interface
+// is deleted. The error is os.ErrClosed after Close.
+func (r *Ring) IfIndex() (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fd < 0 {
+		return 0, errClosed("read the interface index")
+	}
+	sa, err := unix.Getsockname(r.fd)
+	if err != nil {
+		return 0, fmt.Errorf("ring: getsockname: %w", err)
+	}
+	ll, ok := sa.(*unix.SockaddrLinklayer)
+	if !ok {
+		return 0, fmt.Errorf("ring: getsockname: %T is no link-layer address", sa)
+	}
+	return ll.Ifindex, nil
+}
+
+// Close unmaps the ring and closes the socket. It belongs to the owner: blocks and frames must not
+// be read after it. Calling it again does nothing.
+func (r *Ring) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs [3]error
+	if r.mem != nil {
+		errs[0] = unix.Munmap(r.mem)
+	}
+	if r.fd >= 0 {
+		errs[1] = unix.Close(r.fd)
+	}
+	if r.wakeFd >= 0 {
+		errs[2] = unix.Close(r.wakeFd)
+	}
+	r.mem, r.held, r.fd, r.wakeFd = nil, false, -1, -1
+	if err := errors.Join(errs[:]...); err != nil {
+		return fmt.Errorf("ring: close: %w", err)
+	}
+	return nil
+}
