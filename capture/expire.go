@@ -1,0 +1,54 @@
+package capture
+
+import (
+	"math"
+
+	"tcp-stream-exporter/table"
+)
+
+// Tick moves the worker's clock to now, in ns, when no frame does it.
+func (w *Worker) Tick(now int64) { w.setNow(now) }
+
+// setNow moves the clock forward; a file's clock that steps back does not take it along.
+func (w *Worker) setNow(now int64) {
+	if w.now == math.MinInt64 {
+		w.wheel.Reset(tick(now))
+	}
+	w.now = max(w.now, now)
+}
+
+// tick is the last tick that has begun at time t.
+func tick(t int64) uint32 { return uint32(t / tickTime) }
+
+// arm puts connection i into the wheel at the first tick by which its deadline has passed.
+func (w *Worker) arm(i uint32, r *table.Record) {
+	w.wheel.Arm(i, tick(r.Deadline(&w.ages)+tickTime-1))
+}
+
+// Expire lets go of streams whose time has come, doing at most budget connections' work, and
+// reports whether more is due. A connection that has been heard of since it was armed is armed
+// again at its true deadline: packets never touch the wheel.
+func (w *Worker) Expire(budget int) (more bool) {
+	now := tick(w.now)
+	for budget > 0 {
+		due := w.due[:min(budget, len(w.due))]
+		n, more := w.wheel.Advance(now, due)
+		due = due[:n]
+		for _, i := range due { // let the misses of all of them overlap
+			w.touch += w.table.At(i).Bytes(0)
+		}
+		for _, i := range due {
+			r := w.table.At(i)
+			if r.Expire(w.now, &w.ages, &w.tally) {
+				w.table.Remove(i)
+			} else {
+				w.arm(i, r)
+			}
+		}
+		if !more {
+			return false
+		}
+		budget -= n
+	}
+	return true
+}

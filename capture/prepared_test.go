@@ -1,0 +1,171 @@
+package capture
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tcp-stream-exporter/internal/fakekernel"
+	"tcp-stream-exporter/internal/packet"
+	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/ring"
+)
+
+// load is prepared traffic: ring blocks full of headers of many connections, data one way and
+// ACKs the other, in uniformly random order. One pass over the blocks after the other goes on
+// where the last one ended, in sequence space and in time, so that no packet is a repeat.
+type load struct {
+	blocks  [][]byte
+	packets int
+	frames  []loadFrame
+	perPass []uint32 // payload bytes of each connection in a pass
+	now     int64
+}
+
+type loadFrame struct {
+	block, at int // where the frame's header starts
+	conn      int32
+	data      bool
+}
+
+const (
+	loadPayload = 1400
+	loadSnap    = 96   // bytes kept of each frame
+	loadGap     = 2000 // ns between packets: 0.5 Mpps
+	loadBlock   = 1 << 18
+	loadMac     = 82 // where tpacket_rcv puts an Ethernet frame
+)
+
+func connAddrs(conn int) (client, server netip.AddrPort) {
+	c := netip.AddrFrom4([4]byte{10, byte(conn >> 16), byte(conn >> 8), byte(conn)})
+	return netip.AddrPortFrom(c, uint16(20000+conn%40000)), netip.MustParseAddrPort("192.0.2.1:443")
+}
+
+// newLoad prepares packets packets of streams/2 connections.
+func newLoad(streams, packets int) *load {
+	r := rand.New(rand.NewPCG(1, 2))
+	conns := streams / 2
+	l := &load{perPass: make([]uint32, conns), now: 1_700_000_000_000_000_000}
+	frames := make([]fakekernel.Frame, packets)
+	for i := range frames {
+		c := r.IntN(conns)
+		client, server := connAddrs(c)
+		p := packet.TCP{Src: server, Dst: client, Flags: packet.ACK, Window: 500, Payload: loadPayload}
+		p.Seq, p.Ack = 1+l.perPass[c], 1
+		data := r.IntN(2) == 0
+		if data {
+			l.perPass[c] += loadPayload
+		} else {
+			p.Src, p.Dst, p.Payload = client, server, 0
+			p.Seq, p.Ack = 1, 1+l.perPass[c]
+		}
+		b := p.Ethernet()
+		frames[i] = fakekernel.Frame{
+			Data: b[:min(len(b), loadSnap)], WireLen: uint32(len(b)), Time: l.now, Hatype: 1, IfIndex: 2,
+		}
+		l.now += loadGap
+		l.frames = append(l.frames, loadFrame{conn: int32(c), data: data})
+	}
+	for n := 0; n < packets; {
+		mem, used := fakekernel.Block(loadBlock, frames[n:])
+		at := fakekernel.BlockHdrLen
+		for i := range used {
+			l.frames[n+i].block, l.frames[n+i].at = len(l.blocks), at
+			at += int(binary.NativeEndian.Uint32(mem[at+fakekernel.NextOffset:]))
+		}
+		l.blocks = append(l.blocks, mem)
+		n += used
+	}
+	l.packets = packets
+	return l
+}
+
+// advance moves every frame on by one pass.
+func (l *load) advance() {
+	for i := range l.frames {
+		f := &l.frames[i]
+		mem := l.blocks[f.block][f.at:]
+		binary.NativeEndian.PutUint32(mem[fakekernel.Sec:], uint32(l.now/1e9))
+		binary.NativeEndian.PutUint32(mem[fakekernel.Nsec:], uint32(l.now%1e9))
+		l.now += loadGap
+		field := loadMac + 14 + 20 + 4 // sequence number
+		if !f.data {
+			field += 4 // acknowledgment number
+		}
+		n := binary.BigEndian.Uint32(mem[field:])
+		binary.BigEndian.PutUint32(mem[field:], n+l.perPass[f.conn])
+	}
+}
+
+// run brings all blocks to w, as if each were walked when its last frame came.
+func (l *load) run(w *Worker) {
+	for _, mem := range l.blocks {
+		b := ring.BlockOf(mem)
+		w.Block(&b, l.now, l.now)
+		w.Expire(expireBudget)
+	}
+}
+
+func benchWorker(tb testing.TB, connections int) *Worker {
+	w, err := NewWorker(Config{MaxConnections: connections, StreamAge: 5 * time.Minute, FinalizedAge: time.Minute})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { w.Close() })
+	return w
+}
+
+// open makes w know every stream of the load, one packet each.
+func (l *load) open(w *Worker) {
+	for c := range l.perPass {
+		client, server := connAddrs(c)
+		syn := packet.TCP{Src: client, Dst: server, Seq: 0, Flags: packet.SYN, Window: 500}
+		answer := packet.TCP{Src: server, Dst: client, Seq: 0, Ack: 1, Flags: packet.SYN | packet.ACK, Window: 500}
+		for _, b := range [][]byte{syn.Ethernet(), answer.Ethernet()} {
+			w.Frame(parse.LinkEthernet, b, uint32(len(b)), l.now)
+		}
+	}
+}
+
+// threadTime is the CPU time that this thread has used: unlike the time of day it does not count
+// what other processes take.
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		panic(err)
+	}
+	return time.Duration(ts.Nano())
+}
+
+// BenchmarkWorker is the whole way of a packet after the kernel: walk, parse, look up, account,
+// expire. ns/packet is CPU time without the preparation of the traffic between passes.
+func BenchmarkWorker(b *testing.B) {
+	for _, streams := range []int{1000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			l := newLoad(streams, max(1<<18, streams))
+			w := benchWorker(b, max(streams/2, 1<<18))
+			l.open(w)
+			l.run(w)
+			var spent time.Duration
+			passes := 0
+			for b.Loop() {
+				l.advance()
+				start := threadTime()
+				l.run(w)
+				spent += threadTime() - start
+				passes++
+			}
+			b.ReportMetric(float64(spent.Nanoseconds())/float64(passes*l.packets), "ns/packet")
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(w.Stats().Streams), "streams")
+		})
+	}
+}
