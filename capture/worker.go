@@ -19,6 +19,8 @@ type Config struct {
 	// StreamAge is how long a stream without packets is kept, FinalizedAge the same once a FIN or
 	// RST was seen. Above zero.
 	StreamAge, FinalizedAge time.Duration
+	// SynAge is how long a connection is kept that has shown nothing but SYNs. 0: as StreamAge.
+	SynAge time.Duration
 	// IPv6 accounts IPv6 too; without it such frames are counted as skipped.
 	IPv6 bool
 }
@@ -38,17 +40,21 @@ const (
 type Counters struct {
 	Packets   uint64 // frames taken out of the ring
 	Copies    uint64 // of those, outgoing copies of loopback frames, which come a second time
-	NoRoom    uint64 // segments of new connections that found the table full
+	NoRoom    uint64 // segments of new connections that found the table full of live ones
 	Blocks    uint64 // ring blocks walked
 	TimedOut  uint64 // of those, the ones that the kernel retired before they were full
 	BadBlocks uint64 // of those, the ones that ended at an offset or count outside the block
 	Skipped   [parse.NumReasons]uint64
+
+	RecycledHalfOpen  uint64 // connections with nothing but SYNs that made room for a new one
+	RecycledFinalized uint64 // connections that were over and made room for a new one
 }
 
 // Worker accounts frames. Not safe for concurrent use.
 type Worker struct {
 	table    *table.Table
 	wheel    *wheel.Wheel
+	lists    lists
 	ages     stream.Ages
 	ipv6     bool
 	tally    stream.Tally
@@ -78,13 +84,19 @@ func NewWorker(cfg Config) (*Worker, error) {
 	if cfg.StreamAge <= 0 || cfg.FinalizedAge <= 0 {
 		return nil, fmt.Errorf("capture: stream age %v and finalized age %v: both must be above zero", cfg.StreamAge, cfg.FinalizedAge)
 	}
+	if cfg.SynAge < 0 {
+		return nil, fmt.Errorf("capture: SYN age %v: must not be negative", cfg.SynAge)
+	}
+	if cfg.SynAge == 0 {
+		cfg.SynAge = cfg.StreamAge
+	}
 	t, err := table.New(cfg.MaxConnections)
 	if err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
 	return &Worker{
-		table: t, wheel: wheel.New(cfg.MaxConnections), ipv6: cfg.IPv6,
-		ages: stream.Ages{Stream: int64(cfg.StreamAge), Finalized: int64(cfg.FinalizedAge)},
+		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), ipv6: cfg.IPv6,
+		ages: stream.Ages{Stream: int64(cfg.StreamAge), Finalized: int64(cfg.FinalizedAge), Syn: int64(cfg.SynAge)},
 		now:  math.MinInt64, lastTime: math.MinInt64,
 	}, nil
 }
@@ -188,18 +200,34 @@ func (w *Worker) segment(p *arrival) {
 	i, known := w.table.Find(&p.key, p.hash)
 	if !known {
 		var ok bool
-		if i, ok = w.table.Insert(&p.key, p.hash); !ok {
+		if i, ok = w.insert(p); !ok {
 			w.counters.NoRoom++
 			return
 		}
 	}
 	r := w.table.At(i)
+	renewed := false
 	if r.MayExpire(p.time, &w.ages) && r.Expire(p.time, &w.ages, &w.tally) {
 		// The wheel had not come to it yet: what follows is a new connection.
 		r.Reset()
+		renewed = true
 	}
 	ev := r.Account(p.dir, &p.seg, p.time, &w.tally)
-	if !known || ev&stream.Sooner != 0 {
-		w.arm(i, r)
+	if ev != 0 {
+		w.lists.file(i, classOf(&r.Conn), renewed || ev&stream.Renewed != 0)
+		if !known || ev&stream.Sooner != 0 {
+			w.arm(i, r)
+		}
 	}
+}
+
+// insert adds p's connection, if need be in the place of one that matters less.
+func (w *Worker) insert(p *arrival) (uint32, bool) {
+	if i, ok := w.table.Insert(&p.key, p.hash); ok {
+		return i, true
+	}
+	if !w.recycle() {
+		return 0, false
+	}
+	return w.table.Insert(&p.key, p.hash)
 }

@@ -330,3 +330,78 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// When the table is full, half-open connections give way first and finished ones next, the oldest
+// before the others; live ones never do.
+func TestAFullTableRecycles(t *testing.T) {
+	w := newWorker(t, Config{MaxConnections: 6})
+	at := sec
+	port := func(n int) netip.AddrPort { return netip.AddrPortFrom(client.Addr(), uint16(n)) }
+	one := func(n int, flags uint8) {
+		at += ms
+		send(w, packet.TCP{Src: port(n), Dst: server, Seq: 1, Flags: flags}, at)
+	}
+	has := func(n int) bool {
+		for _, v := range viewsOf(w) {
+			if v.SrcPort == uint16(n) {
+				return true
+			}
+		}
+		return false
+	}
+	one(1, packet.ACK)
+	one(2, packet.ACK)
+	one(2, packet.FIN|packet.ACK) // 2 is over
+	one(3, packet.SYN)
+	one(4, packet.SYN)
+	one(5, packet.ACK)
+	one(6, packet.ACK)
+	one(6, packet.RST) // 6 is over, later than 2
+	one(4, packet.ACK) // 4 is no longer half-open
+	for step, gone := range []int{3, 7, 2, 6} {
+		n := 7 + step
+		flags := uint8(packet.ACK)
+		if n == 7 {
+			flags = packet.SYN
+		}
+		one(n, flags)
+		if has(gone) || !has(n) {
+			t.Fatalf("for %d, %d should have made room: %d there, %d there %v", n, gone, n, gone, has(gone))
+		}
+	}
+	one(11, packet.ACK)
+	one(12, packet.SYN)
+	for _, n := range []int{1, 4, 5, 8, 9, 10} {
+		if !has(n) {
+			t.Errorf("live connection %d is gone", n)
+		}
+	}
+	c := w.counters
+	if c.NoRoom != 2 || c.RecycledHalfOpen != 2 || c.RecycledFinalized != 2 || w.tally.Recycled != 4 || w.tally.Streams != 6 {
+		t.Errorf("%+v %+v", c, w.tally)
+	}
+	w.Tick(at + 60*sec)
+	for w.Expire(100) {
+	}
+	if w.tally.Streams != 0 || w.table.Len() != 0 {
+		t.Errorf("%d streams left", w.tally.Streams)
+	}
+	for c, head := range w.lists.head {
+		if head != none || w.lists.tail[c] != none {
+			t.Errorf("class %d is not empty", c)
+		}
+	}
+}
+
+func TestSynAgeShortensTheLifeOfHalfOpenConnections(t *testing.T) {
+	w := newWorker(t, Config{MaxConnections: 10, StreamAge: 60 * time.Second, FinalizedAge: 60 * time.Second, SynAge: 2 * time.Second})
+	for n, flags := range []uint8{packet.SYN, packet.ACK} {
+		send(w, packet.TCP{Src: netip.AddrPortFrom(client.Addr(), uint16(n)), Dst: server, Seq: 1, Flags: flags}, 100*sec)
+	}
+	w.Tick(103 * sec)
+	for w.Expire(100) {
+	}
+	if v := viewsOf(w); len(v) != 1 || v[0].SrcPort != 1 {
+		t.Errorf("%+v", v)
+	}
+}

@@ -14,6 +14,8 @@ const (
 	Renewed
 	// Opened: this direction saw its first packet.
 	Opened
+	// Reopened: a finalized direction went on with new data and is active again.
+	Reopened
 )
 
 const (
@@ -45,10 +47,7 @@ func (c *Conn) Account(dir int, seg *parse.Segment, now int64, t *Tally) (ev Eve
 	// Totals of the direction.
 	if f.packets == 0 {
 		ev |= Opened
-		f.firstTime = now
-		t.Opened++
-		t.Streams++
-		t.Active++
+		f.open(now, t)
 	} else {
 		if gap := now - f.lastTime; uint64(gap) < uint64(maxGap) {
 			d.gapN = next(d.gapN, gapWindow)
@@ -166,11 +165,20 @@ func (c *Conn) Account(dir int, seg *parse.Segment, now int64, t *Tally) (ev Eve
 		f.flags &^= finalized
 		t.Active++
 		t.Reopened++
+		ev |= Reopened
 	}
 	f.lastWin = seg.Window
 	f.lastTime = now
 	f.flags = f.flags&^(lastKeepAlive|lastProbe|lastSYN) | nowFlags
 	return ev
+}
+
+// open starts a stream with its first packet.
+func (s *Stream) open(now int64, t *Tally) {
+	s.firstTime = now
+	t.Opened++
+	t.Streams++
+	t.Active++
 }
 
 // classify counts a segment that takes sequence space but does not advance the stream as a

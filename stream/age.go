@@ -4,22 +4,27 @@ package stream
 type Ages struct {
 	Stream    int64 // since the latest packet
 	Finalized int64 // since the latest packet, once a FIN or RST was seen
+	Syn       int64 // since the latest packet, while only SYNs were seen
 }
 
 // shortest is the age below which nothing can have expired.
-func (a *Ages) shortest() int64 { return min(a.Stream, a.Finalized) }
+func (a *Ages) shortest() int64 { return min(a.Stream, a.Finalized, a.Syn) }
 
-// deadline is when the direction expires.
-func (s *Stream) deadline(a *Ages) int64 {
-	if s.flags&finalized != 0 {
+// deadline is when direction dir expires.
+func (c *Conn) deadline(dir int, a *Ages) int64 {
+	s := &c.hot[dir&1]
+	switch {
+	case s.flags&finalized != 0:
 		return s.lastTime + a.Finalized
+	case c.state&established == 0:
+		return s.lastTime + a.Syn
 	}
 	return s.lastTime + a.Stream
 }
 
 // Deadline is when the first of the connection's streams expires, in ns.
 func (c *Conn) Deadline(a *Ages) int64 {
-	return min(c.hot[0].deadline(a), c.hot[1].deadline(a))
+	return min(c.deadline(0, a), c.deadline(1, a))
 }
 
 // Expire drops the streams whose deadline has come, counts them in t, and reports whether the
@@ -31,7 +36,7 @@ func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 		if s.packets == 0 {
 			continue
 		}
-		if s.deadline(a) > now {
+		if c.deadline(i, a) > now {
 			empty = false
 			continue
 		}

@@ -28,6 +28,10 @@ func (c *Conn) boundary(dir int, seg *parse.Segment, now int64, t *Tally) (ev Ev
 		f.nxt = f.contig
 	case !c.givesWay(dir, now):
 		c.pend(dir, seg, now)
+		if f.packets == 0 { // its sequence space is known from the other side's ACKs only
+			f.open(now, t)
+			ev |= Opened
+		}
 		f.packets++
 		f.lastTime = now
 		return ev, true

@@ -203,6 +203,10 @@ func TestScenarios(t *testing.T) {
 			step{30, a, ack, 1, 100, 1, 10, 0}, step{50, a, syn, 5555, 0, 0, 700, 0}, step{53, b, syn | ack, 900, 0, 5556, 800, 0}),
 			counts{packets: 1, window: 700, rtt: 1}, counts{packets: 1, window: 800}},
 
+		{"a SYN against the ACKs of the other side alone replaces nothing yet",
+			[]step{{0, b, ack, 900, 10, 77, 10, 0}, {1, a, syn, 5555, 0, 0, 700, 0}, {2, b, ack, 910, 10, 77, 10, 0}},
+			counts{packets: 1}, counts{packets: 2, bytes: 20, window: 10}},
+
 		{"a SYN that its own side goes on from replaces a live connection", after(shake,
 			step{50, a, syn, 5555, 0, 0, 700, 0}, step{60, a, ack, 5556, 10, 901, 600, 0}),
 			counts{packets: 2, bytes: 10, window: 600}, counts{}},
@@ -356,7 +360,7 @@ func TestHealth(t *testing.T) {
 }
 
 func TestExpire(t *testing.T) {
-	ages := &Ages{Stream: 5 * second, Finalized: second}
+	ages := &Ages{Stream: 5 * second, Finalized: second, Syn: 5 * second}
 	c, tally := fresh(), &Tally{}
 	play(c, tally, after(shake, step{1000, a, fin | ack, 1, 0, 1, 10, 0}, step{3000, b, ack, 1, 0, 2, 20, 0}))
 	if got := c.Deadline(ages); got != 2*second {
