@@ -1,0 +1,172 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/textparse"
+
+	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/stream"
+)
+
+const allHas = stream.HasRate | stream.HasDelay | stream.HasBitrate | stream.HasSize | stream.HasInterarrival
+
+func addr(s string) parse.Addr { return parse.AddrFrom(netip.MustParseAddr(s)) }
+
+// fixedViews are the streams of the golden text: one with every figure, one with none of the
+// conditional ones, one IPv6 with some.
+func fixedViews() []stream.View {
+	return []stream.View{
+		{
+			Src: addr("10.0.0.1"), Dst: addr("203.0.113.255"), SrcPort: 43210, DstPort: 443,
+			Has: allHas, Health: 63, WindowBytes: 64256, Packets: 1500, Bytes: 20971520,
+			Uptime: 12.345678901, PacketRate: 121.5, MinDelay: 0.000125, MaxDelay: 1.25, Bitrate: 16000000,
+			AvgDelay: 0.015584, Jitter: 0.0023, BitrateVariation: 0.25, SizeVariation: 1.5e-7, InterarrivalDeviation: 0.01,
+			Retransmits: 5, OutOfOrder: 4, DuplicateAcks: 3, Gaps: 2, ZeroWindows: 1,
+		},
+		{
+			Src: addr("203.0.113.255"), Dst: addr("10.0.0.1"), SrcPort: 443, DstPort: 43210,
+			Finalized: true, Health: 80, Resets: 1, Packets: 1,
+		},
+		{
+			Src: addr("2001:db8::1"), Dst: addr("2001:db8:0:1::2"), SrcPort: 65535, DstPort: 1,
+			Has: stream.HasRate | stream.HasInterarrival, Health: 100, WindowBytes: 1 << 30, Packets: 1 << 40, Bytes: 1 << 63,
+			Uptime: 3600, PacketRate: 1.0 / 3, InterarrivalDeviation: 9.5,
+		},
+	}
+}
+
+// randomViews are n different streams with arbitrary figures.
+func randomViews(r *rand.Rand, n int) []stream.View {
+	views := make([]stream.View, n)
+	for i := range views {
+		a, b := parse.AddrFrom4(0x0a000000|uint32(i)), parse.AddrFrom4(r.Uint32())
+		if r.IntN(8) == 0 {
+			a, b = parse.Addr{Hi: 0x20010db8 << 32, Lo: uint64(i)}, parse.Addr{Hi: r.Uint64(), Lo: r.Uint64()}
+		}
+		views[i] = stream.View{
+			Src: a, Dst: b, SrcPort: uint16(r.Uint32()), DstPort: uint16(r.Uint32()),
+			Finalized: r.IntN(3) == 0, Has: stream.Has(r.UintN(32)), Health: uint8(r.UintN(101)), WindowBytes: r.Uint32(),
+			Packets: r.Uint64() >> r.UintN(64), Bytes: r.Uint64() >> r.UintN(64),
+			Uptime: r.ExpFloat64() * 100, PacketRate: r.ExpFloat64() * 1000, MinDelay: r.Float64() / 1000, MaxDelay: r.Float64(),
+			Bitrate: float64(r.Uint32()) * 8, AvgDelay: r.Float32(), Jitter: r.Float32() / 100,
+			BitrateVariation: r.Float32() * 3, SizeVariation: r.Float32(), InterarrivalDeviation: r.Float32(),
+			Retransmits: r.Uint32() >> r.UintN(32), OutOfOrder: r.Uint32N(100), DuplicateAcks: r.Uint32N(1000),
+			Gaps: r.Uint32N(10), ZeroWindows: r.Uint32N(3), Resets: r.Uint32N(2),
+		}
+	}
+	return views
+}
+
+// fakeSource hands out fixed views. enter, when set, runs inside Snapshot.
+type fakeSource struct {
+	views     []stream.View
+	stats     Stats
+	err       error
+	enter     func(ctx context.Context) error
+	snapshots atomic.Int32
+}
+
+func (f *fakeSource) Snapshot(ctx context.Context, s *Snapshot) error {
+	f.snapshots.Add(1)
+	if f.enter != nil {
+		if err := f.enter(ctx); err != nil {
+			return err
+		}
+	}
+	if f.err != nil {
+		return f.err
+	}
+	s.Views = append(s.Views[:0], f.views...)
+	s.Active = 0
+	for i := range s.Views {
+		if !s.Views[i].Finalized {
+			s.Active++
+		}
+	}
+	return nil
+}
+
+func (f *fakeSource) Stats() Stats { return f.stats }
+
+// scrapeOnce answers one request in memory. A scrape that never gets its place gives up in time.
+func scrapeOnce(h http.Handler, method, target string) *httptest.ResponseRecorder {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, method, target, nil))
+	return w
+}
+
+// exposition is what Prometheus' own parser reads from a text.
+type exposition struct {
+	types  map[string]model.MetricType
+	helps  map[string]string
+	values map[string]float64 // by series: name{labels}
+}
+
+func parseText(t testing.TB, text []byte) exposition {
+	t.Helper()
+	p, err := textparse.New(text, "text/plain; version=0.0.4; charset=utf-8", labels.NewSymbolTable(), textparse.ParserOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := exposition{map[string]model.MetricType{}, map[string]string{}, map[string]float64{}}
+	for {
+		entry, err := p.Next()
+		if errors.Is(err, io.EOF) {
+			return e
+		}
+		if err != nil {
+			t.Fatalf("Prometheus' parser: %v", err)
+		}
+		switch entry {
+		case textparse.EntryType:
+			name, kind := p.Type()
+			if _, twice := e.types[string(name)]; twice {
+				t.Fatalf("TYPE of %s twice", name)
+			}
+			e.types[string(name)] = kind
+		case textparse.EntryHelp:
+			name, help := p.Help()
+			e.helps[string(name)] = string(help)
+		case textparse.EntrySeries:
+			_, ts, x := p.Series()
+			if ts != nil {
+				t.Fatal("a sample has a timestamp")
+			}
+			var ls labels.Labels
+			p.Labels(&ls)
+			series := ls.Get(labels.MetricName)
+			if ls.Has("src_ip") {
+				series += `{dst_ip="` + ls.Get("dst_ip") + `",dst_port="` + ls.Get("dst_port") + `",src_ip="` + ls.Get("src_ip") +
+					`",src_port="` + ls.Get("src_port") + `",state="` + ls.Get("state") + `"}`
+				if ls.Len() != 6 {
+					t.Fatalf("%v has other labels than the five", ls)
+				}
+				if state := ls.Get("state"); state != "active" && state != "finalized" {
+					t.Fatalf("%v has state %q", ls, state)
+				}
+			} else if ls.Len() > 1 {
+				series = ls.String() // of a collector that is not ours
+			}
+			if _, twice := e.values[series]; twice {
+				t.Fatalf("%s twice", series)
+			}
+			e.values[series] = x
+		case textparse.EntryComment:
+		default:
+			t.Fatalf("entry %v in the text", entry)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package collector
+
+import (
+	"io"
+	"strconv"
+
+	"tcp-stream-exporter/stream"
+)
+
+// pieceSize is how many bytes the writer gathers before it hands them on: large enough that a
+// write costs little, small enough that a client that hangs up is noticed soon.
+const pieceSize = 64 << 10
+
+// lineRoom is room for the longest line or header after a piece is full, so that the buffer is
+// never moved: a name, two IPv6 addresses and a value are below 300 bytes, a header below 400.
+const lineRoom = 1 << 10
+
+// textWriter writes per-stream families in the text format, version 0.0.4. The zero value is
+// ready. Its memory is kept from scrape to scrape: once it has seen as many streams as it will
+// see again, it allocates nothing. One goroutine at a time.
+type textWriter struct {
+	buf    []byte // the piece being filled
+	labels []byte // the label texts of all streams, one after the other
+	ends   []int  // ends[i] is where the label text of stream i ends in labels
+}
+
+// write writes head, then every family that has at least one line, to w in pieces of about
+// pieceSize. It stops at the first error of w and returns it as it is.
+func (t *textWriter) write(w io.Writer, head []byte, views []stream.View) error {
+	if t.buf == nil {
+		t.buf = make([]byte, 0, pieceSize+lineRoom)
+	}
+	t.renderLabels(views)
+	// head may be longer than the buffer's room; then append makes a larger one, which is kept.
+	t.buf = append(t.buf[:0], head...)
+	for i := range streamFamilies {
+		if err := t.writeFamily(w, &streamFamilies[i], views); err != nil {
+			return err
+		}
+	}
+	if len(t.buf) == 0 {
+		return nil
+	}
+	return t.flush(w)
+}
+
+// renderLabels writes the label text of every stream, once for all families.
+func (t *textWriter) renderLabels(views []stream.View) {
+	t.labels, t.ends = t.labels[:0], t.ends[:0]
+	for i := range views {
+		t.labels = appendLabels(t.labels, &views[i])
+		t.ends = append(t.ends, len(t.labels))
+	}
+}
+
+func (t *textWriter) writeFamily(w io.Writer, f *family, views []stream.View) error {
+	b := t.buf
+	started := false
+	begin := 0
+	for i := range views {
+		v, end := &views[i], t.ends[i]
+		if v.Has&f.needs == f.needs {
+			if !started {
+				b, started = appendHeader(b, f), true
+			}
+			b = append(b, f.name...)
+			b = append(b, t.labels[begin:end]...)
+			b = appendValue(b, f.value(v), f.number)
+			b = append(b, '\n')
+			if len(b) >= pieceSize {
+				t.buf = b
+				if err := t.flush(w); err != nil {
+					return err
+				}
+				b = t.buf
+			}
+		}
+		begin = end
+	}
+	t.buf = b
+	return nil
+}
+
+func (t *textWriter) flush(w io.Writer) error {
+	_, err := w.Write(t.buf)
+	t.buf = t.buf[:0]
+	return err
+}
+
+// appendHeader appends the HELP and TYPE lines. Help texts hold neither a backslash nor a line
+// feed, the two characters that would have to be escaped.
+func appendHeader(b []byte, f *family) []byte {
+	b = append(b, "# HELP "...)
+	b = append(b, f.name...)
+	b = append(b, ' ')
+	b = append(b, f.help...)
+	b = append(b, "\n# TYPE "...)
+	b = append(b, f.name...)
+	b = append(b, ' ')
+	b = append(b, f.kind...)
+	return append(b, '\n')
+}
+
+// appendValue appends x; not-a-number and the infinities become NaN, +Inf and -Inf, as the text
+// format spells them.
+func appendValue(b []byte, x float64, n number) []byte {
+	switch {
+	case n == whole && x >= 0 && x < 1<<63: // beyond, the conversion to an integer could overflow
+		return strconv.AppendUint(b, uint64(x), 10)
+	case n == single:
+		return strconv.AppendFloat(b, x, 'g', -1, 32)
+	}
+	return strconv.AppendFloat(b, x, 'g', -1, 64)
+}

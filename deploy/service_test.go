@@ -1,0 +1,123 @@
+package deploy_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestService runs the exporter itself under the unit and a real systemd: it captures on lo as an
+// unprivileged user with CAP_NET_RAW alone and behind the system call filter, serves /metrics, and
+// stops within two seconds with status 0.
+func TestService(t *testing.T) {
+	exe := filepath.Join(t.TempDir(), "tcp-stream-exporter")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", exe, "..").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	port := freePort(t)
+	filter := fmt.Sprintf("tcp and port %d", port)
+	m := boot(t, exe, fmt.Sprintf("-interface lo -port 127.0.0.1:%d -packet-filter '%s'", port, filter))
+
+	// Each scrape is itself traffic that the filter lets pass, so the count must rise.
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	m.waitFor(func() error {
+		n, err := packets(client, port)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("no packet was captured")
+		}
+		return err
+	})
+
+	pid := m.servicePID()
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if args := strings.Split(string(cmdline), "\x00"); len(args) != 8 || args[6] != filter {
+		t.Errorf("arguments %q: the quoted filter must stay in one piece", args)
+	}
+	netRaw := fmt.Sprintf("%016x", uint64(1)<<unix.CAP_NET_RAW)
+	id := strings.TrimSpace(strings.Repeat(strconv.Itoa(userID)+" ", 4)) // real, effective, saved, file system
+	got := status(t, pid)
+	for key, want := range map[string]string{
+		"Uid": id, "Gid": id, "NoNewPrivs": "1", "Seccomp": "2", // 2: a filter
+		"CapInh": netRaw, "CapPrm": netRaw, "CapEff": netRaw, "CapBnd": netRaw, "CapAmb": netRaw,
+	} {
+		if got[key] != want {
+			t.Errorf("/proc/PID/status: %s is %q, want %q", key, got[key], want)
+		}
+	}
+
+	begin := time.Now()
+	m.systemctl("stop", unit)
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("the stop took %v, want at most 2s", took)
+	}
+	ended := m.systemctl("show", unit, "--property=Result,ExecMainCode,ExecMainStatus,NRestarts")
+	for _, want := range []string{
+		"Result=success\n",
+		"ExecMainCode=1\n", // CLD_EXITED: by itself, not by the signal
+		"ExecMainStatus=0\n",
+		"NRestarts=0\n",
+	} {
+		if !strings.Contains(ended, want) {
+			t.Errorf("the end of the service:\n%swant %s", ended, want)
+		}
+	}
+}
+
+// packets returns capture_packets_processed_total of one scrape.
+func packets(client *http.Client, port int) (uint64, error) {
+	resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(body)) {
+		if v, ok := strings.CutPrefix(line, "capture_packets_processed_total "); ok {
+			return strconv.ParseUint(strings.TrimSpace(v), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("%s and no capture_packets_processed_total in %d bytes", resp.Status, len(body))
+}
+
+// status returns the fields of /proc/PID/status with single spaces.
+func status(t *testing.T, pid int) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(line, ":"); ok {
+			fields[key] = strings.Join(strings.Fields(value), " ")
+		}
+	}
+	return fields
+}
+
+// freePort returns a TCP port of loopback that was free a moment ago.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"tcp-stream-exporter/table"
+)
+
+// options are the command line.
+type options struct {
+	iface          string
+	ifaceGiven     bool
+	addr           string
+	filter         string
+	streamAge      time.Duration
+	finalizedAge   time.Duration
+	frameSize      int
+	blockSize      int
+	numBlocks      int
+	maxConnections int
+	ipv6           bool
+	debug          bool
+	goMetrics      bool
+	processMetrics bool
+	version        bool
+}
+
+// errHelp is returned after -help has printed the flags.
+var errHelp = flag.ErrHelp
+
+// parseFlags reads the command line. Errors are one line that says what to do.
+func parseFlags(args []string, out io.Writer) (*options, error) {
+	o := &options{}
+	fs := flag.NewFlagSet("tcp-stream-exporter", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	var maxAge time.Duration
+	fs.StringVar(&o.iface, "interface", "eth0", "network `interface` to capture on; any: all of them")
+	fs.StringVar(&o.addr, "port", ":9100", "`address` to serve metrics on, as host:port or :port")
+	fs.StringVar(&o.filter, "packet-filter", "tcp", "packet `filter` in tcpdump's language, pcap-filter(7); empty: every packet")
+	fs.DurationVar(&o.streamAge, "stream-age", 5*time.Minute, "how long a stream is kept after its last packet")
+	fs.DurationVar(&maxAge, "max-age", 0, "another name of -stream-age")
+	fs.DurationVar(&o.finalizedAge, "finalized-age", time.Minute, "how long a stream with FIN or RST is kept after its last packet")
+	fs.IntVar(&o.frameSize, "framesize", 2048, "frame size of the ring in `bytes`, a multiple of 16")
+	fs.IntVar(&o.blockSize, "blocksize", 262144, "block size of the ring in `bytes`, a multiple of the page size")
+	fs.IntVar(&o.numBlocks, "numblocks", 128, "`number` of blocks in the ring")
+	fs.IntVar(&o.maxConnections, "max-connections", 262144, "`number` of connections (two streams each) that are tracked at most")
+	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
+	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
+	fs.BoolVar(&o.goMetrics, "go-metrics", false, "export metrics of the Go runtime")
+	fs.BoolVar(&o.processMetrics, "process-metrics", false, "export metrics of the exporter's process")
+	fs.BoolVar(&o.version, "version", false, "print the version and exit")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(out, "Usage of tcp-stream-exporter:")
+			fs.SetOutput(out)
+			fs.PrintDefaults()
+			return nil, errHelp
+		}
+		return nil, flagError(err)
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: all settings are flags, see -help", fs.Arg(0))
+	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	o.ifaceGiven = given["interface"]
+	if given["max-age"] {
+		if given["stream-age"] && maxAge != o.streamAge {
+			return nil, fmt.Errorf("-stream-age %v and -max-age %v: they are two names of one setting, give only one", o.streamAge, maxAge)
+		}
+		o.streamAge = maxAge
+	}
+	return o, o.check()
+}
+
+// flagError turns package flag's messages into ours.
+func flagError(err error) error {
+	msg := strings.ReplaceAll(err.Error(), "\n", " ")
+	if name, ok := strings.CutPrefix(msg, "flag provided but not defined: "); ok {
+		return fmt.Errorf("unknown flag %s: -help lists all flags", name)
+	}
+	return fmt.Errorf("%s: see -help", msg)
+}
+
+// check validates what can be told without touching the system.
+func (o *options) check() error {
+	if o.version {
+		return nil
+	}
+	if o.streamAge <= 0 {
+		return fmt.Errorf("-stream-age %v: want a duration above zero, e.g. 5m", o.streamAge)
+	}
+	if o.finalizedAge <= 0 {
+		return fmt.Errorf("-finalized-age %v: want a duration above zero, e.g. 1m", o.finalizedAge)
+	}
+	if o.maxConnections < 1 || o.maxConnections > table.MaxConnections {
+		return fmt.Errorf("-max-connections %d: want 1 to %d", o.maxConnections, table.MaxConnections)
+	}
+	if o.iface == "" {
+		return fmt.Errorf("-interface is empty: %s", interfaceList())
+	}
+	if _, port, err := net.SplitHostPort(o.addr); err != nil {
+		return fmt.Errorf("-port %q is no address: want host:port or :port, e.g. :9100", o.addr)
+	} else if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+		return fmt.Errorf("-port %q: %q is no TCP port: want host:port or :port, e.g. :9100", o.addr, port)
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package fence
+
+// Rules is what Check enforces. Fenced imports are checked in every file; layers and bans in all
+// files but tests, which may use what they like as an oracle.
+type Rules struct {
+	Fenced map[string][]string // import → the only packages that may have it
+	Layers []Layer
+	Banned []Ban
+}
+
+// Layer places one package, or all packages below a folder, in the order of imports.
+type Layer struct {
+	Package string   // path from the module's root, "." for main; with a final "/" a whole folder
+	Height  int      // a package imports only packages of lower height
+	Only    []string // the only packages that may import it; empty: all above
+	Peers   bool     // packages of this height may import one another
+}
+
+// Ban keeps an import (and all packages below it) out of every layer lower than Below.
+type Ban struct {
+	Import string
+	Below  int
+}
+
+const (
+	heightTests   = 9 // nothing but tests imports it
+	heightMain    = 6
+	heightOutput  = 5
+	heightCapture = 4
+	heightParts   = 3
+	heightStream  = 2
+	heightParse   = 1
+	heightLeaf    = 0
+)
+
+// Project is the order of the packages of this module:
+//
+//	main → collector, web → capture → ring, wheel, table → stream → parse
+var Project = Rules{
+	Fenced: map[string][]string{
+		"unsafe": {"ring", "table", "cgo/pcapfilter"},
+		"C":      {"cgo/pcapfilter"},
+	},
+	Layers: []Layer{
+		{Package: ".", Height: heightMain},
+		{Package: "collector", Height: heightOutput},
+		{Package: "web", Height: heightOutput},
+		{Package: "capture", Height: heightCapture},
+		{Package: "ring", Height: heightParts},
+		{Package: "wheel", Height: heightParts},
+		{Package: "table", Height: heightParts},
+		{Package: "stream", Height: heightStream},
+		{Package: "parse", Height: heightParse}, // lowest but for the filter: no project import is open to it
+		{Package: "cgo/pcapfilter", Height: heightLeaf, Only: []string{".", "capture"}},
+		{Package: "e2e", Height: heightTests}, // tests of the whole program
+		{Package: "internal/", Height: heightTests, Peers: true},
+	},
+	Banned: []Ban{
+		{"net/http", heightCapture},
+		{"log", heightCapture}, // log/slog with it
+		{"flag", heightCapture},
+		{"github.com/prometheus", heightCapture},
+	},
+}
+
+// layer finds the layer of a package; an exact name goes before a folder.
+func (r Rules) layer(pkg string) (Layer, bool) {
+	var folder Layer
+	found := false
+	for _, l := range r.Layers {
+		if l.Package == pkg {
+			return l, true
+		}
+		if l.Package[len(l.Package)-1] == '/' && under(pkg, l.Package[:len(l.Package)-1]) {
+			folder, found = l, true
+		}
+	}
+	return folder, found
+}

@@ -1,0 +1,195 @@
+package lab
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// Address is where an exporter with its default port listens inside a namespace.
+	Address = "127.0.0.1:9100"
+
+	startTimeout  = 10 * time.Second // until /metrics answers
+	stopTimeout   = 5 * time.Second  // until a signalled exporter is killed
+	scrapeTimeout = 5 * time.Second
+	settleTimeout = 10 * time.Second
+	settleTime    = 400 * time.Millisecond // longer than a ring keeps a block and a worker waits
+)
+
+// Exporter is a running exporter process.
+type Exporter struct {
+	cmd    *exec.Cmd
+	ended  <-chan struct{}
+	output output
+	client *http.Client
+}
+
+// StartExporter starts the binary bin in the namespace with args and waits until /metrics answers
+// on its default port. When the test ends the exporter is stopped with SIGTERM, if it still runs,
+// and must then exit with status 0; if the test failed its output is logged.
+func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
+	t.Helper()
+	e := &Exporter{cmd: n.Command(bin, args...), client: n.HTTPClient(scrapeTimeout)}
+	e.client.Transport.(*http.Transport).DisableKeepAlives = true
+	e.cmd.Stdout, e.cmd.Stderr = &e.output, &e.output
+	ended, err := Start(e.cmd)
+	if err != nil {
+		t.Fatalf("lab: start %s: %v", bin, err)
+	}
+	e.ended = ended
+	t.Cleanup(func() {
+		if !e.Ended() {
+			if status, after := e.Stop(t, syscall.SIGTERM); status != 0 {
+				t.Errorf("exporter: exit status %d, %v after SIGTERM at the end of the test, want 0", status, after)
+			}
+		}
+		if t.Failed() {
+			t.Logf("exporter %q said:\n%s", args, e.Output())
+		}
+	})
+
+	for deadline := time.Now().Add(startTimeout); ; {
+		_, err := e.scrape()
+		if err == nil {
+			return e
+		}
+		if e.Ended() {
+			t.Fatalf("exporter %q ended at once: %v", args, e.cmd.ProcessState)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("exporter %q: no answer from /metrics after %v: %v", args, startTimeout, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// Ended says whether the process has ended.
+func (e *Exporter) Ended() bool {
+	select {
+	case <-e.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Stop sends a signal and returns the exit status and how long the exporter took to end. One that
+// does not end is killed: the status is then -1.
+func (e *Exporter) Stop(t testing.TB, sig os.Signal) (status int, after time.Duration) {
+	t.Helper()
+	start := time.Now()
+	if err := e.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatalf("exporter: cannot send %v: %v", sig, err)
+	}
+	select {
+	case <-e.ended:
+	case <-time.After(stopTimeout):
+		e.cmd.Process.Kill()
+		<-e.ended
+	}
+	return e.cmd.ProcessState.ExitCode(), time.Since(start)
+}
+
+// Output is everything that the exporter has written to standard output and standard error.
+func (e *Exporter) Output() string { return e.output.String() }
+
+// Do sends a request for a path of the exporter's web server and returns the answer and its body.
+func (e *Exporter) Do(method, path string) (*http.Response, string, error) {
+	req, err := http.NewRequest(method, "http://"+Address+path, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	resp, err := e.client.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp, string(body), err
+}
+
+// Scrape gets and parses /metrics; the test ends if either fails.
+func (e *Exporter) Scrape(t testing.TB) Metrics {
+	t.Helper()
+	m, err := e.scrape()
+	if err != nil {
+		t.Fatalf("scrape: %v", err)
+	}
+	return m
+}
+
+func (e *Exporter) scrape() (Metrics, error) {
+	resp, body, err := e.Do("GET", "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("/metrics answers %s: %.200s", resp.Status, body)
+	}
+	return ParseMetrics(strings.NewReader(body))
+}
+
+// Settle scrapes until the streams' bytes and the packet counter have stood still for a while, and
+// returns the last scrape. The traffic must have stopped, and scrapes must not be captured
+// themselves. The exporter may give its packet counter with a delay, so Await a value of it.
+func (e *Exporter) Settle(t testing.TB) Metrics {
+	t.Helper()
+	last, since := [2]float64{-1}, time.Now()
+	for deadline := time.Now().Add(settleTimeout); ; time.Sleep(50 * time.Millisecond) {
+		m := e.Scrape(t)
+		now := time.Now()
+		sum := [2]float64{m["capture_packets_processed_total"], m.sum("tcp_bytes_transferred_total")}
+		if sum != last {
+			last, since = sum, now
+		} else if now.Sub(since) >= settleTime {
+			return m
+		}
+		if now.After(deadline) {
+			t.Fatalf("after %v of silence the exporter still counts: %v packets, %v bytes", settleTimeout, sum[0], sum[1])
+		}
+	}
+}
+
+// Await scrapes until ok returns nil, and returns that scrape; when it has not by the timeout, the
+// test ends with ok's last error.
+func (e *Exporter) Await(t testing.TB, timeout time.Duration, ok func(Metrics) error) Metrics {
+	t.Helper()
+	for deadline := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
+		m := e.Scrape(t)
+		err := ok(m)
+		if err == nil {
+			return m
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %v", timeout, err)
+		}
+	}
+}
+
+// output collects what a process writes while another goroutine reads it.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}

@@ -1,0 +1,113 @@
+package lab
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"tcp-stream-exporter/internal/need"
+)
+
+// IfName is the name of the veth end in both namespaces.
+const IfName = "veth0"
+
+// namePrefix starts the name of every namespace; the process id and random digits follow.
+const namePrefix = "lab-"
+
+// Lab is two namespaces joined by a veth pair.
+type Lab struct {
+	A, B *NS // A has the address 10.99.x.1, B 10.99.x.2
+}
+
+// New makes a lab for one test. It needs root and iproute2. x of 10.99.x.0/24 is drawn at random;
+// labs cannot meet anyhow. IPv6 is off in both, so that a silent line stays silent. Packets keep
+// their order on the way, so that the kernel repeats none without a loss.
+func New(t testing.TB) *Lab {
+	t.Helper()
+	need.Root(t)
+	need.Tool(t, "ip")
+	sweep()
+
+	var r [5]byte
+	rand.Read(r[:])
+	name := fmt.Sprintf("%s%d-%s", namePrefix, os.Getpid(), hex.EncodeToString(r[:4]))
+	subnet := r[4]
+	l := &Lab{
+		A: newNS(t, name+"-a", netip.AddrFrom4([4]byte{10, 99, subnet, 1})),
+		B: newNS(t, name+"-b", netip.AddrFrom4([4]byte{10, 99, subnet, 2})),
+	}
+	run(t, "ip", "link", "add", IfName, "netns", l.A.Name, "type", "veth", "peer", "name", IfName, "netns", l.B.Name)
+	t.Cleanup(func() {
+		// Both ends go with one. They would go with their namespace too, but that lives on as
+		// long as a socket in it does. A test may have removed the pair: no error then.
+		command("ip", "-n", l.A.Name, "link", "del", IfName).Run()
+	})
+	for _, ns := range []*NS{l.A, l.B} {
+		run(t, "ip", "-n", ns.Name, "addr", "add", ns.Addr.String()+"/24", "dev", IfName)
+		run(t, "ip", "-n", ns.Name, "link", "set", IfName, "up")
+		ns.keepOrder(t)
+	}
+	return l
+}
+
+// Offloads turns segmentation, receive and checksum offload of both veth ends on or off. On, a
+// frame may be a super-packet of up to 64 KiB; off, no frame is longer than the MTU and every
+// checksum is filled in. It needs ethtool.
+func (l *Lab) Offloads(t testing.TB, on bool) {
+	t.Helper()
+	need.Tool(t, "ethtool")
+	word := "off"
+	if on {
+		word = "on"
+	}
+	for _, ns := range []*NS{l.A, l.B} {
+		ns.Run(t, "ethtool", "-K", IfName, "tx", word, "sg", word, "tso", word, "gso", word, "gro", word)
+	}
+}
+
+// keepOrder has all packets that the veth end and lo receive handled on one CPU (receive packet steering).
+// Otherwise each is handled where it was sent, the sender moves from CPU to CPU, packets overtake
+// each other, and TCP sends whole super-packets again that were never lost.
+func (n *NS) keepOrder(t testing.TB) {
+	t.Helper()
+	n.Run(t, "sh", "-c", "for i in lo "+IfName+"; do f=/sys/class/net/$i/queues/rx-0/rps_cpus; [ ! -e $f ] || echo 1 >$f || exit 1; done")
+}
+
+// newNS makes a namespace with lo up.
+func newNS(t testing.TB, name string, addr netip.Addr) *NS {
+	t.Helper()
+	run(t, "ip", "netns", "add", name)
+	t.Cleanup(func() {
+		if out, err := command("ip", "netns", "del", name).CombinedOutput(); err != nil {
+			t.Errorf("lab: cannot remove namespace %s: %v: %s", name, err, out)
+		}
+	})
+	ns := &NS{Name: name, Addr: addr}
+	err := ns.Do(func() error {
+		return os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0)
+	})
+	if err != nil && !os.IsNotExist(err) { // a kernel without IPv6 is silent already
+		t.Fatalf("lab: cannot turn IPv6 off in %s: %v", name, err)
+	}
+	run(t, "ip", "-n", name, "link", "set", "lo", "up")
+	return ns
+}
+
+// sweep removes the namespaces of test binaries that were killed before they could clean up.
+func sweep() {
+	names, _ := filepath.Glob("/run/netns/" + namePrefix + "*")
+	for _, path := range names {
+		name := filepath.Base(path)
+		pid, err := strconv.Atoi(strings.SplitN(strings.TrimPrefix(name, namePrefix), "-", 2)[0])
+		if err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
+			command("ip", "netns", "del", name).Run() // another process may be faster: no matter
+		}
+	}
+}

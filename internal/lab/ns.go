@@ -1,0 +1,142 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// commandTimeout bounds every command that Run and New wait for.
+const commandTimeout = 20 * time.Second
+
+// NS is one network namespace.
+type NS struct {
+	Name string     // as "ip netns" lists it
+	Addr netip.Addr // of its veth end
+}
+
+// Do runs f on a thread of its own that is in the namespace, and returns what f returns. The thread
+// ends with f, so nothing else ever runs in the namespace by mistake. Sockets that f opens stay in
+// the namespace and may be used from anywhere; goroutines that f starts are not in it. f must not
+// end the test (t.Fatal).
+func (n *NS) Do(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the runtime ends the thread with the goroutine
+		err := errors.New("lab: the function ended its goroutine")
+		defer func() { done <- err }()
+		if err = n.enter(); err == nil {
+			err = f()
+		}
+	}()
+	return <-done
+}
+
+// enter moves the calling thread into the namespace.
+func (n *NS) enter() error {
+	fd, err := unix.Open("/run/netns/"+n.Name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("lab: open namespace %s: %w", n.Name, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("lab: enter namespace %s: %w", n.Name, err)
+	}
+	return nil
+}
+
+// Listen is net.Listen in the namespace.
+func (n *NS) Listen(network, address string) (net.Listener, error) {
+	var ln net.Listener
+	err := n.Do(func() (err error) {
+		ln, err = net.Listen(network, address)
+		return err
+	})
+	return ln, err
+}
+
+// Dial is net.Dialer.DialContext in the namespace. The address must be numeric, so that the dialer
+// stays on its thread: names would be looked up elsewhere.
+func (n *NS) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if _, err := netip.ParseAddrPort(address); err != nil {
+		return nil, fmt.Errorf("lab: dial needs a numeric address: %w", err)
+	}
+	var c net.Conn
+	err := n.Do(func() (err error) {
+		c, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err
+	})
+	return c, err
+}
+
+// HTTPClient is a client whose connections start in the namespace; it asks for no compression.
+func (n *NS) HTTPClient(timeout time.Duration) *http.Client {
+	return &http.Client{
+		Timeout:   timeout,
+		Transport: &http.Transport{DialContext: n.Dial, DisableCompression: true},
+	}
+}
+
+// Command is exec.Command in the namespace, /sys included. If the test binary is killed, the
+// command is too, provided that it is started with Start of this package.
+func (n *NS) Command(name string, args ...string) *exec.Cmd {
+	return command("ip", append([]string{"netns", "exec", n.Name, name}, args...)...)
+}
+
+// Run runs a command in the namespace and returns its standard output. The test ends if the
+// command fails.
+func (n *NS) Run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	return run(t, "ip", append([]string{"netns", "exec", n.Name, name}, args...)...)
+}
+
+// Start starts cmd and returns a channel that is closed when it has ended; cmd.ProcessState tells
+// how. The kernel kills the command when the thread that started it ends (prctl(2),
+// PR_SET_PDEATHSIG), so one thread is kept for it as long as it runs.
+func Start(cmd *exec.Cmd) (ended <-chan struct{}, err error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	started := make(chan error, 1)
+	done := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait() // the result stays in cmd.ProcessState
+			close(done)
+		}
+	}()
+	return done, <-started
+}
+
+func command(name string, args ...string) *exec.Cmd { return exec.Command(name, args...) }
+
+// run runs a command to its end and returns its standard output; a failure ends the test.
+func run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, name, args...).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		t.Fatalf("lab: %s %q: %v", name, args, err)
+	}
+	return string(out)
+}

@@ -1,0 +1,273 @@
+// Command tcp-stream-exporter exports per-stream TCP metrics, taken passively from the wire
+// through AF_PACKET, to Prometheus.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/cgo/pcapfilter"
+	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/web"
+)
+
+// version is set by the linker; otherwise the module's build information tells.
+var version string
+
+const (
+	// snapLen is how many bytes of a frame are captured: the longest header stack, Ethernet, two
+	// VLAN tags, PPPoE, IP and TCP with all their options, but never the payload.
+	snapLen = 192
+	// retireTov is how long the kernel keeps frames in a block that does not fill.
+	retireTov = 64 * time.Millisecond
+	// statusInterval is how often a line of totals is logged.
+	statusInterval = time.Minute
+	// stopTime bounds how long scrapes under way may hold up the end.
+	stopTime = 500 * time.Millisecond
+)
+
+const (
+	exitOK = iota
+	exitFailure
+	exitUsage
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parseFlags(args, stdout)
+	switch {
+	case errors.Is(err, errHelp):
+		return exitOK
+	case err != nil:
+		complain(stderr, err)
+		return exitUsage
+	case o.version:
+		fmt.Fprintf(stdout, "tcp-stream-exporter %s (%s, %s/%s, libpcap: %s)\n",
+			versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH, pcapfilter.Version())
+		return exitOK
+	}
+	level := slog.LevelInfo
+	if o.debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	if err := serve(o, log); err != nil {
+		complain(stderr, err)
+		return exitFailure
+	}
+	return exitOK
+}
+
+// complain writes err as one line.
+func complain(w io.Writer, err error) {
+	fmt.Fprintf(w, "tcp-stream-exporter: %s\n", strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
+}
+
+func versionName() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// serve captures and answers scrapes until SIGINT or SIGTERM.
+func serve(o *options, log *slog.Logger) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer cancel()
+
+	chosen := false
+	if !o.ifaceGiven {
+		chosen = o.chooseInterface()
+	}
+	at, err := findLink(o.iface)
+	if err != nil {
+		return err
+	}
+	filter, err := pcapfilter.Compile(o.filter, at.kind, snapLen)
+	if err != nil {
+		return err
+	}
+	cfg := ring.Config{
+		IfIndex: at.index, BlockSize: o.blockSize, NumBlocks: o.numBlocks, FrameSize: o.frameSize,
+		RetireTov: retireTov, Filter: filter, IgnoreOutgoing: at.loopback,
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	listener, err := listen(o.addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	worker, err := capture.NewWorker(capture.Config{
+		MaxConnections: o.maxConnections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, IPv6: o.ipv6,
+	})
+	if err != nil {
+		return err
+	}
+	defer worker.Close()
+	r, err := ring.Open(cfg)
+	waiting := errors.Is(err, ring.ErrDown)
+	if err != nil && !waiting {
+		return err
+	}
+
+	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter,
+		"address", listener.Addr().String(), "framesize", o.frameSize, "blocksize", o.blockSize,
+		"numblocks", o.numBlocks, "max_connections", o.maxConnections,
+		"stream_age", o.streamAge, "finalized_age", o.finalizedAge)
+	if chosen {
+		log.Info("there is no eth0 and -interface was not given: capturing on the interface of the default route", "interface", o.iface)
+	}
+	if waiting {
+		log.Warn("the interface is down: waiting for it", "interface", o.iface)
+	}
+
+	c := capture.New(worker, r, reopener(o.iface, cfg, log), clocks, func(change capture.Change) {
+		if change.Up {
+			log.Info("capturing again", "interface", o.iface)
+		} else {
+			log.Warn("the interface went away: waiting for it, known streams are kept", "interface", o.iface, "reason", change.Err)
+		}
+	})
+	captured := make(chan error, 1)
+	ended := make(chan struct{}) // the worker's memory must not go before its goroutine has
+	go func() {
+		defer close(ended)
+		captured <- c.Run()
+	}()
+	defer func() {
+		c.Stop()
+		<-ended
+	}()
+
+	metrics := collector.New(source{c}, collector.Options{GoMetrics: o.goMetrics, ProcessMetrics: o.processMetrics})
+	started := time.Now()
+	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
+		s := c.Stats()
+		return web.Page{
+			Name: "TCP stream exporter", Version: versionName(), Interface: o.iface, Filter: o.filter,
+			Packets: s.Packets, Drops: s.Dropped, Freezes: s.Freezes, Streams: int(s.Active),
+			Uptime: time.Since(started).Truncate(time.Second),
+		}
+	}))
+	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+
+	err = attend(ctx, c, log, captured, served)
+
+	c.Stop()
+	stopping, done := context.WithTimeout(context.Background(), stopTime)
+	defer done()
+	if server.Shutdown(stopping) != nil {
+		server.Close()
+	}
+	if err != nil {
+		return err
+	}
+	<-ended
+	logStatus(log, "stopped", c.Stats())
+	return nil
+}
+
+// attend logs a line a minute until a signal comes, which is no error, or something ends by itself.
+func attend(ctx context.Context, c *capture.Capture, log *slog.Logger, captured, served <-chan error) error {
+	minute := time.NewTicker(statusInterval)
+	defer minute.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-captured: // never nil: nothing has stopped it
+			return fmt.Errorf("capturing ended: %w", err)
+		case err := <-served:
+			return fmt.Errorf("serving metrics ended: %w", err)
+		case <-minute.C:
+			logStatus(log, "status", c.Stats())
+		}
+	}
+}
+
+func logStatus(log *slog.Logger, message string, s capture.Stats) {
+	log.Info(message, "streams", s.Streams, "active", s.Active, "packets", s.Packets,
+		"dropped", s.Dropped, "queue_freezes", s.Freezes)
+}
+
+// reopener opens the ring again by the interface's name: under it there may be another interface
+// now, with another index.
+func reopener(name string, cfg ring.Config, log *slog.Logger) capture.Opener {
+	return func() (*ring.Ring, error) {
+		at, err := findLink(name)
+		if err == nil && !at.up {
+			err = ring.ErrDown
+		}
+		var r *ring.Ring
+		if err == nil {
+			cfg.IfIndex, cfg.IgnoreOutgoing = at.index, at.loopback
+			r, err = ring.Open(cfg)
+		}
+		if err != nil {
+			log.Debug("the interface is not back yet", "interface", name, "reason", err)
+		}
+		return r, err
+	}
+}
+
+// clocks reads the monotonic and the real-time clock together.
+func clocks() (mono, real int64) {
+	now := time.Now()
+	return int64(now.Sub(processStart)), now.UnixNano()
+}
+
+// processStart anchors the monotonic clock. An hour of it is taken to have passed already, so that
+// times from before the start are positive too.
+var processStart = time.Now().Add(-time.Hour)
+
+// listen binds the address to serve on.
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		return l, nil
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		hint := ""
+		if _, port, _ := net.SplitHostPort(addr); port == "9100" {
+			hint = " (9100 is also node_exporter's port)"
+		}
+		return nil, fmt.Errorf("-port %s is in use by another program%s: choose another one, e.g. -port :9101", addr, hint)
+	}
+	return nil, fmt.Errorf("-port %s: %w: want an address of this machine, as host:port or :port", addr, err)
+}
+
+// source hands the capture to the collector.
+type source struct{ *capture.Capture }
+
+func (s source) Snapshot(ctx context.Context, to *collector.Snapshot) error {
+	snap := capture.Snapshot{Views: to.Views}
+	err := s.Capture.Snapshot(ctx, &snap)
+	to.Views, to.Active = snap.Views, int(snap.Stats.Active)
+	return err
+}
+
+func (s source) Stats() collector.Stats {
+	st := s.Capture.Stats()
+	return collector.Stats{Packets: st.Packets, Dropped: st.Dropped, Freezes: st.Freezes}
+}

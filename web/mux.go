@@ -1,0 +1,26 @@
+package web
+
+import "net/http"
+
+// Mux answers "/" with the landing page and hands "/metrics" to metrics; every other path is 404.
+// page is called once for each request of the landing page.
+//
+// It compares paths as they are: unlike http.ServeMux it redirects nothing, so "//" and
+// "/metrics/" are 404 too.
+func Mux(metrics http.Handler, page func() Page) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/metrics":
+			metrics.ServeHTTP(w, r)
+		case "/":
+			if r.Method != http.MethodGet && r.Method != http.MethodHead {
+				w.Header().Set("Allow", "GET, HEAD")
+				http.Error(w, "this page is read with GET or HEAD", http.StatusMethodNotAllowed)
+				return
+			}
+			servePage(w, page())
+		default:
+			http.Error(w, "not found: there are / and /metrics", http.StatusNotFound)
+		}
+	})
+}
