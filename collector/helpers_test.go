@@ -147,7 +147,7 @@ func parseText(t testing.TB, text []byte) exposition {
 			}
 			var ls labels.Labels
 			p.Labels(&ls)
-			series := ls.Get(labels.MetricName)
+			series := ls.Get(model.MetricNameLabel)
 			if ls.Has("src_ip") {
 				series += `{dst_ip="` + ls.Get("dst_ip") + `",dst_port="` + ls.Get("dst_port") + `",src_ip="` + ls.Get("src_ip") +
 					`",src_port="` + ls.Get("src_port") + `",state="` + ls.Get("state") + `"}`
