@@ -56,6 +56,7 @@ type Worker struct {
 	wheel    *wheel.Wheel
 	lists    lists
 	ages     stream.Ages
+	shortest int64 // of the ages
 	ipv6     bool
 	tally    stream.Tally
 	counters Counters
@@ -63,20 +64,16 @@ type Worker struct {
 	now      int64 // ns, the latest time seen on the worker's clock
 	lastTime int64 // ns, the latest frame's time
 
-	batch [batchSize]arrival
+	hatype uint16     // hardware type of the latest frame's interface
+	link   parse.Link // what its frames start with
+
+	// The frames of a batch: decoded, looked up, and when they came, ns.
+	segs    [batchSize]parse.Segment
+	lookups [batchSize]table.Lookup
+	times   [batchSize]int64
+
 	due   [64]uint32
 	touch uint64 // keeps the compiler from dropping the loads of a batch
-}
-
-// arrival is a decoded frame on its way through a batch.
-type arrival struct {
-	seg  parse.Segment
-	key  table.Key
-	hash uint64
-	time int64
-	dir  int
-	// likely is the index of the record that the look-up will most likely compare first.
-	likely uint32
 }
 
 // NewWorker allocates everything that the worker will ever need.
@@ -94,11 +91,13 @@ func NewWorker(cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
-	return &Worker{
+	w := &Worker{
 		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), ipv6: cfg.IPv6,
 		ages: stream.Ages{Stream: int64(cfg.StreamAge), Finalized: int64(cfg.FinalizedAge), Syn: int64(cfg.SynAge)},
 		now:  math.MinInt64, lastTime: math.MinInt64,
-	}, nil
+	}
+	w.shortest = w.ages.Shortest()
+	return w, nil
 }
 
 // Close frees the table's memory. The worker is unusable after it.
@@ -112,29 +111,38 @@ func (w *Worker) Block(b *ring.Block, mono, real int64) {
 	shift := mono - real
 	// A clock step between a frame's capture and now would show as a frame from the future or
 	// from before the previous block. Such a frame's time is bounded by what must be true.
-	from := w.lastTime
-	if from != math.MinInt64 {
-		from -= maxDisorder
+	from := int64(0)
+	if w.lastTime != math.MinInt64 {
+		from = w.lastTime - maxDisorder
 	}
-	var f ring.Frame
-	n := 0
-	for b.Next(&f) {
-		w.counters.Packets++
-		if f.PktType == packetOutgoing && f.Hatype == arphrdLoopback {
-			w.counters.Copies++
-			continue
+	for more := true; more; {
+		n := 0
+		for n < batchSize {
+			var f ring.Frame
+			if f, more = b.Next(); !more {
+				break
+			}
+			w.counters.Packets++
+			if hatype := f.Hatype(); hatype != w.hatype {
+				w.hatype, w.link = hatype, parse.LinkFromARPHRD(hatype)
+			}
+			if f.PktType() == packetOutgoing && w.hatype == arphrdLoopback {
+				w.counters.Copies++
+				continue
+			}
+			if why := parse.Frame(w.link, f.Data, f.WireLen(), &w.segs[n]); why != parse.OK {
+				w.counters.Skipped[why%parse.NumReasons]++
+				continue
+			}
+			t := f.Time() + shift
+			if uint64(t-from) > uint64(mono-from) {
+				t = min(max(t, from), mono)
+			}
+			w.times[n] = t
+			n++
 		}
-		p := &w.batch[n]
-		if !w.decode(p, parse.LinkFromARPHRD(f.Hatype), f.Data, f.WireLen) {
-			continue
-		}
-		p.time = min(max(f.Time+shift, from), mono)
-		if n++; n == batchSize {
-			w.account(n)
-			n = 0
-		}
+		w.account(n)
 	}
-	w.account(n)
 	w.counters.Blocks++
 	if b.TimedOut() {
 		w.counters.TimedOut++
@@ -154,80 +162,94 @@ const (
 func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) {
 	w.setNow(now)
 	w.counters.Packets++
-	p := &w.batch[0]
-	if w.decode(p, link, data, wireLen) {
-		p.time = now
-		w.account(1)
-	}
-}
-
-// decode fills p from a frame and reports whether it is a segment to account.
-func (w *Worker) decode(p *arrival, link parse.Link, data []byte, wireLen uint32) bool {
-	if why := parse.Frame(link, data, wireLen, &p.seg); why != parse.OK {
+	if why := parse.Frame(link, data, wireLen, &w.segs[0]); why != parse.OK {
 		w.counters.Skipped[why%parse.NumReasons]++
-		return false
+		return
 	}
-	if p.seg.IPVersion == 6 && !w.ipv6 {
-		w.counters.Skipped[parse.IPv6]++
-		return false
-	}
-	p.dir = table.KeyOf(&p.seg, &p.key)
-	p.hash = w.table.Hash(&p.key)
-	return true
+	w.times[0] = now
+	w.account(1)
 }
 
-// account brings the first n packets of the batch to their connections, in order.
+// account brings the first n segments of the batch to their connections, in order. All of them
+// are looked up before the first is accounted, so that the cache misses on their records overlap.
 func (w *Worker) account(n int) {
-	batch := w.batch[:n]
-	for i := range batch {
-		p := &batch[i]
-		p.likely = w.table.Touch(p.hash)
+	if n == 0 {
+		return
 	}
-	for i := range batch {
-		p := &batch[i]
-		w.touch += w.table.At(p.likely).Bytes(p.dir)
+	segs := w.segs[:n]
+	lookups, times := w.lookups[:len(segs)], w.times[:len(segs)]
+	w.table.Prepare(segs, lookups)
+	w.table.FindAll(lookups)
+	removed := w.table.Removed()
+	for i := range segs {
+		p := &lookups[i]
+		if p.Index == table.Absent || w.table.Removed() != removed {
+			w.unsettled(i)
+			continue
+		}
+		r := w.table.At(p.Index)
+		if r.QuietSince(times[i] - w.shortest) {
+			w.late(p.Index, r, i)
+			continue
+		}
+		if ev := r.Account(p.Dir, &segs[i], times[i], &w.tally); ev != 0 {
+			w.event(p.Index, r, ev, false, false)
+		}
 	}
-	for i := range batch {
-		w.segment(&batch[i])
-	}
-	if n > 0 {
-		w.lastTime = batch[n-1].time
-	}
+	w.lastTime = times[n-1]
 }
 
-// segment accounts one decoded packet.
-func (w *Worker) segment(p *arrival) {
-	i, known := w.table.Find(&p.key, p.hash)
-	if !known {
-		var ok bool
-		if i, ok = w.insert(p); !ok {
-			w.counters.NoRoom++
-			return
-		}
+// unsettled accounts segment n of the batch, whose connection was unknown when the batch was
+// looked up, or may have made room for another one since.
+func (w *Worker) unsettled(n int) {
+	p := &w.lookups[n]
+	i, known := w.table.Find(&p.Key, p.Hash)
+	if known {
+		w.late(i, w.table.At(i), n)
+		return
+	}
+	if w.segs[n].IPVersion == 6 && !w.ipv6 {
+		w.counters.Skipped[parse.IPv6]++
+		return
+	}
+	i, ok := w.insert(p)
+	if !ok {
+		w.counters.NoRoom++
+		return
 	}
 	r := w.table.At(i)
-	renewed := false
-	if r.MayExpire(p.time, &w.ages) && r.Expire(p.time, &w.ages, &w.tally) {
-		// The wheel had not come to it yet: what follows is a new connection.
+	ev := r.Account(p.Dir, &w.segs[n], w.times[n], &w.tally)
+	w.event(i, r, ev, true, true)
+}
+
+// late accounts segment n of the batch, of a connection that may have streams past their
+// deadline: the wheel has not come to them yet, and what follows is a new stream.
+func (w *Worker) late(i uint32, r *table.Record, n int) {
+	renewed := r.Expire(w.times[n], &w.ages, &w.tally)
+	if renewed {
 		r.Reset()
-		renewed = true
 	}
-	ev := r.Account(p.dir, &p.seg, p.time, &w.tally)
-	if ev != 0 {
-		w.lists.file(i, classOf(&r.Conn), renewed || ev&stream.Renewed != 0)
-		if !known || ev&stream.Sooner != 0 {
-			w.arm(i, r)
-		}
+	if ev := r.Account(w.lookups[n].Dir, &w.segs[n], w.times[n], &w.tally); ev != 0 {
+		w.event(i, r, ev, false, renewed)
+	}
+}
+
+// event follows up what a packet changed in connection i. inserted: it is new to the table.
+// renewed: it has begun anew.
+func (w *Worker) event(i uint32, r *table.Record, ev stream.Event, inserted, renewed bool) {
+	w.lists.file(i, classOf(&r.Conn), renewed || ev&stream.Renewed != 0)
+	if inserted || ev&stream.Sooner != 0 {
+		w.arm(i, r)
 	}
 }
 
 // insert adds p's connection, if need be in the place of one that matters less.
-func (w *Worker) insert(p *arrival) (uint32, bool) {
-	if i, ok := w.table.Insert(&p.key, p.hash); ok {
+func (w *Worker) insert(p *table.Lookup) (uint32, bool) {
+	if i, ok := w.table.Insert(&p.Key, p.Hash); ok {
 		return i, true
 	}
 	if !w.recycle() {
 		return 0, false
 	}
-	return w.table.Insert(&p.key, p.hash)
+	return w.table.Insert(&p.Key, p.Hash)
 }

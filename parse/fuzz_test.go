@@ -87,6 +87,10 @@ func FuzzFrame(f *testing.F) {
 		if int(why) >= NumReasons {
 			t.Fatalf("reason %d", why)
 		}
+		var long Segment
+		if other := anyFrame(Link(link), b, wire, &long); other != why || why == OK && long != seg {
+			t.Fatalf("%v %+v; layer by layer %v %+v", why, seg, other, long)
+		}
 		if why == OK && seg.Len > max(wire, uint32(len(b))) {
 			t.Fatalf("payload of %d bytes in a frame of %d", seg.Len, wire)
 		}

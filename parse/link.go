@@ -70,7 +70,40 @@ const (
 // Frame decodes one captured frame that starts with a header of kind link. b holds the captured
 // bytes, wireLen is the frame's length on the wire in bytes. seg is written only in part unless
 // the answer is OK.
+//
+// Nearly all frames are whole IPv4 packets without options over Ethernet. For them the checks of
+// every layer are made at once, on two words; all others, and these too in the tests, go layer by
+// layer through anyFrame.
 func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
+	const tcpAt = etherLen + ipv4MinLen
+	if link != LinkEthernet || len(b) < tcpAt+tcpMinLen ||
+		binary.BigEndian.Uint32(b[12:])>>8 != etherIPv4<<8|0x45 || // EtherType, version and IHL
+		binary.BigEndian.Uint32(b[20:])&0x3fff00ff != protoTCP { // more fragments, offset, protocol
+		return anyFrame(link, b, wireLen, seg)
+	}
+	wireLen = max(wireLen, uint32(len(b)))
+	seg.WireLen = wireLen
+	n := uint32(binary.BigEndian.Uint16(b[16:]))
+	if n == 0 || n > wireLen-etherLen {
+		n = wireLen - etherLen
+	}
+	if n < ipv4MinLen+tcpMinLen {
+		return BadIPHeader
+	}
+	seg.Src = AddrFrom4(binary.BigEndian.Uint32(b[26:]))
+	seg.Dst = AddrFrom4(binary.BigEndian.Uint32(b[30:]))
+	seg.IPVersion = 4
+	seg.SrcPort = binary.BigEndian.Uint16(b[tcpAt:])
+	seg.DstPort = binary.BigEndian.Uint16(b[tcpAt+2:])
+	seg.Seq = Seq(binary.BigEndian.Uint32(b[tcpAt+4:]))
+	seg.Ack = Seq(binary.BigEndian.Uint32(b[tcpAt+8:]))
+	seg.Flags = Flags(b[tcpAt+13])
+	seg.Window = binary.BigEndian.Uint16(b[tcpAt+14:])
+	return payload(b[tcpAt:], n-ipv4MinLen, seg)
+}
+
+// anyFrame is Frame for any frame.
+func anyFrame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	// From here on every header that was read lies within wireLen too, so that subtracting its
 	// length cannot wrap.
 	wireLen = max(wireLen, uint32(len(b)))
@@ -79,15 +112,12 @@ func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 		if len(b) < etherLen {
 			return Truncated
 		}
-		if b[12] == etherIPv4>>8 && b[13] == etherIPv4&0xff {
-			return ipv4(b[etherLen:], wireLen-etherLen, seg)
-		}
 		return etherType(binary.BigEndian.Uint16(b[12:]), b[etherLen:], wireLen-etherLen, seg)
 	}
 	return otherLink(link, b, wireLen, seg)
 }
 
-// otherLink is Frame for what is not Ethernet, kept apart so that Frame stays small.
+// otherLink is anyFrame for what is not Ethernet.
 func otherLink(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	switch link {
 	case LinkRaw:

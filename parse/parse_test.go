@@ -120,6 +120,10 @@ func TestFrame(t *testing.T) {
 			if got != tc.want {
 				t.Fatalf("reason %v, want %v", got, tc.want)
 			}
+			var long Segment
+			if got := anyFrame(tc.link, tc.b, tc.wireLen, &long); got != tc.want || got == OK && long != seg {
+				t.Fatalf("layer by layer: reason %v, want %v, segment\n%+v, want\n%+v", got, tc.want, long, seg)
+			}
 			if got != OK {
 				return
 			}

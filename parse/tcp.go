@@ -27,16 +27,23 @@ func tcp(b []byte, n uint32, seg *Segment) Reason {
 	seg.Ack = Seq(binary.BigEndian.Uint32(b[8:]))
 	seg.Flags = Flags(b[13])
 	seg.Window = binary.BigEndian.Uint16(b[14:])
+	if seg.LenUnknown { // a fragment
+		seg.Len, seg.WScale, seg.MSS = 0, NoWScale, 0
+		return OK
+	}
+	return payload(b, n, seg)
+}
+
+// payload finds the length of what the TCP header at b carries, n bytes with the header, and reads
+// the options of a SYN.
+func payload(b []byte, n uint32, seg *Segment) Reason {
 	seg.WScale, seg.MSS = NoWScale, 0
 	dataOff := uint32(b[12]>>4) << 2
 	if dataOff < tcpMinLen || dataOff > n {
-		seg.LenUnknown = true
-	}
-	if seg.LenUnknown {
-		seg.Len = 0
+		seg.Len, seg.LenUnknown = 0, true
 		return OK
 	}
-	seg.Len = n - dataOff
+	seg.Len, seg.LenUnknown = n-dataOff, false
 	if seg.Flags&SYN != 0 && dataOff > tcpMinLen {
 		synOptions(b[tcpMinLen:min(int(dataOff), len(b))], seg)
 	}

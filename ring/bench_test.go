@@ -29,12 +29,11 @@ func BenchmarkWalk(b *testing.B) {
 				for i := range mems {
 					mems[i], perBlock = fk.Block(256<<10, fs)
 				}
-				var f Frame
 				sum, walked, cur := 0, 0, 0
 				for b.Loop() {
 					blk := BlockOf(mems[cur])
-					for blk.Next(&f) {
-						sum += int(f.Data[14]) + int(f.Time)
+					for f, ok := blk.Next(); ok; f, ok = blk.Next() {
+						sum += int(f.Data[14]) + int(f.Time())
 						walked++
 					}
 					if cur++; cur == len(mems) {

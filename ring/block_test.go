@@ -40,15 +40,15 @@ func frames(n, size int) []fk.Frame {
 }
 
 // walk is every frame that the block yields, and whether it ended badly.
-func walk(b Block) (fs []Frame, bad bool) {
-	var f Frame
-	for b.Next(&f) {
+func walk(b Block) (fs []seen, bad bool) {
+	var f seen
+	for b.next(&f) {
 		fs = append(fs, f)
 	}
 	return fs, b.Bad()
 }
 
-func sameFrame(t *testing.T, i int, got Frame, want fk.Frame) {
+func sameFrame(t *testing.T, i int, got seen, want fk.Frame) {
 	t.Helper()
 	wireLen := want.WireLen
 	if wireLen == 0 {
@@ -232,10 +232,10 @@ func TestMalformedBlockEndsBad(t *testing.T) {
 				t.Errorf("the slow walk differs: %d frames, bad %v", len(want), wantBad)
 			}
 			b := BlockOf(mem)
-			var f Frame
-			for b.Next(&f) {
+			var f seen
+			for b.next(&f) {
 			}
-			if b.Next(&f) || !b.Bad() {
+			if b.next(&f) || !b.Bad() {
 				t.Error("the walk went on after its end")
 			}
 		})
@@ -299,10 +299,10 @@ func TestBlockCutAtEveryLength(t *testing.T) {
 
 func TestWalkingABlockDoesNotAllocate(t *testing.T) {
 	mem, used := fk.Block(1<<16, frames(1000, 96))
-	var f Frame
+	var f seen
 	var n, sum int
 	allocs := testing.AllocsPerRun(100, func() {
-		for b := BlockOf(mem); b.Next(&f); n++ {
+		for b := BlockOf(mem); b.next(&f); n++ {
 			sum += len(f.Data)
 		}
 	})
@@ -311,4 +311,4 @@ func TestWalkingABlockDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func equalFrames(a, b Frame) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
+func equalFrames(a, b seen) bool { return fmt.Sprint(a) == fmt.Sprint(b) }

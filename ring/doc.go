@@ -11,7 +11,7 @@
 //			if err := r.Wait(100 * time.Millisecond); err != nil { … }
 //			continue
 //		}
-//		for b.Next(&f) { … }
+//		for f, ok := b.Next(); ok; f, ok = b.Next() { … }
 //		r.Release()
 //	}
 //

@@ -13,7 +13,7 @@ import (
 
 // slowWalk is the obvious walk: every field out of a checked copy, no pointers, no unsafe. It is
 // what the fast one is compared with.
-func slowWalk(mem []byte) (fs []Frame, bad bool) {
+func slowWalk(mem []byte) (fs []seen, bad bool) {
 	u16 := binary.NativeEndian.Uint16
 	u32 := binary.NativeEndian.Uint32
 	if len(mem) < 48 {
@@ -35,7 +35,7 @@ func slowWalk(mem []byte) (fs []Frame, bad bool) {
 		if mac < 68 || mac > blkLen-at || snap > blkLen-at-mac {
 			return fs, true
 		}
-		fs = append(fs, Frame{
+		fs = append(fs, seen{
 			Data:    mem[at+mac : at+mac+snap],
 			Time:    int64(u32(h[4:]))*1_000_000_000 + int64(u32(h[8:])),
 			WireLen: u32(h[16:]), Status: u32(h[20:]),
@@ -86,10 +86,10 @@ func FuzzBlock(f *testing.F) {
 		for _, mem := range [][]byte{room[len(room)-n:], room[:n:n]} {
 			copy(mem, data)
 			b := BlockOf(mem)
-			var got []Frame
-			var fr Frame
+			var got []seen
+			var fr seen
 			var sum byte
-			for b.Next(&fr) {
+			for b.next(&fr) {
 				for _, c := range fr.Data {
 					sum += c
 				}

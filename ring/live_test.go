@@ -17,7 +17,7 @@ func TestFramesArriveWhole(t *testing.T) {
 	r := mustOpen(t, small(t, cap0))
 	s := newSender(t, gen0)
 	var sent [][]byte
-	var got []Frame
+	var got []seen
 	last := time.Now().UnixNano()
 	for i := range 200 { // several times around the ring
 		sent = append(sent, numbered(i, 60+i*7))
@@ -216,8 +216,8 @@ func TestFakeKernelWritesWhatTheKernelWrites(t *testing.T) {
 		eventually(t, "a block", func() bool { b, ok = r.Next(); return ok })
 		real := bytes.Clone(r.mem[r.cur : r.cur+r.blockSize])
 		var fs []fk.Frame
-		var f Frame
-		for b.Next(&f) {
+		var f seen
+		for b.next(&f) {
 			// Status is left out: the fake kernel knows TP_STATUS_USER and the VLAN bits by itself.
 			fs = append(fs, fk.Frame{Data: bytes.Clone(f.Data), WireLen: f.WireLen, Time: f.Time,
 				Status: f.Status &^ (tpStatusUser | StatusVLANValid | StatusVLANTPIDValid), VLANTCI: f.VLANTCI, VLANTPID: f.VLANTPID,

@@ -133,7 +133,7 @@ func mustOpen(t *testing.T, c Config) *Ring {
 
 // collect takes frames out of the ring, with a copy of their data, until there are n or, with n < 0,
 // until quiet has passed without one. It fails on a bad block and after two seconds.
-func collect(t *testing.T, r *Ring, n int, quiet time.Duration) (fs []Frame) {
+func collect(t *testing.T, r *Ring, n int, quiet time.Duration) (fs []seen) {
 	t.Helper()
 	end := time.Now().Add(2 * time.Second)
 	last := time.Now()
@@ -151,8 +151,8 @@ func collect(t *testing.T, r *Ring, n int, quiet time.Duration) (fs []Frame) {
 			}
 			continue
 		}
-		var f Frame
-		for b.Next(&f) {
+		var f seen
+		for b.next(&f) {
 			f.Data = append([]byte(nil), f.Data...)
 			fs = append(fs, f)
 			last = time.Now()
@@ -175,7 +175,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func numberOf(f Frame) int {
+func numberOf(f seen) int {
 	if len(f.Data) < 18 {
 		panic(fmt.Sprintf("a frame of %d bytes has no number", len(f.Data)))
 	}

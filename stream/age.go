@@ -7,8 +7,8 @@ type Ages struct {
 	Syn       int64 // since the latest packet, while only SYNs were seen
 }
 
-// shortest is the age below which nothing can have expired.
-func (a *Ages) shortest() int64 { return min(a.Stream, a.Finalized, a.Syn) }
+// Shortest is the age below which nothing can have expired.
+func (a *Ages) Shortest() int64 { return min(a.Stream, a.Finalized, a.Syn) }
 
 // deadline is when direction dir expires.
 func (c *Conn) deadline(dir int, a *Ages) int64 {
@@ -46,14 +46,12 @@ func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 			t.Active--
 		}
 		*s = Stream{lastTime: never, wscale: scaleUnknown}
+		c.smooth = 0
 		c.cold[i] = Detail{}
 	}
 	return empty
 }
 
-// MayExpire reports whether a stream of the connection may be past its deadline: a cheap test
-// for the packet path, Expire says for certain.
-func (c *Conn) MayExpire(now int64, a *Ages) bool {
-	shortest := a.shortest()
-	return now-c.hot[0].lastTime >= shortest || now-c.hot[1].lastTime >= shortest
-}
+// QuietSince reports whether one of the streams has seen no packet after t: a cheap test for the
+// packet path. With t the shortest age ago, Expire has nothing to do unless it holds.
+func (c *Conn) QuietSince(t int64) bool { return c.hot[0].lastTime <= t || c.hot[1].lastTime <= t }

@@ -10,7 +10,7 @@ const idleTime = 60 * second
 // boundary deals with connections that begin: it runs for every SYN and for every segment of a
 // connection that is half-open or has a SYN pending. It reports done when the segment has been
 // accounted whole.
-func (c *Conn) boundary(dir int, seg *parse.Segment, now int64, t *Tally) (ev Event, done bool) {
+func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, done bool) {
 	f := &c.hot[dir&1]
 	if c.state&anyPending != 0 && c.confirms(dir, seg) {
 		c.renewFromPending(t)
@@ -47,7 +47,7 @@ func (c *Conn) boundary(dir int, seg *parse.Segment, now int64, t *Tally) (ev Ev
 
 // givesWay reports whether a SYN with a new initial sequence number may start a new connection at
 // once: the known one is finished, was never answered, or has been idle.
-func (c *Conn) givesWay(dir int, now int64) bool {
+func (c *Conn) givesWay(dir uint32, now int64) bool {
 	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
 	return c.state&established == 0 || f.flags&finalized != 0 || f.idle(now) && r.idle(now)
 }
@@ -56,7 +56,7 @@ func (c *Conn) givesWay(dir int, now int64) bool {
 func (s *Stream) idle(now int64) bool { return s.packets == 0 || now-s.lastTime > idleTime }
 
 // pend keeps what a new connection would need of its SYN until the SYN is confirmed.
-func (c *Conn) pend(dir int, seg *parse.Segment, now int64) {
+func (c *Conn) pend(dir uint32, seg *parse.Segment, now int64) {
 	if c.state&anyPending != pending0<<(dir&1) || c.pendingISN != seg.Seq {
 		c.synTime = now
 	}
@@ -66,7 +66,7 @@ func (c *Conn) pend(dir int, seg *parse.Segment, now int64) {
 
 // confirms reports whether the segment shows that the pending SYN was real: a SYN+ACK of the
 // other side that acknowledges it, or its own side's next segment in the new sequence space.
-func (c *Conn) confirms(dir int, seg *parse.Segment) bool {
+func (c *Conn) confirms(dir uint32, seg *parse.Segment) bool {
 	own := c.state&anyPending == pending0<<(dir&1)
 	if seg.Flags&parse.ACK == 0 {
 		return false
@@ -79,7 +79,7 @@ func (c *Conn) confirms(dir int, seg *parse.Segment) bool {
 
 // renewFromPending starts the new connection with its SYN, as it was when it came.
 func (c *Conn) renewFromPending(t *Tally) {
-	dir := 0
+	dir := uint32(0)
 	if c.state&pending1 != 0 {
 		dir = 1
 	}
@@ -87,5 +87,5 @@ func (c *Conn) renewFromPending(t *Tally) {
 	when := c.synTime
 	t.Replaced += t.Drop(c)
 	c.Reset()
-	c.Account(dir, &syn, when, t)
+	c.accountAny(dir, &syn, when, t)
 }

@@ -26,7 +26,7 @@ func (c *Conn) shakenHands(now int64) {
 
 // controlBits does what SYN, FIN and RST do beyond taking sequence space: window scales, the
 // time of the SYN, the state.
-func (c *Conn) controlBits(dir int, seg *parse.Segment, now int64, t *Tally) (ev Event) {
+func (c *Conn) controlBits(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event) {
 	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
 	if seg.Flags&parse.SYN != 0 {
 		scales(f, r, seg)

@@ -10,42 +10,50 @@ import (
 // beyond it go untimed: min and max stay within 5 % of an unlimited list's for 98 % of streams.
 const timedSegments = 4
 
-// timedRing holds the segments that wait for an ACK of exactly their end, oldest first. Which of
-// its entries are in use and which are ambiguous stands in the hot line (rttLen, rttDirty), so
-// that an ACK with nothing to time does not touch it.
+// timedRing holds the segments that wait for an ACK of exactly their end, in a circle of
+// timedSegments places. Which places are in use and which are ambiguous stands in the hot line
+// (Stream.timed, Stream.dirty), so that an ACK with nothing to time does not touch it.
 type timedRing struct {
-	base  int64                    // ns, when the oldest entry was seen
+	base  int64                    // ns, when the first segment since the circle was empty was seen
 	end   [timedSegments]parse.Seq // sequence number that acknowledges the segment
 	delta [timedSegments]uint32    // ns after base
 	len   [timedSegments]uint16    // sequence space taken, at most 65535 noted
 }
 
+const (
+	timedMask  = timedSegments - 1 // timedSegments is a power of two
+	timedCount = 0x0f              // of Stream.timed: how many places are in use
+	timedHead  = 4                 // shift in Stream.timed: the place of the oldest
+)
+
 // timeSegment starts timing a segment [.., end) that took n numbers of sequence space.
 func (s *Stream) timeSegment(d *Detail, end parse.Seq, n uint32, now int64) {
-	i := s.rttLen
-	if i >= timedSegments {
+	count := s.timed & timedCount
+	if count >= timedSegments {
 		return
 	}
 	t := &d.timed
-	if i == 0 {
+	if count == 0 {
 		t.base = now
-		s.rttDirty = 0
 	}
 	delta := now - t.base
-	if delta < 0 || delta > math.MaxUint32 {
+	if uint64(delta) > math.MaxUint32 { // 4.3 s after the oldest, or a clock that stepped back
 		return
 	}
+	i := (s.timed>>timedHead + count) & timedMask
 	t.end[i], t.delta[i], t.len[i] = end, uint32(delta), uint16(min(n, math.MaxUint16))
-	s.rttLen = i + 1
+	s.dirty &^= 1 << i
+	s.timed++
 }
 
 // spoil marks the timed segments that overlap [seq, end) as sent more than once: their ACK says
 // nothing about the path (Karn's rule, RFC 6298 section 3).
 func (s *Stream) spoil(d *Detail, seq, end parse.Seq) {
 	t := &d.timed
-	for i := range min(s.rttLen, timedSegments) {
+	for k := range s.timed & timedCount {
+		i := (s.timed>>timedHead + k) & timedMask
 		if seq.Before(t.end[i]) && (t.end[i] - parse.Seq(t.len[i])).Before(end) {
-			s.rttDirty |= 1 << i
+			s.dirty |= 1 << i
 		}
 	}
 }
@@ -54,29 +62,28 @@ func (s *Stream) spoil(d *Detail, seq, end parse.Seq) {
 // an RTT sample.
 func (s *Stream) acked(d *Detail, ack parse.Seq, now int64) {
 	t := &d.timed
-	n := uint8(0)
-	for n < s.rttLen && n < timedSegments && !t.end[n].After(ack) {
-		n++
+	count, i := s.timed&timedCount, s.timed>>timedHead
+	for count > 0 {
+		at := i & timedMask
+		end := t.end[at]
+		if end.After(ack) {
+			break
+		}
+		if end == ack && s.dirty>>at&1 == 0 {
+			d.sample(now - t.base - int64(t.delta[at]))
+		}
+		i++
+		count--
 	}
-	if n == 0 {
-		return
+	s.timed = i&timedMask<<timedHead | count
+}
+
+// bit is 1 for true; compiled without a branch.
+func bit(b bool) (x uint8) {
+	if b {
+		x = 1
 	}
-	last := (n - 1) % timedSegments
-	if t.end[last] == ack && s.rttDirty&(1<<last) == 0 {
-		d.sample(now - t.base - int64(t.delta[last]))
-	}
-	left := s.rttLen - n
-	s.rttLen = left
-	s.rttDirty >>= n
-	if left == 0 || n >= timedSegments {
-		return
-	}
-	first := t.delta[n]
-	t.base += int64(first)
-	for i := range left % timedSegments {
-		j := (i + n) % timedSegments
-		t.end[i], t.delta[i], t.len[i] = t.end[j], t.delta[j]-first, t.len[j]
-	}
+	return x
 }
 
 // sample takes one RTT in ns. A clock that stepped back gives none.

@@ -23,8 +23,8 @@ type Stream struct {
 	flags     flags
 	dupRun    uint8 // duplicate ACKs since the ack number changed, saturating
 	wscale    int8  // shift this side sent: 0..14, scaleUnknown or scaleOff
-	rttLen    uint8 // timed segments that wait for their ACK
-	rttDirty  uint8 // bit i: timed segment i was sent more than once (Karn)
+	timed     uint8 // segments that wait for their ACK: the oldest one's place, how many
+	dirty     uint8 // bit i: the segment in place i was sent more than once (Karn)
 }
 
 // Detail is the rest of a direction: the moments that every packet adds to in the first 32 bytes,
@@ -90,7 +90,8 @@ type Conn struct {
 	pendingWin uint16
 	pendingWS  int8
 	state      connState
-	_          uint32
+	smooth     uint8 // bit dir: direction dir may take the short way through Account
+	_          [3]byte
 	hot        [2]Stream
 	cold       [2]Detail
 }
@@ -143,3 +144,9 @@ func (c *Conn) Bytes(dir int) uint64 { return c.hot[dir&1].bytes }
 
 // Packets returns a direction's packets; 0: that direction is not a stream.
 func (c *Conn) Packets(dir int) uint64 { return c.hot[dir&1].packets }
+
+// Touch loads the cache lines that accounting a packet of direction dir will need. Doing so for a
+// batch of packets before accounting any of them lets their cache misses overlap.
+func (c *Conn) Touch(dir uint32) uint64 {
+	return c.hot[0].packets + c.hot[1].packets + c.cold[dir&1].winBytes
+}

@@ -13,8 +13,24 @@ type Key struct {
 }
 
 // KeyOf returns the key of seg's connection and the direction of seg: 0 if A sent it, 1 if B did.
-// It has no branches: directions alternate too unpredictably for one.
-func KeyOf(seg *parse.Segment, k *Key) (dir int) {
+// The order is found without branches: directions alternate too unpredictably for one.
+func KeyOf(seg *parse.Segment, k *Key) (dir uint32) {
+	// An IPv4 address in its mapped form takes 48 bits: with the port it fits one word.
+	if seg.Src.Hi|seg.Dst.Hi|(seg.Src.Lo|seg.Dst.Lo)>>48 != 0 {
+		return keyOf6(seg, k)
+	}
+	src, dst := seg.Src.Lo<<16|uint64(seg.SrcPort), seg.Dst.Lo<<16|uint64(seg.DstPort)
+	a, b := min(src, dst), max(src, dst)
+	k.A, k.B = parse.Addr{Lo: a >> 16}, parse.Addr{Lo: b >> 16}
+	k.Ports = uint32(a)<<16 | uint32(uint16(b))
+	if src >= dst {
+		dir = 1
+	}
+	return dir
+}
+
+// keyOf6 is KeyOf for any addresses.
+func keyOf6(seg *parse.Segment, k *Key) (dir uint32) {
 	_, less := bits.Sub64(uint64(seg.SrcPort), uint64(seg.DstPort), 0)
 	_, less = bits.Sub64(seg.Src.Lo, seg.Dst.Lo, less)
 	_, less = bits.Sub64(seg.Src.Hi, seg.Dst.Hi, less)
@@ -25,7 +41,7 @@ func KeyOf(seg *parse.Segment, k *Key) (dir int) {
 	k.A.Lo, k.B.Lo = seg.Src.Lo^lo, seg.Dst.Lo^lo
 	k.A.Hi, k.B.Hi = seg.Src.Hi^hi, seg.Dst.Hi^hi
 	k.Ports = (uint32(seg.SrcPort)^port)<<16 | (uint32(seg.DstPort) ^ port)
-	return int(1 - less)
+	return uint32(1 - less)
 }
 
 // Endpoints returns the source and destination of direction dir.
@@ -47,8 +63,11 @@ type Seeds [5]uint64
 // hash mixes the key with 64×64→128-bit multiplications of words masked by the seeds. Without the
 // seeds nobody can tell which keys share a group.
 func (s *Seeds) hash(k *Key) uint64 {
-	h := mix(k.A.Lo^s[0], k.B.Lo^s[1]) ^ mix(k.A.Hi^s[2], k.B.Hi^s[3])
-	return mix(h^s[4], uint64(k.Ports)^s[0]^s[3])
+	h := mix(k.A.Lo^s[0], k.B.Lo^s[1])
+	if hi := k.A.Hi | k.B.Hi; hi != 0 {
+		h ^= mix(k.A.Hi^s[2], k.B.Hi^s[3])
+	}
+	return mix(h^s[4], uint64(k.Ports)^s[2])
 }
 
 func mix(a, b uint64) uint64 {

@@ -19,29 +19,60 @@ type Record struct {
 // the connection's common state, the two hot halves follow in one line each.
 const RecordSize = 512
 
+// groupSize is the size of a group in bytes: one cache line.
+const groupSize = 64
+
 // None of these builds if a size drifts.
 var (
 	_ [RecordSize]byte        = [unsafe.Sizeof(Record{})]byte{}
 	_ [stream.ConnSize]byte   = [unsafe.Sizeof(stream.Conn{})]byte{}
 	_ [stream.StreamSize]byte = [unsafe.Sizeof(stream.Stream{})]byte{}
 	_ [stream.DetailSize]byte = [unsafe.Sizeof(stream.Detail{})]byte{}
-	_ [64]byte                = [unsafe.Sizeof(group{})]byte{}
+	_ [groupSize]byte         = [unsafe.Sizeof(group{})]byte{}
 )
 
-// newSlab maps room for n records. The kernel gives a page only when it is first written, so
-// resident memory follows the number of records in use. Huge pages are asked for: random look-ups
-// in a large slab otherwise miss the TLB as well as the caches.
-//
-// The cast is sound: the mapping is page-aligned and n records long, Record holds no pointers, and
-// every bit pattern of its fields is a valid value. The slab lives until freeSlab.
-func newSlab(n int) ([]Record, []byte, error) {
-	size := n * RecordSize
+// mapping is anonymous memory outside Go's heap. The kernel gives a page only when it is first
+// written, so resident memory follows what is in use. Huge pages are asked for: random look-ups in
+// a large mapping otherwise miss the TLB as well as the caches.
+type mapping []byte
+
+func newMapping(size int) (mapping, error) {
 	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
-		return nil, nil, fmt.Errorf("table: cannot map %d bytes for %d connections: %w; fewer connections need less", size, n, err)
+		return nil, err
 	}
 	// Without transparent huge pages the advice fails and nothing else changes.
 	_ = unix.Madvise(mem, unix.MADV_HUGEPAGE)
+	return mem, nil
+}
+
+func (m mapping) free() error {
+	if m == nil {
+		return nil
+	}
+	return unix.Munmap(m)
+}
+
+// newSlab maps room for n records.
+//
+// The cast is sound: the mapping is page-aligned and n records long, Record holds no pointers, and
+// every bit pattern of its fields is a valid value. The slab lives as long as the mapping.
+func newSlab(n int) ([]Record, mapping, error) {
+	size := n * RecordSize
+	mem, err := newMapping(size)
+	if err != nil {
+		return nil, nil, fmt.Errorf("table: cannot map %d bytes for %d connections: %w; fewer connections need less", size, n, err)
+	}
 	return unsafe.Slice((*Record)(unsafe.Pointer(unsafe.SliceData(mem))), n), mem, nil
+}
+
+// newGroups maps n empty groups: zeroed memory is empty. The cast is sound for newSlab's reasons.
+func newGroups(n int) ([]group, mapping, error) {
+	size := n * groupSize
+	mem, err := newMapping(size)
+	if err != nil {
+		return nil, nil, fmt.Errorf("table: cannot map %d bytes for the index: %w; fewer connections need less", size, err)
+	}
+	return unsafe.Slice((*group)(unsafe.Pointer(unsafe.SliceData(mem))), n), mem, nil
 }

@@ -3,10 +3,9 @@ package table
 import (
 	crand "crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
-
-	"golang.org/x/sys/unix"
 )
 
 // MaxConnections is the largest capacity of a table.
@@ -20,8 +19,10 @@ type Table struct {
 	free    []uint32 // indices to use again, last in, first out: their pages are warm
 	used    uint32   // records 0..used-1 have been used at least once
 	seeds   Seeds
-	slab    []byte
+	slab    mapping
+	index   mapping
 	removed uint64
+	touched uint64 // keeps the compiler from dropping loads
 }
 
 // New returns a table with room for n connections, 1 to MaxConnections, and random seeds.
@@ -45,24 +46,23 @@ func NewSeeded(n int, seeds Seeds) (*Table, error) {
 	// Between a quarter and a half of the slots are in use when the table is full: with eight
 	// slots to a group hardly any entry then moves past its own group.
 	groups := 1 << bits.Len(uint((n*2-1)/groupSlots))
-	records, slab, err := newSlab(n)
-	if err != nil {
+	t := &Table{mask: uint64(groups - 1), free: make([]uint32, 0, n), seeds: seeds}
+	var err error
+	if t.records, t.slab, err = newSlab(n); err != nil {
 		return nil, err
 	}
-	return &Table{
-		groups: make([]group, groups), mask: uint64(groups - 1),
-		records: records, free: make([]uint32, 0, n), seeds: seeds, slab: slab,
-	}, nil
+	if t.groups, t.index, err = newGroups(groups); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
 }
 
 // Close gives the records' memory back. The table and every *Record are unusable after it.
 func (t *Table) Close() error {
-	slab := t.slab
-	t.slab, t.records = nil, nil
-	if slab == nil {
-		return nil
-	}
-	return unix.Munmap(slab)
+	slab, index := t.slab, t.index
+	t.slab, t.records, t.index, t.groups = nil, nil, nil, nil
+	return errors.Join(slab.free(), index.free())
 }
 
 // Len is how many connections the table holds, Cap how many it can hold.
@@ -80,17 +80,6 @@ func (t *Table) At(i uint32) *Record { return &t.records[i] }
 
 // Hash returns k's hash for Find and Insert.
 func (t *Table) Hash(k *Key) uint64 { return t.seeds.hash(k) }
-
-// Touch loads the group where a look-up of h starts and returns the index of the record that it
-// will most likely compare first, or 0. Doing this for a batch of packets before looking any of
-// them up lets their cache misses overlap.
-func (t *Table) Touch(h uint64) uint32 {
-	g := &t.groups[h&t.mask]
-	if m := match(g.ctrl, h2(h)); m != 0 {
-		return g.slots[first(m)]
-	}
-	return 0
-}
 
 // Find returns the index of k's record. h is k's hash.
 func (t *Table) Find(k *Key, h uint64) (i uint32, ok bool) {

@@ -151,7 +151,7 @@ func TestEveryKeyCollides(t *testing.T) {
 }
 
 func TestDirectionsShareOneKey(t *testing.T) {
-	addrs := []parse.Addr{parse.AddrFrom4(1), parse.AddrFrom4(0xffffffff), {Hi: 1, Lo: 5}, {Hi: 5, Lo: 1}}
+	addrs := []parse.Addr{parse.AddrFrom4(1), parse.AddrFrom4(0xffffffff), {Hi: 1, Lo: 5}, {Hi: 5, Lo: 1}, {Lo: 1 << 63}, {Lo: 5}}
 	for _, src := range addrs {
 		for _, dst := range addrs {
 			for _, ports := range [][2]uint16{{1, 2}, {2, 1}, {7, 7}, {0xffff, 0}} {
@@ -159,13 +159,17 @@ func TestDirectionsShareOneKey(t *testing.T) {
 				there := parse.Segment{Src: src, Dst: dst, SrcPort: ports[0], DstPort: ports[1]}
 				back := parse.Segment{Src: dst, Dst: src, SrcPort: ports[1], DstPort: ports[0]}
 				d1, d2 := KeyOf(&there, &k1), KeyOf(&back, &k2)
+				var long Key
+				if d := keyOf6(&there, &long); d != d1 || long != k1 {
+					t.Fatalf("%+v has the key %+v and direction %d, the long way %+v and %d", there, k1, d1, long, d)
+				}
 				if k1 != k2 {
 					t.Fatalf("%+v has the keys %+v and %+v", there, k1, k2)
 				}
 				if self := src == dst && ports[0] == ports[1]; !self && d1 == d2 {
 					t.Fatalf("%+v has direction %d both ways", there, d1)
 				}
-				s, d, sp, dp := k1.Endpoints(d1)
+				s, d, sp, dp := k1.Endpoints(int(d1))
 				if s != src || d != dst || sp != ports[0] || dp != ports[1] {
 					t.Fatalf("%+v comes back as %v:%d → %v:%d", there, s, sp, d, dp)
 				}

@@ -1,0 +1,91 @@
+package stream
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"tcp-stream-exporter/parse"
+)
+
+// traffic is a random exchange that stays near what a connection does: mostly in order, with
+// repeats, holes, probes, odd windows, resets and new connections thrown in.
+type traffic struct {
+	r   *rand.Rand
+	nxt [2]parse.Seq
+	now int64
+}
+
+func (g *traffic) next() (dir uint32, seg parse.Segment, now int64) {
+	dir = g.r.Uint32N(2)
+	g.now += int64(g.r.IntN(40)) * int64(g.r.IntN(1e6))
+	seg = parse.Segment{
+		Seq: g.nxt[dir], Ack: g.nxt[1-dir], Flags: parse.ACK, WScale: parse.NoWScale, IPVersion: 4,
+		Window: uint16(g.r.IntN(3)) * 100, Len: uint32(g.r.IntN(3)) * uint32(g.r.IntN(1500)),
+	}
+	odd := func(n int) bool { return g.r.IntN(n) == 0 }
+	if odd(10) {
+		seg.Seq -= parse.Seq(g.r.IntN(3000))
+	}
+	if odd(20) {
+		seg.Seq += parse.Seq(g.r.IntN(3000))
+	}
+	if odd(10) {
+		seg.Ack -= parse.Seq(g.r.IntN(2000))
+	}
+	if odd(10) {
+		seg.Len = 1
+	}
+	if odd(30) {
+		seg.Seq--
+	}
+	if odd(40) {
+		seg.Flags |= parse.FIN
+	}
+	if odd(60) {
+		seg.Flags |= parse.RST
+	}
+	if odd(40) {
+		seg.Flags, seg.WScale = parse.SYN, int8(g.r.IntN(10))
+		if odd(2) {
+			seg.Flags |= parse.ACK
+		}
+		if odd(2) {
+			seg.Seq = parse.Seq(g.r.Uint32())
+		}
+	}
+	if odd(50) {
+		seg.Flags &^= parse.ACK
+	}
+	seg.LenUnknown = odd(100)
+	if end := seg.Seq.Add(seg.Len); end.After(g.nxt[dir]) || odd(20) {
+		g.nxt[dir] = end
+		if seg.Flags&(parse.SYN|parse.FIN) != 0 {
+			g.nxt[dir]++
+		}
+	}
+	return dir, seg, g.now
+}
+
+// What Account leaves out of the common case must change nothing.
+func TestTheShortWayEqualsTheLongOne(t *testing.T) {
+	for seed := range uint64(300) {
+		short, long := fresh(), fresh()
+		var shortTally, longTally Tally
+		g := traffic{r: rand.New(rand.NewPCG(seed, 1)), nxt: [2]parse.Seq{parse.Seq(seed << 24), 77}}
+		for i := range 500 {
+			dir, seg, now := g.next()
+			e1 := short.Account(dir, &seg, now, &shortTally)
+			e2 := long.account(dir, &seg, now, &longTally)
+			// The short way may notice later that it is open to a direction, never too early.
+			if short.smooth&^long.smooth != 0 {
+				t.Fatalf("seed %d, packet %d: the short way is open to %b, by right to %b", seed, i, short.smooth, long.smooth)
+			}
+			kept := short.smooth
+			short.smooth = long.smooth
+			if *short != *long || shortTally != longTally || e1 != e2 {
+				t.Fatalf("seed %d, packet %d, direction %d, %+v:\n%+v\n%+v\nevents %b, %b", seed, i, dir, seg, short, long, e1, e2)
+			}
+			short.smooth = kept
+		}
+	}
+}
