@@ -166,6 +166,7 @@ func (c *Capture) await() bool {
 			mono, _ := c.clock()
 			c.pause(mono, min(time.Until(until), idleWait))
 		}
+		c.publish()
 		r, err := c.open()
 		if err != nil {
 			continue

@@ -294,7 +294,7 @@ func TestPacketPathAllocatesNothing(t *testing.T) {
 		l.now += 2 * sec
 	})
 	if n != 0 {
-		t.Errorf("%v allocations per pass of %d packets, want 0", n, len(l.frames))
+		t.Errorf("%v allocations per pass of %d packets, want 0", n, l.packets)
 	}
 	if w.counters.NoRoom != 0 || w.counters.BadBlocks != 0 {
 		t.Errorf("%+v", w.counters)

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tcp-stream-exporter/capture"
 )
 
 // patience bounds every wait of these tests; none comes near it unless something is wrong.
@@ -165,7 +167,7 @@ type wrapped struct {
 	inside *atomic.Int32
 }
 
-func (w wrapped) Snapshot(ctx context.Context, s *Snapshot) error {
+func (w wrapped) Snapshot(ctx context.Context, s *capture.Snapshot) error {
 	defer w.inside.Add(-1)
 	return w.fakeSource.Snapshot(ctx, s)
 }
@@ -183,7 +185,7 @@ func TestConcurrentScrapesAreWholeAndRight(t *testing.T) {
 	want["capture_packets_processed_total"] = 5
 	want["capture_dropped_packets_total"] = 0
 	want["capture_queue_freezes_total"] = 0
-	h := New(&fakeSource{views: views, stats: Stats{Packets: 5}}, Options{})
+	h := New(&fakeSource{views: views, stats: totals(5, 0, 0)}, Options{})
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	texts := make(chan []byte, 24)

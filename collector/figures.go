@@ -1,13 +1,16 @@
 package collector
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tcp-stream-exporter/capture"
+)
 
 // figures is the client_golang collector of the families without labels. It holds the figures of
 // one scrape, so that tcp_stream_count is the count of the same snapshot as the streams below it;
 // each scrape at work has its own.
 type figures struct {
-	active int
-	stats  Stats
+	stats capture.Stats
 }
 
 func (f *figures) Describe(ch chan<- *prometheus.Desc) {
@@ -18,7 +21,7 @@ func (f *figures) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (f *figures) Collect(ch chan<- prometheus.Metric) {
-	ch <- prometheus.MustNewConstMetric(streamCountDesc, prometheus.GaugeValue, float64(f.active))
+	ch <- prometheus.MustNewConstMetric(streamCountDesc, prometheus.GaugeValue, float64(f.stats.Active))
 	ch <- prometheus.MustNewConstMetric(packetsDesc, prometheus.CounterValue, float64(f.stats.Packets))
 	ch <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(f.stats.Dropped))
 	ch <- prometheus.MustNewConstMetric(freezesDesc, prometheus.CounterValue, float64(f.stats.Freezes))

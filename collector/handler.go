@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/common/expfmt"
+
+	"tcp-stream-exporter/capture"
 )
 
 const (
@@ -93,7 +95,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("no snapshot of the streams: %v", err))
 		return
 	}
-	s.figures = figures{active: s.snapshot.Active, stats: h.src.Stats()}
+	s.figures = figures{stats: s.snapshot.Stats}
 	format := expfmt.NegotiateAccept(r.Header, h.formats...)
 	if err := s.gather(h.registry, format); err != nil {
 		fail(w, http.StatusInternalServerError, fmt.Sprintf("gathering: %v", err))
@@ -133,7 +135,7 @@ func fail(w http.ResponseWriter, status int, line string) {
 
 // scrape is what one scrape works with, reused by later ones.
 type scrape struct {
-	snapshot Snapshot
+	snapshot capture.Snapshot
 	figures  figures
 	own      *prometheus.Registry // figures alone
 	head     bytes.Buffer         // the registries' part of the answer

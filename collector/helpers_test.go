@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 
+	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/stream"
 )
@@ -68,16 +69,22 @@ func randomViews(r *rand.Rand, n int) []stream.View {
 	return views
 }
 
+// totals are a capture's packets, drops and queue freezes.
+func totals(packets, dropped, freezes uint64) (s capture.Stats) {
+	s.Packets, s.Dropped, s.Freezes = packets, dropped, freezes
+	return s
+}
+
 // fakeSource hands out fixed views. enter, when set, runs inside Snapshot.
 type fakeSource struct {
 	views     []stream.View
-	stats     Stats
+	stats     capture.Stats
 	err       error
 	enter     func(ctx context.Context) error
 	snapshots atomic.Int32
 }
 
-func (f *fakeSource) Snapshot(ctx context.Context, s *Snapshot) error {
+func (f *fakeSource) Snapshot(ctx context.Context, s *capture.Snapshot) error {
 	f.snapshots.Add(1)
 	if f.enter != nil {
 		if err := f.enter(ctx); err != nil {
@@ -88,16 +95,14 @@ func (f *fakeSource) Snapshot(ctx context.Context, s *Snapshot) error {
 		return f.err
 	}
 	s.Views = append(s.Views[:0], f.views...)
-	s.Active = 0
+	s.Stats = f.stats
 	for i := range s.Views {
 		if !s.Views[i].Finalized {
-			s.Active++
+			s.Stats.Active++
 		}
 	}
 	return nil
 }
-
-func (f *fakeSource) Stats() Stats { return f.stats }
 
 // scrapeOnce answers one request in memory. A scrape that never gets its place gives up in time.
 func scrapeOnce(h http.Handler, method, target string) *httptest.ResponseRecorder {

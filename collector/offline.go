@@ -15,7 +15,7 @@ func (h *Handler) WriteText(ctx context.Context, w io.Writer) error {
 	if err := h.src.Snapshot(ctx, &s.snapshot); err != nil {
 		return fmt.Errorf("no snapshot of the streams: %w", err)
 	}
-	s.figures = figures{active: s.snapshot.Active, stats: h.src.Stats()}
+	s.figures = figures{stats: s.snapshot.Stats}
 	if err := s.gather(h.registry, expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
 		return fmt.Errorf("gathering: %w", err)
 	}

@@ -24,7 +24,7 @@ import (
 func TestARealPrometheusScrapes(t *testing.T) {
 	need.Tool(t, "prometheus")
 	views := fixedViews()
-	h := New(&fakeSource{views: views, stats: Stats{Packets: 11, Dropped: 12, Freezes: 13}}, Options{})
+	h := New(&fakeSource{views: views, stats: totals(11, 12, 13)}, Options{})
 	exporter := httptest.NewServer(h)
 	defer exporter.Close()
 	api := startPrometheus(t, exporter.Listener.Addr().String())

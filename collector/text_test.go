@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestGoldenText(t *testing.T) {
-	h := New(&fakeSource{views: fixedViews(), stats: Stats{Packets: 123456789, Dropped: 42, Freezes: 7}}, Options{})
+	h := New(&fakeSource{views: fixedViews(), stats: totals(123456789, 42, 7)}, Options{})
 	got := scrapeOnce(h, "GET", "/metrics").Body.Bytes()
 	const path = "testdata/metrics.txt"
 	if *update {
@@ -39,7 +39,7 @@ func TestGoldenText(t *testing.T) {
 }
 
 func TestBothParsersReadTheSameFamilies(t *testing.T) {
-	stats := Stats{Packets: 123456789, Dropped: 42, Freezes: 7}
+	stats := totals(123456789, 42, 7)
 	h := New(&fakeSource{views: fixedViews(), stats: stats}, Options{})
 	text := scrapeOnce(h, "GET", "/metrics").Body.Bytes()
 

@@ -45,6 +45,9 @@ func Open(c Config) (*Ring, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	if err := checkMemory(c); err != nil {
+		return nil, err
+	}
 	return open(c)
 }
 

@@ -46,6 +46,9 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 	}
 	end := seg.Seq.Add(n)
 	sameAck := seg.Ack == f.lastAck
+	if seg.Ack.After(r.contig) && r.flags&contigKnown != 0 { // what it acknowledges was not seen
+		return c.account(dir, seg, now, t)
+	}
 	if n == 0 {
 		if sameAck { // a duplicate ACK, a keep-alive's answer or a window update
 			return c.account(dir, seg, now, t)
@@ -180,14 +183,15 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 			if n == 0 && control == 0 && seg.Seq == f.nxt && sameAck &&
 				seg.Window != 0 && seg.Window == f.lastWin && r.flags&lastKeepAlive == 0 {
 				d.duplicateAcks++ // RFC 5681 section 2, b to e
-				if f.dupRun != 0xff {
-					f.dupRun++
-				}
+				f.dupRun = nextDup(f.dupRun)
 			}
 		}
 	}
 	if hasAck && !sameAck {
 		f.dupRun = 0
+	}
+	if hasAck && r.flags&contigKnown != 0 && seg.Ack.After(r.contig) {
+		r.acksUnseen()
 	}
 
 	if (n != 0 || control&(parse.SYN|parse.FIN) != 0) && nowFlags&lastKeepAlive == 0 {
@@ -245,6 +249,31 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	return ev
 }
 
+// dupUnseen is a dupRun that stands for an ACK of data that was never seen. Wireshark 4.0 takes it
+// for more duplicates than any number, until the direction's next duplicate ACK, which is the first.
+const dupUnseen = 0xff
+
+// nextDup counts one more duplicate ACK.
+func nextDup(run uint8) uint8 {
+	switch run {
+	case dupUnseen:
+		return 1
+	case dupUnseen - 1:
+		return run
+	}
+	return run + 1
+}
+
+// acksUnseen notes that the reverse side acknowledged s beyond what was seen of it in one piece:
+// either the hole was filled elsewhere, or what it acknowledges never came by.
+func (s *Stream) acksUnseen() {
+	if s.nxt.After(s.contig) {
+		s.contig = s.nxt
+	} else {
+		s.dupRun = dupUnseen
+	}
+}
+
 // open starts a stream with its first packet.
 func (s *Stream) open(now int64, t *Tally) {
 	s.firstTime = now
@@ -271,8 +300,8 @@ func (c *Conn) classify(f, r *Stream, d *Detail, seg *parse.Segment, end parse.S
 	}
 	late := now - f.nxtTime
 	limit := int64(reorderTime)
-	if c.handshake > handshakeZero {
-		limit = int64(c.handshake) * handshakeUnit
+	if c.handshake != 0 && c.handshake != handshakeZero {
+		limit = c.handshakeTime()
 	}
 	if late >= 0 && late < limit && end != f.nxt {
 		d.outOfOrder++ // too soon to be a repair: the sender could not know of a loss yet

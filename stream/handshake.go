@@ -1,27 +1,37 @@
 package stream
 
-import (
-	"math"
-
-	"tcp-stream-exporter/parse"
-)
-
-// handshakeUnit is the resolution of Conn.handshake: 32 bits of it hold 274 s.
-const handshakeUnit = 64 // ns
+import "tcp-stream-exporter/parse"
 
 // handshakeZero is a handshake RTT that was measured as nothing at all (equal or reversed
 // timestamps): known, but no use as a threshold.
 const handshakeZero = 1
 
+// handshakeCoarse marks a Conn.handshake of 2.1 s and more, which counts in handshakeUnit: the
+// threshold that it sets is compared with to the nanosecond, and 32 bits of them are too few.
+const (
+	handshakeCoarse = 1 << 31
+	handshakeUnit   = 64 // ns
+)
+
 // shakenHands measures the handshake: from the latest SYN to now, the first segment with ACK and
 // without SYN of either side.
 func (c *Conn) shakenHands(now int64) {
-	rtt := now - c.synTime
-	if rtt <= 0 {
+	switch rtt := now - c.synTime; {
+	case rtt <= 0:
 		c.handshake = handshakeZero
-		return
+	case rtt < handshakeCoarse:
+		c.handshake = uint32(max(rtt, handshakeZero+1))
+	default:
+		c.handshake = handshakeCoarse | uint32(min(rtt/handshakeUnit, handshakeCoarse-1))
 	}
-	c.handshake = uint32(min(max(rtt/handshakeUnit, handshakeZero+1), math.MaxUint32))
+}
+
+// handshakeTime is the handshake RTT in ns, of which there must be one.
+func (c *Conn) handshakeTime() int64 {
+	if c.handshake&handshakeCoarse != 0 {
+		return int64(c.handshake&^handshakeCoarse) * handshakeUnit
+	}
+	return int64(c.handshake)
 }
 
 // controlBits does what SYN, FIN and RST do beyond taking sequence space: window scales, the

@@ -6,8 +6,8 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// timedSegments is how many unacknowledged segments of a direction are timed at once. Segments
-// beyond it go untimed: min and max stay within 5 % of an unlimited list's for 98 % of streams.
+// timedSegments is how many unacknowledged segments of a direction are timed at once: the oldest
+// ones and the newest. What that costs against an unlimited list is in docs/tshark.md.
 const timedSegments = 4
 
 // timedRing holds the segments that wait for an ACK of exactly their end, in a circle of
@@ -28,10 +28,9 @@ const (
 
 // timeSegment starts timing a segment [.., end) that took n numbers of sequence space.
 func (s *Stream) timeSegment(d *Detail, end parse.Seq, n uint32, now int64) {
-	count := s.timed & timedCount
-	if count >= timedSegments {
-		return
-	}
+	// When all places are taken the newest gives way: of a burst, the last segment is the one whose
+	// very end an ACK names, and often the slowest.
+	count := min(s.timed&timedCount, timedSegments-1)
 	t := &d.timed
 	if count == 0 {
 		t.base = now
@@ -43,7 +42,7 @@ func (s *Stream) timeSegment(d *Detail, end parse.Seq, n uint32, now int64) {
 	i := (s.timed>>timedHead + count) & timedMask
 	t.end[i], t.delta[i], t.len[i] = end, uint32(delta), uint16(min(n, math.MaxUint16))
 	s.dirty &^= 1 << i
-	s.timed++
+	s.timed = s.timed&^timedCount | (count + 1)
 }
 
 // spoil marks the timed segments that overlap [seq, end) as sent more than once: their ACK says

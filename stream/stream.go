@@ -85,7 +85,7 @@ const never = math.MaxInt64 / 2
 // index 0. 472 bytes: the shared part, the two hot lines, the two cold parts.
 type Conn struct {
 	synTime    int64     // ns, latest SYN (with a pending SYN: that one)
-	handshake  uint32    // handshake RTT in units of handshakeUnit, at least 1; 0: not measured
+	handshake  uint32    // handshake RTT in ns (see handshakeCoarse), at least 1; 0: not measured
 	pendingISN parse.Seq // of a SYN on a live connection that nothing has confirmed yet
 	pendingWin uint16
 	pendingWS  int8

@@ -133,6 +133,16 @@ func TestScenarios(t *testing.T) {
 			step{30, a, ack, 101, 100, 1, 10, 0}, step{60, a, ack, 1, 100, 1, 10, 0}),
 			counts{packets: 4, bytes: 200, gaps: 1, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
 
+		{"the round trip that decides is the handshake's to the nanosecond",
+			[]step{{0, a, syn, 0, 0, 0, 1000, 8}, {10, b, syn | ack, 0, 0, 1, 2000, 3}, {20.00005, a, ack, 1, 0, 1, 10, 0},
+				{30, a, ack, 101, 100, 1, 10, 0}, {50.00002, a, ack, 1, 100, 1, 10, 0}},
+			counts{packets: 4, bytes: 200, gaps: 1, ooo: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"a handshake of five seconds decides, too",
+			[]step{{0, a, syn, 0, 0, 0, 1000, 8}, {10, b, syn | ack, 0, 0, 1, 2000, 3}, {5000, a, ack, 1, 0, 1, 10, 0},
+				{5030, a, ack, 101, 100, 1, 10, 0}, {10029, a, ack, 1, 50, 1, 10, 0}, {10031, a, ack, 51, 50, 1, 10, 0}},
+			counts{packets: 5, bytes: 200, gaps: 1, ooo: 1, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
 		{"without a handshake three milliseconds decide",
 			[]step{{0, a, ack, 1, 100, 1, 10, 0}, {1, a, ack, 201, 100, 1, 10, 0}, {3.5, a, ack, 101, 50, 1, 10, 0}, {7, a, ack, 151, 50, 1, 10, 0}},
 			counts{packets: 4, bytes: 300, gaps: 1, ooo: 1, retrans: 1, window: 10}, counts{}},
@@ -142,6 +152,14 @@ func TestScenarios(t *testing.T) {
 			step{31, a, ack, 1, 0, 1, 10, 0}, step{32, a, ack, 1, 0, 1, 10, 0},
 			step{33, b, ack, 1, 100, 1, 20, 0}),
 			counts{packets: 4, dups: 2, window: 10 << 7, rtt: 1}, counts{packets: 4, bytes: 300, retrans: 1, window: 20 << 2, rtt: 1}},
+
+		{"after an ACK of data that was never seen, what the peer asks for is sent again, not late", after(shake,
+			step{21, a, ack, 1, 100, 51, 10, 0}, step{22, a, ack, 1, 200, 51, 10, 0}),
+			counts{packets: 4, bytes: 300, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"an ACK of data behind a hole says no such thing", after(shake,
+			step{20.1, b, ack, 101, 100, 1, 20, 0}, step{20.2, a, ack, 1, 100, 201, 10, 0}, step{20.3, a, ack, 1, 200, 201, 10, 0}),
+			counts{packets: 4, bytes: 300, ooo: 1, window: 10 << 7, rtt: 1}, counts{packets: 2, bytes: 100, gaps: 1, window: 20 << 2, rtt: 2}},
 
 		{"data that repeats the ACK number is no duplicate ACK", after(shake,
 			step{30, a, ack, 1, 100, 1, 10, 0}, step{31, a, ack, 101, 100, 1, 10, 0}, step{32, a, ack, 201, 100, 1, 10, 0}),
@@ -179,6 +197,12 @@ func TestScenarios(t *testing.T) {
 		{"an ACK beyond a timed segment's end ends its timing, the last one it covers gives the sample", after(shake,
 			step{30, a, ack, 1, 100, 1, 10, 0}, step{31, a, ack, 101, 100, 1, 10, 0}, step{45, b, ack, 1, 0, 201, 20, 0}),
 			counts{packets: 4, bytes: 200, window: 10 << 7, rtt: 2}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"of a burst longer than what is timed, the last segment is timed", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{30, a, ack, 101, 100, 1, 10, 0}, step{30, a, ack, 201, 100, 1, 10, 0},
+			step{30, a, ack, 301, 100, 1, 10, 0}, step{30, a, ack, 401, 100, 1, 10, 0}, step{31, a, ack, 501, 100, 1, 10, 0},
+			step{45, b, ack, 1, 0, 601, 20, 0}),
+			counts{packets: 8, bytes: 600, window: 10 << 7, rtt: 2}, counts{packets: 2, window: 20 << 2, rtt: 1}},
 
 		{"new data after a RST makes the stream active again", after(shake,
 			step{30, a, rst, 1, 0, 0, 0, 0}, step{40, a, ack, 1, 100, 1, 10, 0}),
