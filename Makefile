@@ -22,7 +22,7 @@ BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)
 # One package at a time: tests that measure live traffic would disturb one another.
 TEST := go test -count=1 -p 1
 
-.PHONY: help setup setup-build build run test lint race fuzz bench clean
+.PHONY: help setup setup-build build run test lint race fuzz bench compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ bench: setup-build ## all benchmarks, or those named by BENCH; leave the machine
 	@set -e; for package in $$(go list ./...); do \
 		go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m $$package; \
 	done
+
+compare: setup ## hold the figures of a capture file against tshark's: make compare PCAP=file
+	@[ -n "$(PCAP)" ] || { echo "name a capture file: make compare PCAP=file" >&2; exit 1; }
+	@go run ./internal/tsharkcmp/compare "$(PCAP)"
 
 clean: ## remove what was built
 	rm -f $(BINARY)

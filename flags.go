@@ -29,6 +29,10 @@ type options struct {
 	goMetrics      bool
 	processMetrics bool
 	version        bool
+	read           string // file to read instead of a live capture, - for standard input
+	readGiven      bool
+	repeat         int
+	repeatGiven    bool
 }
 
 // errHelp is returned after -help has printed the flags.
@@ -54,6 +58,8 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
 	fs.BoolVar(&o.goMetrics, "go-metrics", false, "export metrics of the Go runtime")
 	fs.BoolVar(&o.processMetrics, "process-metrics", false, "export metrics of the exporter's process")
+	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng; -: standard input) instead of an interface, print the metrics and exit")
+	fs.IntVar(&o.repeat, "repeat", 1, "with -read: hold the file in memory, account it this `number` of times and tell the time per packet")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -70,7 +76,14 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	o.ifaceGiven = given["interface"]
+	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
+	if err := o.checkRead(given); err != nil {
+		return nil, err
+	}
 	if given["max-age"] {
+		if maxAge <= 0 {
+			return nil, ageError("max-age", maxAge, "5m")
+		}
 		if given["stream-age"] && maxAge != o.streamAge {
 			return nil, fmt.Errorf("-stream-age %v and -max-age %v: they are two names of one setting, give only one", o.streamAge, maxAge)
 		}
@@ -88,16 +101,45 @@ func flagError(err error) error {
 	return fmt.Errorf("%s: see -help", msg)
 }
 
+// liveFlags make sense for a live capture only.
+var liveFlags = []string{"interface", "port", "framesize", "blocksize", "numblocks"}
+
+// checkRead validates the flags that belong to -read and those that do not.
+func (o *options) checkRead(given map[string]bool) error {
+	if !o.readGiven {
+		if o.repeatGiven {
+			return errors.New("-repeat goes with -read only: name a capture file with -read")
+		}
+		return nil
+	}
+	if o.read == "" {
+		return errors.New("-read is empty: name a capture file, or - for standard input")
+	}
+	if o.repeat < 1 {
+		return fmt.Errorf("-repeat %d: want 1 or more", o.repeat)
+	}
+	for _, name := range liveFlags {
+		if given[name] {
+			return fmt.Errorf("-%s goes with a live capture only: leave it out with -read", name)
+		}
+	}
+	return nil
+}
+
+func ageError(name string, age time.Duration, example string) error {
+	return fmt.Errorf("-%s %v: want a duration above zero, e.g. %s", name, age, example)
+}
+
 // check validates what can be told without touching the system.
 func (o *options) check() error {
 	if o.version {
 		return nil
 	}
 	if o.streamAge <= 0 {
-		return fmt.Errorf("-stream-age %v: want a duration above zero, e.g. 5m", o.streamAge)
+		return ageError("stream-age", o.streamAge, "5m")
 	}
 	if o.finalizedAge <= 0 {
-		return fmt.Errorf("-finalized-age %v: want a duration above zero, e.g. 1m", o.finalizedAge)
+		return ageError("finalized-age", o.finalizedAge, "1m")
 	}
 	if o.maxConnections < 1 || o.maxConnections > table.MaxConnections {
 		return fmt.Errorf("-max-connections %d: want 1 to %d", o.maxConnections, table.MaxConnections)

@@ -60,6 +60,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 			versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH, pcapfilter.Version())
 		return exitOK
 	}
+	if o.readGiven {
+		if err := o.readFile(stdout, stderr); err != nil {
+			complain(stderr, err)
+			return exitFailure
+		}
+		return exitOK
+	}
 	level := slog.LevelInfo
 	if o.debug {
 		level = slog.LevelDebug
@@ -73,8 +80,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // complain writes err as one line.
-func complain(w io.Writer, err error) {
-	fmt.Fprintf(w, "tcp-stream-exporter: %s\n", strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
+func complain(w io.Writer, err error) { say(w, err.Error()) }
+
+// say writes one line.
+func say(w io.Writer, text string) {
+	fmt.Fprintf(w, "tcp-stream-exporter: %s\n", strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
 }
 
 func versionName() string {
@@ -158,7 +168,7 @@ func serve(o *options, log *slog.Logger) error {
 		<-ended
 	}()
 
-	metrics := collector.New(source{c}, collector.Options{GoMetrics: o.goMetrics, ProcessMetrics: o.processMetrics})
+	metrics := collector.New(c, collector.Options{GoMetrics: o.goMetrics, ProcessMetrics: o.processMetrics})
 	started := time.Now()
 	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
 		s := c.Stats()
@@ -255,19 +265,4 @@ func listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("-port %s is in use by another program%s: choose another one, e.g. -port :9101", addr, hint)
 	}
 	return nil, fmt.Errorf("-port %s: %w: want an address of this machine, as host:port or :port", addr, err)
-}
-
-// source hands the capture to the collector.
-type source struct{ *capture.Capture }
-
-func (s source) Snapshot(ctx context.Context, to *collector.Snapshot) error {
-	snap := capture.Snapshot{Views: to.Views}
-	err := s.Capture.Snapshot(ctx, &snap)
-	to.Views, to.Active = snap.Views, int(snap.Stats.Active)
-	return err
-}
-
-func (s source) Stats() collector.Stats {
-	st := s.Capture.Stats()
-	return collector.Stats{Packets: st.Packets, Dropped: st.Dropped, Freezes: st.Freezes}
 }

@@ -40,6 +40,11 @@ var Project = Rules{
 	Fenced: map[string][]string{
 		"unsafe": {"ring", "table", "cgo/pcapfilter"},
 		"C":      {"cgo/pcapfilter"},
+
+		// The reader of capture files: no part of live capture.
+		"github.com/gopacket/gopacket":        {"pcapfile"},
+		"github.com/gopacket/gopacket/layers": {"pcapfile"},
+		"github.com/gopacket/gopacket/pcapgo": {"pcapfile"},
 	},
 	Layers: []Layer{
 		{Package: ".", Height: heightMain},
@@ -51,6 +56,7 @@ var Project = Rules{
 		{Package: "table", Height: heightParts},
 		{Package: "stream", Height: heightStream},
 		{Package: "parse", Height: heightParse}, // lowest but for the filter: no project import is open to it
+		{Package: "pcapfile", Height: heightStream, Only: []string{".", "internal/tsharkcmp"}},
 		{Package: "cgo/pcapfilter", Height: heightLeaf, Only: []string{".", "capture"}},
 		{Package: "e2e", Height: heightTests}, // tests of the whole program
 		{Package: "internal/", Height: heightTests, Peers: true},

@@ -32,6 +32,14 @@ func File(t testing.TB, path string) {
 	}
 }
 
+// That needs what is described to hold.
+func That(t testing.TB, ok bool, what string) {
+	t.Helper()
+	if !ok {
+		missing(t, what)
+	}
+}
+
 func missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {

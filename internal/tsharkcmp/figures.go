@@ -1,0 +1,137 @@
+package tsharkcmp
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Direction is one direction of a four-tuple.
+type Direction struct{ Src, Dst netip.AddrPort }
+
+func (d Direction) String() string { return fmt.Sprintf("%v > %v", d.Src, d.Dst) }
+
+// Reverse is the other direction.
+func (d Direction) Reverse() Direction { return Direction{d.Dst, d.Src} }
+
+func (d Direction) compare(o Direction) int {
+	return cmp.Or(d.Src.Compare(o.Src), d.Dst.Compare(o.Dst))
+}
+
+// Figures are what is compared of one direction. Totals go over all connections that used the
+// four-tuple; Window is the last one's.
+type Figures struct {
+	Packets, Bytes  uint64
+	Retransmissions uint64
+	OutOfOrder      uint64
+	Gaps            uint64 // tshark: lost_segment
+	DuplicateACKs   uint64
+	ZeroWindows     uint64
+	Resets          uint64
+	Window          uint64 // bytes, scaled
+	RTT             Samples
+
+	Connections uint64    // tshark's streams, or the exporter's incarnations
+	Each        []Figures // of each connection in turn, where there are several and they are known
+	// Of tshark alone: frames put together from IP fragments, frames without a usable length.
+	FragmentFrames, NoLength uint64
+}
+
+// merge adds the figures of a later connection on the same four-tuple.
+func (f *Figures) merge(o *Figures) {
+	f.Packets += o.Packets
+	f.Bytes += o.Bytes
+	f.Retransmissions += o.Retransmissions
+	f.OutOfOrder += o.OutOfOrder
+	f.Gaps += o.Gaps
+	f.DuplicateACKs += o.DuplicateACKs
+	f.ZeroWindows += o.ZeroWindows
+	f.Resets += o.Resets
+	f.Window = o.Window
+	f.Connections += o.Connections
+	f.FragmentFrames += o.FragmentFrames
+	f.NoLength += o.NoLength
+	f.RTT.merge(o.RTT)
+}
+
+// sameCounts compares without RTT.
+func (f *Figures) sameCounts(o *Figures) bool {
+	for _, c := range columns {
+		if c.of(f) != c.of(o) {
+			return false
+		}
+	}
+	return true
+}
+
+// columns are the figures that are to be equal.
+var columns = []struct {
+	name string
+	of   func(*Figures) uint64
+}{
+	{"packets", func(f *Figures) uint64 { return f.Packets }},
+	{"bytes", func(f *Figures) uint64 { return f.Bytes }},
+	{"retransmissions", func(f *Figures) uint64 { return f.Retransmissions }},
+	{"out of order", func(f *Figures) uint64 { return f.OutOfOrder }},
+	{"gaps", func(f *Figures) uint64 { return f.Gaps }},
+	{"duplicate ACKs", func(f *Figures) uint64 { return f.DuplicateACKs }},
+	{"zero windows", func(f *Figures) uint64 { return f.ZeroWindows }},
+	{"resets", func(f *Figures) uint64 { return f.Resets }},
+	{"window", func(f *Figures) uint64 { return f.Window }},
+}
+
+// Samples are RTT samples in seconds. The exporter does not tell their number: N is 1 if it has
+// any.
+type Samples struct {
+	N             int
+	Avg, Min, Max float64
+}
+
+func (s *Samples) add(rtt float64) {
+	if s.N == 0 || rtt < s.Min {
+		s.Min = rtt
+	}
+	s.Max = max(s.Max, rtt)
+	s.N++
+	s.Avg += (rtt - s.Avg) / float64(s.N)
+}
+
+func (s *Samples) merge(o Samples) {
+	switch {
+	case o.N == 0:
+	case s.N == 0:
+		*s = o
+	default:
+		n := s.N + o.N
+		s.Avg += (o.Avg - s.Avg) * float64(o.N) / float64(n)
+		s.Min, s.Max, s.N = min(s.Min, o.Min), max(s.Max, o.Max), n
+	}
+}
+
+// Table holds the figures of all directions in a file.
+type Table map[Direction]*Figures
+
+func (t Table) at(d Direction) *Figures {
+	f := t[d]
+	if f == nil {
+		f = &Figures{}
+		t[d] = f
+	}
+	return f
+}
+
+// directions returns the directions of both tables in order.
+func directions(a, b Table) []Direction {
+	var all []Direction
+	for d := range a {
+		all = append(all, d)
+	}
+	for d := range b {
+		if a[d] == nil {
+			all = append(all, d)
+		}
+	}
+	slices.SortFunc(all, Direction.compare)
+	return all
+}

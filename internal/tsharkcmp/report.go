@@ -1,0 +1,164 @@
+package tsharkcmp
+
+import (
+	"fmt"
+	"io"
+	"math"
+)
+
+// Difference is one figure of one direction that differs.
+type Difference struct {
+	Dir    Direction
+	Column string
+	Tshark string
+	Ours   string
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("%v: %s: tshark %s, exporter %s", d.Dir, d.Column, d.Tshark, d.Ours)
+}
+
+// Share is how many of some directions agree.
+type Share struct{ Agree, Of int }
+
+func (s *Share) count(agree bool) {
+	s.Of++
+	if agree {
+		s.Agree++
+	}
+}
+
+// Percent is the share in percent, 100 of nothing.
+func (s Share) Percent() float64 {
+	if s.Of == 0 {
+		return 100
+	}
+	return 100 * float64(s.Agree) / float64(s.Of)
+}
+
+func (s Share) String() string { return fmt.Sprintf("%d of %d (%.1f%%)", s.Agree, s.Of, s.Percent()) }
+
+// Report is the outcome of a comparison.
+type Report struct {
+	Directions  int
+	Differences []Difference // of figures that are to be equal
+	Totals      [2]Figures   // tshark's, ours
+	// RTT within rttTolerance, of the directions in which tshark's frames give samples; the average
+	// only where there are no more than recentSamples, because it follows the recent ones then.
+	Min, Max, Avg Share
+	RTT           []Difference // RTT figures beyond it
+}
+
+const (
+	rttTolerance  = 0.05
+	recentSamples = 100
+	// clockTick is a difference in seconds that two roundings of microseconds make.
+	clockTick = 1.5e-6
+)
+
+// Compare holds the exporter's figures against tshark's.
+func Compare(tshark, ours Table) *Report {
+	r := &Report{}
+	for _, d := range directions(tshark, ours) {
+		r.Directions++
+		t, o := tshark[d], ours[d]
+		if t == nil || o == nil {
+			r.Differences = append(r.Differences, Difference{d, "direction", present(t), present(o)})
+			continue
+		}
+		r.Totals[0].merge(t)
+		r.Totals[1].merge(o)
+		if len(t.Each) == len(o.Each) && len(t.Each) > 1 {
+			for i := range t.Each {
+				r.equal(d, fmt.Sprintf(" of connection %d", i+1), &t.Each[i], &o.Each[i])
+				r.rtt(d, &t.Each[i], &o.Each[i])
+			}
+			continue
+		}
+		r.equal(d, "", t, o)
+		r.rtt(d, t, o)
+	}
+	return r
+}
+
+func present(f *Figures) string {
+	if f == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%d packets", f.Packets)
+}
+
+func (r *Report) equal(d Direction, which string, t, o *Figures) {
+	for _, c := range columns {
+		if a, b := c.of(t), c.of(o); a != b {
+			r.Differences = append(r.Differences, Difference{d, c.name + which, fmt.Sprint(a), fmt.Sprint(b)})
+		}
+	}
+}
+
+func (r *Report) rtt(d Direction, t, o *Figures) {
+	if t.RTT.N == 0 {
+		if o.RTT.N > 0 {
+			r.RTT = append(r.RTT, Difference{d, "RTT", "no samples", seconds(o.RTT.Avg)})
+		}
+		return
+	}
+	one := func(s *Share, name string, a, b float64) {
+		agree := o.RTT.N > 0 && math.Abs(a-b) <= max(rttTolerance*a, clockTick)
+		s.count(agree)
+		if !agree {
+			ours := "no samples"
+			if o.RTT.N > 0 {
+				ours = seconds(b)
+			}
+			r.RTT = append(r.RTT, Difference{d, fmt.Sprintf("RTT %s of %d", name, t.RTT.N), seconds(a), ours})
+		}
+	}
+	one(&r.Min, "minimum", t.RTT.Min, o.RTT.Min)
+	one(&r.Max, "maximum", t.RTT.Max, o.RTT.Max)
+	// Of several connections on one four-tuple the exporter's averages cannot be put together.
+	if t.RTT.N <= recentSamples && o.Connections <= 1 {
+		one(&r.Avg, "average", t.RTT.Avg, o.RTT.Avg)
+	}
+}
+
+func seconds(x float64) string { return fmt.Sprintf("%.6f s", x) }
+
+// Add takes another file's outcome in.
+func (r *Report) Add(o *Report) {
+	r.Directions += o.Directions
+	r.Differences = append(r.Differences, o.Differences...)
+	r.RTT = append(r.RTT, o.RTT...)
+	for i := range r.Totals {
+		r.Totals[i].merge(&o.Totals[i])
+	}
+	for _, s := range [][2]*Share{{&r.Min, &o.Min}, {&r.Max, &o.Max}, {&r.Avg, &o.Avg}} {
+		s[0].Agree += s[1].Agree
+		s[0].Of += s[1].Of
+	}
+}
+
+// Print writes the outcome as a table: totals, then what differs, at most limit lines of each kind.
+func (r *Report) Print(w io.Writer, limit int) {
+	fmt.Fprintf(w, "%d directions\n\n%-16s %14s %14s\n", r.Directions, "total", "tshark", "exporter")
+	for _, c := range columns {
+		if c.name == "window" {
+			continue
+		}
+		fmt.Fprintf(w, "%-16s %14d %14d\n", c.name, c.of(&r.Totals[0]), c.of(&r.Totals[1]))
+	}
+	fmt.Fprintf(w, "\nRTT within %.0f%%: minimum %v, maximum %v, average %v of up to %d samples\n",
+		100*rttTolerance, r.Min, r.Max, r.Avg, recentSamples)
+	for _, part := range []struct {
+		what string
+		all  []Difference
+	}{{"differences", r.Differences}, {"RTT figures beyond that", r.RTT}} {
+		fmt.Fprintf(w, "\n%s: %d\n", part.what, len(part.all))
+		for _, d := range part.all[:min(limit, len(part.all))] {
+			fmt.Fprintf(w, "  %v\n", d)
+		}
+		if len(part.all) > limit {
+			fmt.Fprintf(w, "  and %d more\n", len(part.all)-limit)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package pcapfile
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"tcp-stream-exporter/parse"
+)
+
+// Packet is one packet of a file.
+type Packet struct {
+	Link    parse.Link // what Data starts with, by DLT
+	DLT     uint32     // link type number, LINKTYPE_ registry
+	Data    []byte     // the captured bytes: valid until the next call of Next
+	WireLen uint32     // length on the wire in bytes, at least len(Data)
+	// Time is when the packet was captured, in ns since the epoch. A simple packet block has no
+	// time: it is given that of the packet before it.
+	Time int64
+}
+
+const (
+	// maxPacketLen is the longest packet in bytes: the largest super-packet that Linux hands to a
+	// packet socket is half as long (GSO_MAX_SIZE in linux/netdevice.h).
+	maxPacketLen = 1 << 20
+	// maxBlockLen is the longest pcapng block that is looked into: a packet and its options.
+	maxBlockLen = maxPacketLen + 1<<16
+	readSize    = 1 << 18 // bytes asked of the file at once
+)
+
+// Reader reads the packets of one file in order.
+type Reader struct {
+	gate    gate
+	format  format
+	lib     decoder          // nil until the first Next
+	ng      *pcapgo.NgReader // lib, of a pcapng file
+	dlt     uint32           // of a pcap file
+	packets uint64
+	last    int64 // Time of the latest packet
+	err     error // what Next returns from now on
+}
+
+// decoder is either of pcapgo's readers.
+type decoder interface {
+	ZeroCopyReadPacketData() ([]byte, gopacket.CaptureInfo, error)
+}
+
+// NewReader looks at the first bytes of r to tell which format it has; the headers themselves are
+// read by the first Next. The error is ErrEmpty, a *CompressedError, a *FormatError, or the one
+// that reading r gave.
+func NewReader(r io.Reader) (*Reader, error) {
+	src := bufio.NewReaderSize(r, readSize)
+	magic, err := src.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	f, err := formatOf(magic)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{gate: newGate(src, f), format: f}, nil
+}
+
+// Next reads the next packet into p. It returns io.EOF at the end of the file, a *DamageError
+// where the file is cut off or makes no sense, and otherwise the error that reading it gave. After
+// an error it returns the same again.
+func (r *Reader) Next(p *Packet) error {
+	if r.err == nil {
+		r.err = r.next(p)
+	}
+	return r.err
+}
+
+// Packets is how many packets Next has delivered.
+func (r *Reader) Packets() uint64 { return r.packets }
+
+// Offset is how many bytes of the file belong to what has been delivered.
+func (r *Reader) Offset() int64 { return r.gate.off }
+
+func (r *Reader) next(p *Packet) (err error) {
+	defer func() {
+		if bug := recover(); bug != nil {
+			err = r.damage(fmt.Sprintf("the decoder gave up: %v", bug))
+		}
+	}()
+	r.gate.packets = 0
+	if r.lib == nil {
+		if err := r.start(); err != nil {
+			return r.explain(err)
+		}
+	}
+	data, info, err := r.lib.ZeroCopyReadPacketData()
+	if err != nil {
+		return r.explain(err)
+	}
+	if r.gate.packets > 1 || len(data) > r.gate.room {
+		return r.damage("the packet is longer than its record")
+	}
+	p.DLT = r.dlt
+	if r.ng != nil {
+		if err := r.ngPacket(p, &info); err != nil {
+			return err
+		}
+	} else {
+		p.Time = info.Timestamp.UnixNano()
+	}
+	r.last = p.Time
+	p.Link = parse.LinkFromDLT(p.DLT)
+	p.Data, p.WireLen = data, max(uint32(info.Length), uint32(len(data)))
+	r.packets++
+	return nil
+}
+
+// start makes the decoder, which reads the file's header.
+func (r *Reader) start() error {
+	if r.format == pcapng {
+		ng, err := pcapgo.NewNgReader(&r.gate, pcapgo.NgReaderOptions{WantMixedLinkType: true})
+		r.lib, r.ng = ng, ng
+		return err
+	}
+	lib, err := pcapgo.NewReader(&r.gate)
+	if err != nil {
+		return err
+	}
+	lib.SetSnaplen(maxPacketLen) // writers exceed the length that they declare
+	r.lib, r.dlt = lib, uint32(lib.LinkType())
+	return nil
+}
+
+// ngPacket fills in what a pcapng packet has of its interface.
+func (r *Reader) ngPacket(p *Packet, info *gopacket.CaptureInfo) error {
+	link, ok := info.AncillaryData[0].(layers.LinkType)
+	if !ok {
+		return r.damage("the packet has no link type")
+	}
+	p.DLT = uint32(link)
+	p.Time = r.last
+	if r.gate.timed {
+		at, err := r.ng.Interface(info.InterfaceIndex)
+		if err != nil {
+			return r.damage(err.Error())
+		}
+		p.Time = nanos(r.gate.stamp, uint8(at.TimestampResolution), int64(at.TimestampOffset))
+	}
+	return nil
+}
+
+// explain says where err happened. The decoder may have wrapped what the gate told it.
+func (r *Reader) explain(err error) error {
+	var damage *DamageError
+	switch end := r.gate.err; {
+	case errors.As(end, &damage):
+		damage.Packet = r.packets + 1
+		return damage
+	case r.gate.broken:
+		return fmt.Errorf("reading failed at byte %d, in packet %d: %w", r.gate.off, r.packets+1, end)
+	case errors.Is(end, io.EOF) && err == io.EOF: // the decoder's words for an end between two records
+		return io.EOF
+	}
+	return r.damage(err.Error())
+}
+
+// damage is what the decoder found, or would have to find, wrong with the record at hand. It may
+// have run on into later ones.
+func (r *Reader) damage(what string) *DamageError {
+	at := r.gate.start
+	if r.gate.packets > 0 {
+		at = r.gate.first
+	}
+	return &DamageError{Offset: at, Packet: r.packets + 1, What: what}
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/pcapfile"
+)
+
+// expireEvery is how far packet time advances between two looks for streams whose time has come.
+const expireEvery = int64(100 * time.Millisecond)
+
+// readFile accounts the packets of a capture file instead of a live capture, with packet time as
+// its clock, and writes one exposition to stdout. A file that is damaged is accounted up to the
+// damage, and the error says where that is.
+func (o *options) readFile(stdout, stderr io.Writer) error {
+	name, in, size, err := openInput(o.read)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	file, err := pcapfile.NewReader(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, withRemedy(err, o.read))
+	}
+	filter := newFileFilter(o.filter)
+	progress := newProgress(stderr, size)
+
+	var report fileReport
+	var worker *capture.Worker
+	var damage error
+	if o.repeatGiven {
+		worker, damage, err = o.readRepeatedly(file, filter, progress, &report)
+	} else {
+		worker, damage, err = o.readOnce(file, filter, progress, &report)
+	}
+	progress.clear()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	defer worker.Close()
+
+	var snap capture.Snapshot
+	worker.Snapshot(&snap)
+	if err := o.writeExposition(&snap, stdout); err != nil {
+		return err
+	}
+	report.name, report.packets, report.filteredOut = name, file.Packets(), filter.rejected
+	report.stats = snap.Stats
+	say(stderr, report.String())
+	if damage != nil {
+		return fmt.Errorf("%s: %w: what stands before it is accounted", name, damage)
+	}
+	return nil
+}
+
+// openInput opens the file of -read; size is 0 where it is not known.
+func openInput(arg string) (name string, in *os.File, size int64, err error) {
+	if arg == "-" {
+		return "standard input", os.Stdin, 0, nil
+	}
+	in, err = os.Open(arg)
+	if err != nil {
+		var path *os.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return "", nil, 0, fmt.Errorf("-read %s: %w", arg, err)
+	}
+	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	return arg, in, size, nil
+}
+
+// withRemedy says what can be done about a file in another format.
+func withRemedy(err error, arg string) error {
+	var compressed *pcapfile.CompressedError
+	var format *pcapfile.FormatError
+	var path *os.PathError
+	switch {
+	case errors.As(err, &compressed) && arg == "-":
+		return fmt.Errorf("%w: decompress it first, for example with %s", err, compressed.Tool)
+	case errors.As(err, &compressed):
+		return fmt.Errorf("%w: decompress it first, for example %s %s | tcp-stream-exporter -read -", err, compressed.Tool, arg)
+	case errors.As(err, &format):
+		return fmt.Errorf("%w: convert it, for example with editcap -F pcap", err)
+	case errors.As(err, &path):
+		return path.Err
+	}
+	return err
+}
+
+// newWorker makes the worker that live capture uses, too.
+func (o *options) newWorker() (*capture.Worker, error) {
+	return capture.NewWorker(capture.Config{
+		MaxConnections: o.maxConnections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, IPv6: o.ipv6,
+	})
+}
+
+// readOnce accounts packets as they are read. damage is what ended the file early.
+func (o *options) readOnce(file *pcapfile.Reader, filter *fileFilter, progress *progress, report *fileReport) (w *capture.Worker, damage, err error) {
+	w, err = o.newWorker()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			w.Close()
+		}
+	}()
+	started := time.Now()
+	var p pcapfile.Packet
+	next := int64(math.MinInt64)
+	for {
+		if err := file.Next(&p); err != nil {
+			for w.Expire(math.MaxInt) {
+			}
+			report.took = time.Since(started)
+			return w, endOf(err), nil
+		}
+		accepted, err := filter.accepts(&p)
+		if err != nil {
+			return w, nil, err
+		}
+		if accepted {
+			w.Frame(p.Link, p.Data, p.WireLen, p.Time)
+		} else {
+			w.Tick(p.Time)
+		}
+		if p.Time >= next {
+			for w.Expire(math.MaxInt) {
+			}
+			next = p.Time + expireEvery
+		}
+		progress.at(file)
+	}
+}
+
+// endOf is nil for the clean end of a file.
+func endOf(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// writeExposition writes what a scrape of the worker would get.
+func (o *options) writeExposition(snap *capture.Snapshot, to io.Writer) error {
+	out := bufio.NewWriter(to)
+	h := collector.New(fixed{snap}, collector.Options{GoMetrics: o.goMetrics, ProcessMetrics: o.processMetrics})
+	err := h.WriteText(context.Background(), out)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("writing the metrics: %w", err)
+	}
+	return nil
+}
+
+// fixed is a snapshot that has been taken, as the collector's source.
+type fixed struct{ snap *capture.Snapshot }
+
+func (f fixed) Snapshot(_ context.Context, to *capture.Snapshot) error {
+	*to = *f.snap
+	return nil
+}
