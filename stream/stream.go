@@ -145,8 +145,9 @@ func (c *Conn) Bytes(dir int) uint64 { return c.hot[dir&1].bytes }
 // Packets returns a direction's packets; 0: that direction is not a stream.
 func (c *Conn) Packets(dir int) uint64 { return c.hot[dir&1].packets }
 
-// Touch loads the cache lines that accounting a packet of direction dir will need. Doing so for a
-// batch of packets before accounting any of them lets their cache misses overlap.
-func (c *Conn) Touch(dir uint32) uint64 {
-	return c.hot[0].packets + c.hot[1].packets + c.cold[dir&1].winBytes
+// Touch loads the cache lines that accounting a packet may need. Doing so for a batch of packets
+// before accounting any of them lets their cache misses overlap.
+func (c *Conn) Touch() uint64 {
+	a, b := &c.cold[0], &c.cold[1]
+	return c.hot[0].packets + c.hot[1].packets + a.winBytes + uint64(a.delayN) + b.winBytes + uint64(b.timed.base) + uint64(b.resets)
 }

@@ -12,6 +12,11 @@ type Key struct {
 	Ports uint32     // A's port in the upper half, B's in the lower
 }
 
+// noKey is the key of records that are not in the table: no packet has it, for its ends stand in
+// descending order. A look-up may then compare a record that a slot points to without knowing
+// whether the slot is in use.
+var noKey = Key{A: parse.Addr{Hi: ^uint64(0), Lo: ^uint64(0)}}
+
 // KeyOf returns the key of seg's connection and the direction of seg: 0 if A sent it, 1 if B did.
 // The order is found without branches: directions alternate too unpredictably for one.
 func KeyOf(seg *parse.Segment, k *Key) (dir uint32) {

@@ -55,6 +55,7 @@ func NewSeeded(n int, seeds Seeds) (*Table, error) {
 		t.Close()
 		return nil, err
 	}
+	t.records[0].Key = noKey // what empty slots point to
 	return t, nil
 }
 
@@ -146,6 +147,7 @@ func (t *Table) Remove(i uint32) {
 				g.ctrl &^= 0xff << (8 * s)
 				t.unpass(h, step-1)
 				r.Reset()
+				r.Key = noKey
 				t.free = append(t.free, i)
 				t.removed++
 				return

@@ -178,6 +178,45 @@ func TestDirectionsShareOneKey(t *testing.T) {
 	}
 }
 
+// The batch gives the same answers as Find, also for keys that were removed and for the key of all
+// zeros, which fresh memory looks like.
+func TestFindAllEqualsFind(t *testing.T) {
+	tab := newTable(t, 500)
+	r := rand.New(rand.NewPCG(8, 9))
+	zero := parse.Segment{}
+	for range 2000 {
+		segs := make([]parse.Segment, 1+r.IntN(32))
+		l := make([]Lookup, 32)
+		for i := range segs {
+			k := numbered(uint32(r.IntN(1000)))
+			segs[i].Src, segs[i].Dst, segs[i].SrcPort, segs[i].DstPort = k.Endpoints(r.IntN(2))
+			if r.IntN(100) == 0 {
+				segs[i] = zero
+			}
+		}
+		tab.Prepare(segs, l)
+		tab.FindAll(l[:len(segs)])
+		for i := range segs {
+			p := &l[i]
+			want, ok := tab.Find(&p.Key, p.Hash)
+			if !ok {
+				want = Absent
+			}
+			if p.Index != want {
+				t.Fatalf("%+v: record %d, want %d", p.Key, p.Index, want)
+			}
+		}
+		for i := range segs {
+			p := &l[i]
+			if j, ok := tab.Find(&p.Key, p.Hash); ok {
+				tab.Remove(j)
+			} else {
+				tab.Insert(&p.Key, p.Hash)
+			}
+		}
+	}
+}
+
 func TestSizes(t *testing.T) {
 	for _, n := range []int{0, -1, MaxConnections + 1} {
 		if _, err := New(n); err == nil {
