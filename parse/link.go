@@ -99,7 +99,13 @@ func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	seg.Ack = Seq(binary.BigEndian.Uint32(b[tcpAt+8:]))
 	seg.Flags = Flags(b[tcpAt+13])
 	seg.Window = binary.BigEndian.Uint16(b[tcpAt+14:])
-	return payload(b[tcpAt:], n-ipv4MinLen, seg)
+	dataOff := uint32(b[tcpAt+12]>>4) << 2
+	if seg.Flags&SYN != 0 || dataOff < tcpMinLen || dataOff > n-ipv4MinLen {
+		return payload(b[tcpAt:], n-ipv4MinLen, seg)
+	}
+	seg.Len, seg.LenUnknown = n-ipv4MinLen-dataOff, false
+	seg.WScale, seg.MSS = NoWScale, 0
+	return OK
 }
 
 // anyFrame is Frame for any frame.

@@ -44,6 +44,9 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 		seg.Flags&(parse.SYN|parse.FIN|parse.RST|parse.ACK) != parse.ACK {
 		return c.account(dir, seg, now, t)
 	}
+	if now-f.firstTime >= (int64(d.winDone)+1)*second { // a one-second window ends
+		return c.account(dir, seg, now, t)
+	}
 	end := seg.Seq.Add(n)
 	sameAck := seg.Ack == f.lastAck
 	if seg.Ack.After(r.contig) && r.flags&contigKnown != 0 { // what it acknowledges was not seen
@@ -63,9 +66,6 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 	if gap := now - f.lastTime; uint64(gap) < uint64(maxGap) {
 		d.gapN = next(d.gapN, gapWindow)
 		d.gap.add(float32(gap)*1e-9, weights[d.gapN])
-	}
-	if elapsed := now - f.firstTime; elapsed >= (int64(d.winDone)+1)*second {
-		d.closeWindows(elapsed)
 	}
 	d.winBytes += uint64(n)
 	f.bytes += uint64(n)

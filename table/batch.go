@@ -19,11 +19,17 @@ const Absent = ^uint32(0)
 func (t *Table) Prepare(segs []parse.Segment, l []Lookup) {
 	sum := uint64(0)
 	l = l[:len(segs)]
+	seeds, groups, mask := t.seeds, t.groups, t.mask
 	for i := range segs {
-		p := &l[i]
-		p.Dir = KeyOf(&segs[i], &p.Key)
-		p.Hash = t.seeds.hash(&p.Key)
-		sum += t.groups[p.Hash&t.mask].ctrl
+		p, seg := &l[i], &segs[i]
+		if src, dst, ok := narrow(seg); ok {
+			p.Dir = p.Key.set(src, dst)
+			p.Hash = seeds.narrow(min(src, dst), max(src, dst))
+		} else {
+			p.Dir = keyOf6(seg, &p.Key)
+			p.Hash = seeds.hash(&p.Key)
+		}
+		sum += groups[p.Hash&mask].ctrl
 	}
 	t.touched += sum
 }
@@ -34,17 +40,18 @@ func (t *Table) FindAll(l []Lookup) {
 	// byte matches, without waiting for any of it: no comparison, no branch. Where none matches it
 	// is the first slot's, empty or not, which the keys tell apart below.
 	sum := uint64(0)
+	groups, mask, records := t.groups, t.mask, t.records
 	for i := range l {
 		p := &l[i]
-		g := &t.groups[p.Hash&t.mask]
+		g := &groups[p.Hash&mask]
 		p.Index = g.slots[first(match(g.ctrl, h2(p.Hash)))]
-		r := &t.records[p.Index]
+		r := &records[p.Index]
 		sum += uint64(r.Key.Ports) + r.Touch()
 	}
 	t.touched += sum
 	for i := range l {
 		p := &l[i]
-		if !t.records[p.Index].Key.same(&p.Key) {
+		if !records[p.Index].Key.same(&p.Key) {
 			var ok bool
 			if p.Index, ok = t.Find(&p.Key, p.Hash); !ok {
 				p.Index = Absent

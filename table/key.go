@@ -20,13 +20,24 @@ var noKey = Key{A: parse.Addr{Hi: ^uint64(0), Lo: ^uint64(0)}}
 // KeyOf returns the key of seg's connection and the direction of seg: 0 if A sent it, 1 if B did.
 // The order is found without branches: directions alternate too unpredictably for one.
 func KeyOf(seg *parse.Segment, k *Key) (dir uint32) {
-	// An IPv4 address in its mapped form takes 48 bits: with the port it fits one word.
-	if seg.Src.Hi|seg.Dst.Hi|(seg.Src.Lo|seg.Dst.Lo)>>48 != 0 {
-		return keyOf6(seg, k)
+	if src, dst, ok := narrow(seg); ok {
+		return k.set(src, dst)
 	}
-	src, dst := seg.Src.Lo<<16|uint64(seg.SrcPort), seg.Dst.Lo<<16|uint64(seg.DstPort)
+	return keyOf6(seg, k)
+}
+
+// narrow returns both ends of seg, each in one word with the address above the port. That is so for
+// IPv4, whose mapped form takes 48 bits.
+func narrow(seg *parse.Segment) (src, dst uint64, ok bool) {
+	return seg.Src.Lo<<16 | uint64(seg.SrcPort), seg.Dst.Lo<<16 | uint64(seg.DstPort),
+		seg.Src.Hi|seg.Dst.Hi|(seg.Src.Lo|seg.Dst.Lo)>>48 == 0
+}
+
+// set makes k the key of two narrow ends.
+func (k *Key) set(src, dst uint64) (dir uint32) {
 	a, b := min(src, dst), max(src, dst)
-	k.A, k.B = parse.Addr{Lo: a >> 16}, parse.Addr{Lo: b >> 16}
+	k.A.Hi, k.A.Lo = 0, a>>16
+	k.B.Hi, k.B.Lo = 0, b>>16
 	k.Ports = uint32(a)<<16 | uint32(uint16(b))
 	if src >= dst {
 		dir = 1
@@ -68,12 +79,15 @@ type Seeds [5]uint64
 // hash mixes the key with 64×64→128-bit multiplications of words masked by the seeds. Without the
 // seeds nobody can tell which keys share a group.
 func (s *Seeds) hash(k *Key) uint64 {
-	h := mix(k.A.Lo^s[0], k.B.Lo^s[1])
-	if hi := k.A.Hi | k.B.Hi; hi != 0 {
-		h ^= mix(k.A.Hi^s[2], k.B.Hi^s[3])
+	if k.A.Hi|k.B.Hi|(k.A.Lo|k.B.Lo)>>48 == 0 {
+		return s.narrow(k.A.Lo<<16|uint64(k.Ports>>16), k.B.Lo<<16|uint64(k.Ports&0xffff))
 	}
+	h := mix(k.A.Lo^s[0], k.B.Lo^s[1]) ^ mix(k.A.Hi^s[2], k.B.Hi^s[3])
 	return mix(h^s[4], uint64(k.Ports)^s[2])
 }
+
+// narrow is hash for narrow ends, in ascending order.
+func (s *Seeds) narrow(a, b uint64) uint64 { return mix(mix(a^s[0], b^s[1]), s[2]) }
 
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)

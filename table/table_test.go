@@ -74,8 +74,7 @@ func check(tb testing.TB, t *Table, want map[Key]uint32) {
 func TestAgainstMaps(t *testing.T) {
 	for name, seeds := range map[string]Seeds{
 		"random seeds": {rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()},
-		// The masked words of B are 0, so that every address hashes alike: only ports differ.
-		"weak seeds": {0, parse.AddrFrom4(0xc0000201).Lo, 0, 0, 0},
+		"weak seeds":   {}, // the last multiplication is by 0: every key has the hash 0
 	} {
 		t.Run(name, func(t *testing.T) {
 			const capacity = 600
