@@ -115,18 +115,21 @@ func (w *Worker) Block(b *ring.Block, mono, real int64) {
 	if w.lastTime != math.MinInt64 {
 		from = w.lastTime - maxDisorder
 	}
+	frames := uint64(0)
 	for more := true; more; {
 		n := 0
 		for n < batchSize {
-			var f ring.Frame
-			if f, more = b.Next(); !more {
+			f, ok := b.Next()
+			if !ok {
+				more = false
 				break
 			}
-			w.counters.Packets++
-			if hatype := f.Hatype(); hatype != w.hatype {
+			frames++
+			hatype := f.Hatype()
+			if hatype != w.hatype {
 				w.hatype, w.link = hatype, parse.LinkFromARPHRD(hatype)
 			}
-			if f.PktType() == packetOutgoing && w.hatype == arphrdLoopback {
+			if f.PktType() == packetOutgoing && hatype == arphrdLoopback {
 				w.counters.Copies++
 				continue
 			}
@@ -143,6 +146,7 @@ func (w *Worker) Block(b *ring.Block, mono, real int64) {
 		}
 		w.account(n)
 	}
+	w.counters.Packets += frames
 	w.counters.Blocks++
 	if b.TimedOut() {
 		w.counters.TimedOut++
@@ -178,21 +182,22 @@ func (w *Worker) account(n int) {
 	}
 	segs := w.segs[:n]
 	lookups, times := w.lookups[:len(segs)], w.times[:len(segs)]
-	w.table.Prepare(segs, lookups)
-	w.table.FindAll(lookups)
-	removed := w.table.Removed()
+	t, shortest := w.table, w.shortest
+	t.Prepare(segs, lookups)
+	t.FindAll(lookups)
+	removed := t.Removed()
 	for i := range segs {
-		p := &lookups[i]
-		if p.Index == table.Absent || w.table.Removed() != removed {
+		p, now := &lookups[i], times[i]
+		if p.Index == table.Absent || t.Removed() != removed {
 			w.unsettled(i)
 			continue
 		}
-		r := w.table.At(p.Index)
-		if r.QuietSince(times[i] - w.shortest) {
+		r := t.At(p.Index)
+		if r.QuietSince(now - shortest) {
 			w.late(p.Index, r, i)
 			continue
 		}
-		if ev := r.Account(p.Dir, &segs[i], times[i], &w.tally); ev != 0 {
+		if ev := r.Account(p.Dir, &segs[i], now, &w.tally); ev != 0 {
 			w.event(p.Index, r, ev, false, false)
 		}
 	}

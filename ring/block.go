@@ -10,26 +10,26 @@ type Frame struct {
 
 // Time is when the kernel received the frame, in nanoseconds since the epoch: CLOCK_REALTIME, which
 // may step.
-func (f *Frame) Time() int64 { return int64(f.hdr.sec)*1e9 + int64(f.hdr.nsec) }
+func (f Frame) Time() int64 { return int64(f.hdr.sec)*1e9 + int64(f.hdr.nsec) }
 
 // WireLen is bytes on the wire (tp_len); len(Data) of them were captured.
-func (f *Frame) WireLen() uint32 { return f.hdr.length }
+func (f Frame) WireLen() uint32 { return f.hdr.length }
 
 // Status holds the Status bits (tp_status).
-func (f *Frame) Status() uint32 { return f.hdr.status }
+func (f Frame) Status() uint32 { return f.hdr.status }
 
 // VLAN is the outer tag and its EtherType, in host byte order. They mean something if Status has
 // StatusVLANValid and StatusVLANTPIDValid.
-func (f *Frame) VLAN() (tci, tpid uint16) { return uint16(f.hdr.vlanTCI), f.hdr.vlanTPID }
+func (f Frame) VLAN() (tci, tpid uint16) { return uint16(f.hdr.vlanTCI), f.hdr.vlanTPID }
 
 // Hatype is the device's kind, ARPHRD_ in linux/if_arp.h (sll_hatype).
-func (f *Frame) Hatype() uint16 { return f.hdr.sllHatype }
+func (f Frame) Hatype() uint16 { return f.hdr.sllHatype }
 
 // PktType is PACKET_HOST 0 to PACKET_OUTGOING 4, linux/if_packet.h (sll_pkttype).
-func (f *Frame) PktType() uint8 { return f.hdr.sllPktType }
+func (f Frame) PktType() uint8 { return f.hdr.sllPktType }
 
 // IfIndex is the device that the frame was seen on (sll_ifindex).
-func (f *Frame) IfIndex() int32 { return f.hdr.sllIfIndex }
+func (f Frame) IfIndex() int32 { return f.hdr.sllIfIndex }
 
 // Block is one walk over a block of frames. It is a value: a copy walks on by itself.
 type Block struct {

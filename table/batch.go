@@ -34,28 +34,42 @@ func (t *Table) Prepare(segs []parse.Segment, l []Lookup) {
 	t.touched += sum
 }
 
+// fewRecords is how many records stay in the second-level cache, so that loading them ahead of
+// their use gains nothing: half a megabyte.
+const fewRecords = 1024
+
 // FindAll finds the records of a prepared batch.
 func (t *Table) FindAll(l []Lookup) {
-	// First load what most look-ups will need, the whole record behind the first slot whose control
-	// byte matches, without waiting for any of it: no comparison, no branch. Where none matches it
-	// is the first slot's, empty or not, which the keys tell apart below.
-	sum := uint64(0)
 	groups, mask, records := t.groups, t.mask, t.records
+	if t.Len() > fewRecords {
+		t.touchAll(l)
+	}
 	for i := range l {
 		p := &l[i]
+		// The first slot whose control byte matches, or where none does the first slot, empty or
+		// not: most look-ups end there, and the keys tell the others apart.
 		g := &groups[p.Hash&mask]
-		p.Index = g.slots[first(match(g.ctrl, h2(p.Hash)))]
-		r := &records[p.Index]
+		index := g.slots[first(match(g.ctrl, h2(p.Hash)))]
+		if !records[index].Key.same(&p.Key) {
+			var ok bool
+			if index, ok = t.Find(&p.Key, p.Hash); !ok {
+				index = Absent
+			}
+		}
+		p.Index = index
+	}
+}
+
+// touchAll loads what most look-ups and their accounting will need, the whole record behind the
+// first slot that matches, without waiting for any of it: no comparison, no branch.
+func (t *Table) touchAll(l []Lookup) {
+	groups, mask, records := t.groups, t.mask, t.records
+	sum := uint64(0)
+	for i := range l {
+		h := l[i].Hash
+		g := &groups[h&mask]
+		r := &records[g.slots[first(match(g.ctrl, h2(h)))]]
 		sum += uint64(r.Key.Ports) + r.Touch()
 	}
 	t.touched += sum
-	for i := range l {
-		p := &l[i]
-		if !records[p.Index].Key.same(&p.Key) {
-			var ok bool
-			if p.Index, ok = t.Find(&p.Key, p.Hash); !ok {
-				p.Index = Absent
-			}
-		}
-	}
 }
