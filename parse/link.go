@@ -92,7 +92,7 @@ func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	}
 	seg.Src = AddrFrom4(binary.BigEndian.Uint32(b[26:]))
 	seg.Dst = AddrFrom4(binary.BigEndian.Uint32(b[30:]))
-	seg.IPVersion = 4
+	seg.MSS, seg.WScale, seg.IPVersion = 0, NoWScale, 4
 	seg.SrcPort = binary.BigEndian.Uint16(b[tcpAt:])
 	seg.DstPort = binary.BigEndian.Uint16(b[tcpAt+2:])
 	seg.Seq = Seq(binary.BigEndian.Uint32(b[tcpAt+4:]))
@@ -104,7 +104,6 @@ func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 		return payload(b[tcpAt:], n-ipv4MinLen, seg)
 	}
 	seg.Len, seg.LenUnknown = n-ipv4MinLen-dataOff, false
-	seg.WScale, seg.MSS = NoWScale, 0
 	return OK
 }
 

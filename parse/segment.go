@@ -63,14 +63,14 @@ type Segment struct {
 	// Window is the advertised window as it stands in the header, unscaled.
 	Window uint16
 	Flags  Flags
-	// WScale is the shift of the window scale option, at most 14 (RFC 7323 section 2.3), or
-	// NoWScale. Read from segments with SYN only, the only ones where the option is valid.
-	WScale int8
-	// MSS is the maximum segment size option in bytes; 0: none. Read from segments with SYN only.
-	MSS uint16
 	// LenUnknown is set when Len means nothing: the data offset lies beyond the segment, or the
 	// packet is the first of several IP fragments. Such a segment is counted, not analysed.
 	LenUnknown bool
-	// IPVersion is 4 or 6.
+	// MSS is the maximum segment size option in bytes; 0: none. Read from segments with SYN only.
+	MSS uint16
+	// WScale is the shift of the window scale option, at most 14 (RFC 7323 section 2.3), or
+	// NoWScale. Read from segments with SYN only, the only ones where the option is valid.
+	WScale int8
+	// IPVersion is 4 or 6. Side by side, the last three are written at once for most segments.
 	IPVersion uint8
 }

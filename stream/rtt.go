@@ -96,8 +96,8 @@ func (d *Detail) sample(rtt int64) {
 	if rtt > d.maxDelay {
 		d.maxDelay = rtt
 	}
-	if d.delayN != math.MaxUint32 {
-		d.delayN++
+	if d.delayN++; d.delayN == 0 { // stays at its largest
+		d.delayN--
 	}
 	d.delay.add(float32(rtt)*1e-9, weights[min(d.delayN, delayWindow+1)])
 }

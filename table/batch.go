@@ -13,13 +13,11 @@ type Lookup struct {
 // Absent is the Lookup.Index of a connection that is not in the table.
 const Absent = ^uint32(0)
 
-// Prepare fills in the key, hash and direction of each segment's look-up, and loads the group
-// where it starts. Doing so for a batch of packets before looking any of them up lets their cache
-// misses overlap. l must not be shorter than segs.
+// Prepare fills in the key, hash and direction of each segment's look-up. l must not be shorter
+// than segs.
 func (t *Table) Prepare(segs []parse.Segment, l []Lookup) {
-	sum := uint64(0)
 	l = l[:len(segs)]
-	seeds, groups, mask := t.seeds, t.groups, t.mask
+	seeds := t.seeds
 	for i := range segs {
 		p, seg := &l[i], &segs[i]
 		if src, dst, ok := narrow(seg); ok {
@@ -29,9 +27,7 @@ func (t *Table) Prepare(segs []parse.Segment, l []Lookup) {
 			p.Dir = keyOf6(seg, &p.Key)
 			p.Hash = seeds.hash(&p.Key)
 		}
-		sum += groups[p.Hash&mask].ctrl
 	}
-	t.touched += sum
 }
 
 // fewRecords is how many records stay in the second-level cache, so that loading them ahead of
@@ -60,11 +56,15 @@ func (t *Table) FindAll(l []Lookup) {
 	}
 }
 
-// touchAll loads what most look-ups and their accounting will need, the whole record behind the
-// first slot that matches, without waiting for any of it: no comparison, no branch.
+// touchAll loads what most look-ups and their accounting will need, without waiting for any of it:
+// no comparison, no branch. The cache misses of all packets of a batch then overlap, first those on
+// the groups, then those on the whole records behind the first slots that match.
 func (t *Table) touchAll(l []Lookup) {
 	groups, mask, records := t.groups, t.mask, t.records
 	sum := uint64(0)
+	for i := range l {
+		sum += groups[l[i].Hash&mask].ctrl
+	}
 	for i := range l {
 		h := l[i].Hash
 		g := &groups[h&mask]

@@ -31,30 +31,43 @@ type Lab struct {
 // their order on the way, so that the kernel repeats none without a loss.
 func New(t testing.TB) *Lab {
 	t.Helper()
-	need.Root(t)
-	need.Tool(t, "ip")
-	sweep()
-
-	var r [5]byte
-	rand.Read(r[:])
-	name := fmt.Sprintf("%s%d-%s", namePrefix, os.Getpid(), hex.EncodeToString(r[:4]))
-	subnet := r[4]
-	l := &Lab{
-		A: newNS(t, name+"-a", netip.AddrFrom4([4]byte{10, 99, subnet, 1})),
-		B: newNS(t, name+"-b", netip.AddrFrom4([4]byte{10, 99, subnet, 2})),
-	}
+	l, _ := newEnds(t)
 	run(t, "ip", "link", "add", IfName, "netns", l.A.Name, "type", "veth", "peer", "name", IfName, "netns", l.B.Name)
 	t.Cleanup(func() {
 		// Both ends go with one. They would go with their namespace too, but that lives on as
 		// long as a socket in it does. A test may have removed the pair: no error then.
 		command("ip", "-n", l.A.Name, "link", "del", IfName).Run()
 	})
+	l.configure(t)
+	return l
+}
+
+// newEnds makes the two namespaces without a link between them, and returns the start of their
+// names too.
+func newEnds(t testing.TB) (l *Lab, name string) {
+	t.Helper()
+	need.Root(t)
+	need.Tool(t, "ip")
+	sweep()
+
+	var r [5]byte
+	rand.Read(r[:])
+	name = fmt.Sprintf("%s%d-%s", namePrefix, os.Getpid(), hex.EncodeToString(r[:4]))
+	subnet := r[4]
+	return &Lab{
+		A: newNS(t, name+"-a", netip.AddrFrom4([4]byte{10, 99, subnet, 1})),
+		B: newNS(t, name+"-b", netip.AddrFrom4([4]byte{10, 99, subnet, 2})),
+	}, name
+}
+
+// configure gives both ends their address and brings them up.
+func (l *Lab) configure(t testing.TB) {
+	t.Helper()
 	for _, ns := range []*NS{l.A, l.B} {
 		run(t, "ip", "-n", ns.Name, "addr", "add", ns.Addr.String()+"/24", "dev", IfName)
 		run(t, "ip", "-n", ns.Name, "link", "set", IfName, "up")
-		ns.keepOrder(t)
+		ns.keepOrder(t, IfName)
 	}
-	return l
 }
 
 // Offloads turns segmentation, receive and checksum offload of both veth ends on or off. On, a
@@ -62,22 +75,26 @@ func New(t testing.TB) *Lab {
 // checksum is filled in. It needs ethtool.
 func (l *Lab) Offloads(t testing.TB, on bool) {
 	t.Helper()
+	l.A.offloads(t, IfName, on)
+	l.B.offloads(t, IfName, on)
+}
+
+func (n *NS) offloads(t testing.TB, iface string, on bool) {
+	t.Helper()
 	need.Tool(t, "ethtool")
 	word := "off"
 	if on {
 		word = "on"
 	}
-	for _, ns := range []*NS{l.A, l.B} {
-		ns.Run(t, "ethtool", "-K", IfName, "tx", word, "sg", word, "tso", word, "gso", word, "gro", word)
-	}
+	n.Run(t, "ethtool", "-K", iface, "tx", word, "sg", word, "tso", word, "gso", word, "gro", word)
 }
 
-// keepOrder has all packets that the veth end and lo receive handled on one CPU (receive packet steering).
+// keepOrder has all packets that the veth ends and lo receive handled on one CPU (receive packet steering).
 // Otherwise each is handled where it was sent, the sender moves from CPU to CPU, packets overtake
 // each other, and TCP sends whole super-packets again that were never lost.
-func (n *NS) keepOrder(t testing.TB) {
+func (n *NS) keepOrder(t testing.TB, ends ...string) {
 	t.Helper()
-	n.Run(t, "sh", "-c", "for i in lo "+IfName+"; do f=/sys/class/net/$i/queues/rx-0/rps_cpus; [ ! -e $f ] || echo 1 >$f || exit 1; done")
+	n.Run(t, "sh", "-c", "for i in lo "+strings.Join(ends, " ")+"; do f=/sys/class/net/$i/queues/rx-0/rps_cpus; [ ! -e $f ] || echo 1 >$f || exit 1; done")
 }
 
 // newNS makes a namespace with lo up.

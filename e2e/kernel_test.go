@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"tcp-stream-exporter/internal/lab"
+	"tcp-stream-exporter/internal/need"
+	"tcp-stream-exporter/internal/tsharkcmp"
+)
+
+// lineRate makes a segment take 0.6 ms on the line, several times as long as the handshake: so a
+// repair, which comes with an ACK, is never so close behind new data that it looks overtaken.
+const lineRate = "20mbit"
+
+// Data lost behind the capture point, which is beside the sender: the exporter sees every segment
+// that the kernel sends, so their figures are to agree.
+func TestLossAgainstTheKernel(t *testing.T) {
+	for _, percent := range []int{1, 5} {
+		t.Run(fmt.Sprintf("loss=%d%%", percent), func(t *testing.T) {
+			l := lab.NewLine(t)
+			l.Offloads(t, false)
+			l.Slow(t, lineRate)
+			loseData(t, l.B, percent)
+			r := runIperf(t, l.A, l.B, 10*time.Second)
+			yardstick := r.tshark(t)
+
+			data := func(name string) float64 { return of(t, r.final, r.data, name) }
+			acks := func(name string) float64 { return of(t, r.final, r.data.Reverse(), name) }
+			t.Logf("retransmissions %v (TcpRetransSegs %v, tshark %d), out of order %v (tshark %d), duplicate ACKs %v (tshark %d), delay %.3f ms (tcp_info %.3f ms)",
+				data("tcp_retransmits_total"), r.retrans, yardstick[direction(r.data)].Retransmissions,
+				data("tcp_out_of_order_packets_total"), yardstick[direction(r.data)].OutOfOrder,
+				acks("tcp_duplicate_acks_total"), yardstick[direction(r.data.Reverse())].DuplicateACKs,
+				1e3*mean(r.delays), 1e3*mean(r.tcpInfo))
+			if r.retrans < 50 {
+				t.Fatalf("TcpRetransSegs grew by %v: too little loss for this test, want 50 at least", r.retrans)
+			}
+			within(t, "tcp_retransmits_total against TcpRetransSegs", data("tcp_retransmits_total"), r.retrans, 0.01)
+			within(t, "tcp_duplicate_acks_total against tshark", acks("tcp_duplicate_acks_total"),
+				float64(yardstick[direction(r.data.Reverse())].DuplicateACKs), 0.05)
+			if got := data("tcp_duplicate_acks_total"); got != 0 {
+				t.Errorf("tcp_duplicate_acks_total of the data: %v, want 0", got)
+			}
+			if got := data("tcp_sequence_gaps_total"); got != 0 {
+				t.Errorf("tcp_sequence_gaps_total beside the sender: %v, want 0", got)
+			}
+			within(t, "mean of tcp_avg_delay_seconds against tcp_info", mean(r.delays), mean(r.tcpInfo), 0.25)
+		})
+	}
+}
+
+// With offloads a frame is a super-packet of many segments, and so is what is lost and sent again:
+// the exporter counts frames where the kernel counts segments.
+func TestLossOfSuperPackets(t *testing.T) {
+	l := lab.New(t)
+	l.Offloads(t, true)
+	loseData(t, l.B, 1)
+	r := runIperf(t, l.A, l.B, 3*time.Second, "--bitrate", "200M")
+	f := r.tshark(t)[direction(r.data)]
+	again := of(t, r.final, r.data, "tcp_retransmits_total") + of(t, r.final, r.data, "tcp_out_of_order_packets_total")
+	within(t, "retransmissions and out of order against tshark", again, float64(f.Retransmissions+f.OutOfOrder), 0.01)
+	if again == 0 || again > r.retrans {
+		t.Errorf("%v frames sent again, TcpRetransSegs grew by %v: want at least one and not more", again, r.retrans)
+	}
+	t.Logf("%v frames sent again hold %v segments: %.1f segments a frame; TcpRetransSegs less what super-packets hide is %.0f%% of it",
+		again, r.retrans, r.retrans/again, 100*again/r.retrans)
+}
+
+// loseData drops one segment with data in so many of iperf's data connection, after a packet
+// socket has seen it.
+func loseData(t *testing.T, ns *lab.NS, percent int) {
+	t.Helper()
+	need.Tool(t, "nft")
+	ns.Run(t, "nft", "add table ip loss; "+
+		"add chain ip loss in { type filter hook input priority 0; }; "+
+		fmt.Sprintf("add rule ip loss in tcp sport %d ip length > 1000 numgen random mod 1000 < %d drop", iperfSource, 10*percent))
+}
+
+func direction(f lab.Flow) tsharkcmp.Direction { return tsharkcmp.Direction{Src: f.Src, Dst: f.Dst} }
+
+// tshark is its analysis of the recording. Both directions of the data must be in it.
+func (r *iperf) tshark(t *testing.T) tsharkcmp.Table {
+	t.Helper()
+	return tsharkTable(t, r.capture, r.data)
+}
+
+func tsharkTable(t *testing.T, capture string, data lab.Flow) tsharkcmp.Table {
+	t.Helper()
+	need.Tool(t, "tshark")
+	table, err := tsharkcmp.RunTshark(capture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []lab.Flow{data, data.Reverse()} {
+		if table[direction(f)] == nil {
+			t.Fatalf("tshark sees no packet of %v", f)
+		}
+	}
+	return table
+}
