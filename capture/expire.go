@@ -29,6 +29,7 @@ func (w *Worker) arm(i uint32, r *table.Record) {
 // reports whether more is due. A connection that has been heard of since it was armed is armed
 // again at its true deadline: packets never touch the wheel.
 func (w *Worker) Expire(budget int) (more bool) {
+	w.flush()
 	now := tick(w.now)
 	for budget > 0 {
 		due := w.due[:min(budget, len(w.due))]

@@ -165,6 +165,7 @@ func (l *load) open(w *Worker) {
 			w.Frame(parse.LinkEthernet, b, uint32(len(b)), l.now)
 		}
 	}
+	w.flush()
 }
 
 // threadTime is the CPU time that this thread has used: unlike the time of day it does not count

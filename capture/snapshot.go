@@ -51,6 +51,7 @@ func (w *Worker) viewsFrom(pos int, views []stream.View) (int, []stream.View, bo
 
 // Stats returns the worker's own totals.
 func (w *Worker) Stats() Stats {
+	w.flush()
 	return Stats{Counters: w.counters, Tally: w.tally, Connections: w.table.Len(), Capacity: w.table.Cap()}
 }
 
@@ -67,6 +68,7 @@ func grow(views []stream.View, streams int64) []stream.View {
 
 // Snapshot copies every stream into s, on the worker's own goroutine.
 func (w *Worker) Snapshot(s *Snapshot) {
+	w.flush()
 	s.Views = s.Views[:0]
 	for pos, done := 0, false; !done; {
 		s.Views = grow(s.Views, w.tally.Streams)

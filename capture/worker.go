@@ -71,6 +71,8 @@ type Worker struct {
 	segs    [batchSize]parse.Segment
 	lookups [batchSize]table.Lookup
 	times   [batchSize]int64
+	// gathered is how many of them wait for the batch to fill, in Frame.
+	gathered int
 
 	due   [64]uint32
 	touch uint64 // keeps the compiler from dropping the loads of a batch
@@ -107,6 +109,7 @@ func (w *Worker) Close() error { return w.table.Close() }
 // together, in ns: frames carry real time, which may step, and everything here counts in
 // monotonic time.
 func (w *Worker) Block(b *ring.Block, mono, real int64) {
+	w.flush()
 	w.setNow(mono)
 	shift := mono - real
 	// A clock step between a frame's capture and now would show as a frame from the future or
@@ -162,16 +165,26 @@ const (
 )
 
 // Frame accounts one frame that starts with a header of kind link. now is its time in ns, which
-// is the worker's clock at the same time.
+// is the worker's clock at the same time. Frames are gathered into batches: Expire and Snapshot
+// account what has been gathered.
 func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) {
 	w.setNow(now)
 	w.counters.Packets++
-	if why := parse.Frame(link, data, wireLen, &w.segs[0]); why != parse.OK {
+	if why := parse.Frame(link, data, wireLen, &w.segs[w.gathered]); why != parse.OK {
 		w.counters.Skipped[why%parse.NumReasons]++
 		return
 	}
-	w.times[0] = now
-	w.account(1)
+	w.times[w.gathered] = now
+	if w.gathered++; w.gathered == batchSize {
+		w.flush()
+	}
+}
+
+// flush accounts the frames that Frame has gathered.
+func (w *Worker) flush() {
+	n := w.gathered
+	w.gathered = 0
+	w.account(n)
 }
 
 // account brings the first n segments of the batch to their connections, in order. All of them

@@ -43,6 +43,7 @@ func newWorker(t testing.TB, cfg Config) *Worker {
 func send(w *Worker, p packet.TCP, now int64) {
 	b := p.Ethernet()
 	w.Frame(parse.LinkEthernet, b, uint32(len(b)), now)
+	w.flush()
 }
 
 func viewsOf(w *Worker) []stream.View {

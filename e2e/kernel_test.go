@@ -23,6 +23,7 @@ func TestLossAgainstTheKernel(t *testing.T) {
 			l.Offloads(t, false)
 			l.Slow(t, lineRate)
 			loseData(t, l.B, percent)
+			l.A.Run(t, "sysctl", "-w", "net.ipv4.tcp_timestamps=0")
 			r := runIperf(t, l.A, l.B, 10*time.Second)
 			yardstick := r.tshark(t)
 

@@ -74,13 +74,13 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 	f.lastWin = seg.Window
 	if n != 0 {
 		f.nxt, f.contig, f.nxtTime = end, end, now
-		f.timeSegment(d, end, n, now)
+		c.timeSegment(dir, n, end, now)
 	}
 	if !sameAck {
 		f.dupRun = 0
 		f.lastAck = seg.Ack
 		if r.timed&timedCount != 0 {
-			r.acked(&c.cold[dir^1], seg.Ack, now)
+			c.acked(dir^1, seg.Ack, now)
 		}
 	}
 	return 0
@@ -215,14 +215,14 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	// RTT: time this segment, and end the timing of the ones it acknowledges.
 	if end != seg.Seq {
 		if advanced && !repeated {
-			f.timeSegment(d, end, uint32(end-seg.Seq), now)
+			c.timeSegment(dir, uint32(end-seg.Seq), end, now)
 		} else if f.timed&timedCount != 0 {
 			f.spoil(d, seg.Seq, end)
 		}
 	}
 	if hasAck {
 		if r.timed&timedCount != 0 {
-			r.acked(&c.cold[dir^1], seg.Ack, now)
+			c.acked(dir^1, seg.Ack, now)
 		}
 		f.lastAck = seg.Ack
 		f.flags |= ackKnown

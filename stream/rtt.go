@@ -26,8 +26,10 @@ const (
 	timedHead  = 4                 // shift in Stream.timed: the place of the oldest
 )
 
-// timeSegment starts timing a segment [.., end) that took n numbers of sequence space.
-func (s *Stream) timeSegment(d *Detail, end parse.Seq, n uint32, now int64) {
+// timeSegment starts timing a segment [.., end) of direction dir that took n numbers of sequence
+// space.
+func (c *Conn) timeSegment(dir, n uint32, end parse.Seq, now int64) {
+	s, d := &c.hot[dir&1], &c.cold[dir&1]
 	// When all places are taken the newest gives way: of a burst, the last segment is the one whose
 	// very end an ACK names, and often the slowest.
 	count := min(s.timed&timedCount, timedSegments-1)
@@ -57,9 +59,10 @@ func (s *Stream) spoil(d *Detail, seq, end parse.Seq) {
 	}
 }
 
-// acked ends the timing of every segment that ack covers; the one that ends exactly there gives
-// an RTT sample.
-func (s *Stream) acked(d *Detail, ack parse.Seq, now int64) {
+// acked ends the timing of every segment of direction dir that ack covers; the one that ends
+// exactly there gives an RTT sample.
+func (c *Conn) acked(dir uint32, ack parse.Seq, now int64) {
+	s, d := &c.hot[dir&1], &c.cold[dir&1]
 	t := &d.timed
 	count, i := s.timed&timedCount, s.timed>>timedHead
 	for count > 0 {
@@ -96,8 +99,8 @@ func (d *Detail) sample(rtt int64) {
 	if rtt > d.maxDelay {
 		d.maxDelay = rtt
 	}
-	if d.delayN++; d.delayN == 0 { // stays at its largest
-		d.delayN--
+	if d.delayN != math.MaxUint32 {
+		d.delayN++
 	}
 	d.delay.add(float32(rtt)*1e-9, weights[min(d.delayN, delayWindow+1)])
 }
