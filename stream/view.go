@@ -10,7 +10,7 @@ const (
 	HasDelay                        // AvgDelay, Jitter, MinDelay, MaxDelay: at least one RTT sample
 	HasBitrate                      // Bitrate, BitrateVariation: a complete one-second window
 	HasSize                         // SizeVariation: at least two packets with payload
-	HasInterarrival                 // InterarrivalDeviation: at least two packets
+	HasInterarrival                 // InterarrivalDeviation: at least two gaps between packets
 )
 
 // View is one stream (one direction of a connection) as a reader sees it: plain values, no
