@@ -22,7 +22,7 @@ BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)
 # One package at a time: tests that measure live traffic would disturb one another.
 TEST := go test -count=1 -p 1
 
-.PHONY: help setup setup-build build run test lint race fuzz bench compare clean
+.PHONY: help setup setup-build build run test lint race fuzz bench pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,9 +68,13 @@ fuzz: setup-build ## every fuzz target in turn, FUZZTIME (20s) each
 		done; \
 	done
 
+# The compiler reads default.pgo whenever it builds the program: what is hot is inlined further.
+pgo: setup-build ## record default.pgo again, the profile that the program is built with
+	go test ./capture -run '^$$' -bench Worker -benchtime 5s -cpuprofile default.pgo -o /dev/null
+
 bench: setup-build ## all benchmarks, or those named by BENCH; leave the machine alone meanwhile
 	@set -e; for package in $$(go list ./...); do \
-		go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m $$package; \
+		go test -pgo="$(CURDIR)/default.pgo" -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m $$package; \
 	done
 
 compare: setup ## hold the figures of a capture file against tshark's: make compare PCAP=file

@@ -3,8 +3,12 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -25,6 +29,7 @@ type iperf struct {
 	final    lab.Metrics
 	delays   []float64 // tcp_avg_delay_seconds of the data, one a scrape
 	tcpInfo  []float64 // the sender's smoothed RTT in s, from tcp_info
+	sent     float64   // bytes that iperf3 handed to TCP, each once
 	retrans  float64   // growth of A's TcpRetransSegs
 	capture  string    // file
 }
@@ -62,8 +67,9 @@ func runIperf(t *testing.T, a, b *lab.NS, duration time.Duration, args ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	late := time.After(duration + 10*time.Second)
-	for tick := time.NewTicker(every); ; {
+	late, tick := time.After(duration+10*time.Second), time.NewTicker(every)
+	defer tick.Stop()
+	for {
 		select {
 		case <-ended:
 		case <-late:
@@ -88,7 +94,7 @@ func runIperf(t *testing.T, a, b *lab.NS, duration time.Duration, args ...string
 	return r
 }
 
-// readReport takes the round-trip times out of iperf3's report.
+// readReport takes the sender's figures out of iperf3's report.
 func (r *iperf) readReport(t *testing.T, report []byte) {
 	t.Helper()
 	var v struct {
@@ -98,10 +104,14 @@ func (r *iperf) readReport(t *testing.T, report []byte) {
 				RTT float64 // µs, tcpi_rtt
 			}
 		}
+		End struct {
+			SumSent struct{ Bytes float64 } `json:"sum_sent"`
+		}
 	}
 	if err := json.Unmarshal(report, &v); err != nil || v.Error != "" {
 		t.Fatalf("iperf3: %v %s\n%.2000s", err, v.Error, report)
 	}
+	r.sent = v.End.SumSent.Bytes
 	for _, i := range v.Intervals {
 		for _, s := range i.Streams {
 			r.tcpInfo = append(r.tcpInfo, s.RTT/1e6)
@@ -121,15 +131,28 @@ func of(t *testing.T, m lab.Metrics, f lab.Flow, name string) float64 {
 	return 0
 }
 
-// awaitListener waits until something listens on a port of all addresses of the namespace.
+// awaitListener waits until something listens on a TCP port of the namespace. It looks on: a
+// connection on trial would be the one that the listener serves.
 func awaitListener(t *testing.T, ns *lab.NS, port int) {
 	t.Helper()
+	local := regexp.MustCompile(fmt.Sprintf(`(?m)^ *\d+: [0-9A-F]+:%04X [0-9A-F:]+ 0A `, port)) // TCP_LISTEN
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		ln, err := ns.Listen("tcp", ":"+strconv.Itoa(port))
+		var text [2][]byte
+		err := ns.Do(func() (err error) {
+			for i, file := range []string{"tcp", "tcp6"} {
+				text[i], err = os.ReadFile("/proc/thread-self/net/" + file)
+				if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6
+					return err
+				}
+			}
+			return nil
+		})
 		if err != nil {
-			return // in use
+			t.Fatal(err)
 		}
-		ln.Close()
+		if local.Match(text[0]) || local.Match(text[1]) {
+			return
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("nothing listens on port %d", port)
 		}
