@@ -20,6 +20,7 @@ type options struct {
 	filter         string
 	streamAge      time.Duration
 	finalizedAge   time.Duration
+	synAge         time.Duration // 0: as streamAge
 	frameSize      int
 	blockSize      int
 	numBlocks      int
@@ -50,6 +51,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.DurationVar(&o.streamAge, "stream-age", 5*time.Minute, "how long a stream is kept after its last packet")
 	fs.DurationVar(&maxAge, "max-age", 0, "another name of -stream-age")
 	fs.DurationVar(&o.finalizedAge, "finalized-age", time.Minute, "how long a stream with FIN or RST is kept after its last packet")
+	fs.DurationVar(&o.synAge, "syn-age", 0, "how long a connection that showed only SYNs is kept after its last one (default: as -stream-age)")
 	fs.IntVar(&o.frameSize, "framesize", 2048, "frame size of the ring in `bytes`, a multiple of 16")
 	fs.IntVar(&o.blockSize, "blocksize", 262144, "block size of the ring in `bytes`, a multiple of the page size")
 	fs.IntVar(&o.numBlocks, "numblocks", 128, "`number` of blocks in the ring")
@@ -79,6 +81,9 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
 	if err := o.checkRead(given); err != nil {
 		return nil, err
+	}
+	if given["syn-age"] && o.synAge <= 0 {
+		return nil, ageError("syn-age", o.synAge, "30s")
 	}
 	if given["max-age"] {
 		if maxAge <= 0 {

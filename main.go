@@ -127,7 +127,7 @@ func serve(o *options, log *slog.Logger) error {
 	}
 	defer listener.Close()
 	worker, err := capture.NewWorker(capture.Config{
-		MaxConnections: o.maxConnections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, IPv6: o.ipv6,
+		MaxConnections: o.maxConnections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
 	})
 	if err != nil {
 		return err
@@ -169,6 +169,8 @@ func serve(o *options, log *slog.Logger) error {
 	}()
 
 	metrics := collector.New(c, collector.Options{GoMetrics: o.goMetrics, ProcessMetrics: o.processMetrics})
+	metrics.Registry().MustRegister(collector.Own(c.Stats, o.iface),
+		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()))
 	started := time.Now()
 	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
 		s := c.Stats()

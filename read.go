@@ -102,7 +102,7 @@ func withRemedy(err error, arg string) error {
 // newWorker makes the worker that live capture uses, too.
 func (o *options) newWorker() (*capture.Worker, error) {
 	return capture.NewWorker(capture.Config{
-		MaxConnections: o.maxConnections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, IPv6: o.ipv6,
+		MaxConnections: o.maxConnections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
 	})
 }
 

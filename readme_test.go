@@ -55,7 +55,9 @@ func (oneOfAll) Snapshot(_ context.Context, s *capture.Snapshot) error {
 
 func TestDocsListEveryFamily(t *testing.T) {
 	answer := httptest.NewRecorder()
-	collector.New(oneOfAll{}, collector.Options{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	h := collector.New(oneOfAll{}, collector.Options{})
+	h.Registry().MustRegister(collector.Own(func() (s capture.Stats) { return s }, "eth0"), collector.BuildInfo("", "", ""))
+	h.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	exported := map[string]string{} // name → type
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\w+) (\w+)$`).FindAllStringSubmatch(answer.Body.String(), -1) {
 		exported[m[1]] = m[2]
@@ -73,6 +75,9 @@ func TestDocsListEveryFamily(t *testing.T) {
 			listed[m[1]] = m[2]
 		}
 		for name, kind := range exported {
+			if doc == "README.md" && strings.HasPrefix(name, "tcp_stream_exporter_") {
+				continue // there by their prefix only
+			}
 			if listed[name] != kind {
 				t.Errorf("%s lists %s with type %q, want %q", doc, name, listed[name], kind)
 			}

@@ -58,6 +58,7 @@ func TestBadInput(t *testing.T) {
 		{"a negative stream age", []string{"-stream-age", "-5m"}, []string{"-stream-age -5m", "above zero"}},
 		{"a stream age without a unit", []string{"-stream-age", "5"}, []string{"-stream-age", `"5"`, "-help"}},
 		{"a max age of zero", []string{"-max-age", "0s"}, []string{"-max-age 0s", "above zero"}},
+		{"a SYN age of zero", []string{"-syn-age", "0s"}, []string{"-syn-age 0s", "above zero"}},
 		{"a negative max age", []string{"-max-age", "-1s"}, []string{"-max-age -1s", "above zero"}},
 		{"a finalized age of zero", []string{"-finalized-age", "0"}, []string{"-finalized-age 0s", "above zero"}},
 		{"a negative finalized age", []string{"-finalized-age", "-1ms"}, []string{"-finalized-age -1ms", "above zero"}},

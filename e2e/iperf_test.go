@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +130,17 @@ func of(t *testing.T, m lab.Metrics, f lab.Flow, name string) float64 {
 	}
 	t.Fatalf("no %s of %v", name, f)
 	return 0
+}
+
+// sumFrom adds up a family over all streams that an address sends.
+func sumFrom(m lab.Metrics, name string, src netip.Addr) float64 {
+	sum, label := 0.0, fmt.Sprintf("src_ip=%q", src.String())
+	for key, v := range m {
+		if strings.HasPrefix(key, name+"{") && strings.Contains(key, label) {
+			sum += v
+		}
+	}
+	return sum
 }
 
 // awaitListener waits until something listens on a TCP port of the namespace. It looks on: a

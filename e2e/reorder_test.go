@@ -20,8 +20,10 @@ const (
 	reorderDelay = 5 * time.Millisecond
 )
 
-// Data frames are overtaken in the path, by fewer than TCP takes for a loss; the exporter is beside
-// the receiver, behind that place.
+// Each of some data frames is overtaken by one other in the path; the exporter is beside the
+// receiver, behind that place. Overtaken by more, frames come to a receiver that has asked for them
+// with several duplicate ACKs already: at this very place, that is what a fast retransmission looks
+// like, to tshark as well.
 func TestReordering(t *testing.T) {
 	l := lab.NewLine(t)
 	l.Offloads(t, false)
@@ -44,9 +46,10 @@ func TestReordering(t *testing.T) {
 	}
 	within(t, "tcp_out_of_order_packets_total against tshark", late, float64(yardstick.OutOfOrder), 0.05)
 	within(t, "tcp_out_of_order_packets_total against the path", late, float64(overtaken.Load()), 0.05)
-	// What the sender took for lost is a retransmission, and nothing else is.
-	if again > float64(sentAgain) {
-		t.Errorf("tcp_retransmits_total: %v, want at most the %d that were sent again", again, sentAgain)
+	// What the sender took for lost is a retransmission, and next to nothing else is.
+	if limit := float64(sentAgain) + 0.05*float64(overtaken.Load()); again > limit {
+		t.Errorf("tcp_retransmits_total: %v, want at most %v: %d segments were sent again, %d overtaken",
+			again, limit, sentAgain, overtaken.Load())
 	}
 	if got := m["capture_dropped_packets_total"]; got != 0 {
 		t.Errorf("capture_dropped_packets_total: %v, want 0", got)

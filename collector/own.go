@@ -1,0 +1,92 @@
+package collector
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/parse"
+)
+
+// own is the client_golang collector of what the exporter tells of itself: few families, none with
+// the labels of a stream.
+type own struct {
+	stats func() capture.Stats
+	iface string
+}
+
+// Own returns the collector of the exporter's own families, tcp_stream_exporter_…, to be registered
+// with Handler.Registry. stats returns the capture's totals and may be called from any goroutine;
+// iface is the name of the interface that is captured.
+func Own(stats func() capture.Stats, iface string) prometheus.Collector { return own{stats, iface} }
+
+const prefix = "tcp_stream_exporter_"
+
+func ownDesc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prefix+name, help, labels, nil)
+}
+
+var (
+	streamsDesc     = ownDesc("streams", "Streams in the table by state.", "state")
+	connectionsDesc = ownDesc("connections", "Connections in the table; each has one or two streams.")
+	capacityDesc    = ownDesc("connections_capacity", "Connections that the table has room for (-max-connections).")
+	openedDesc      = ownDesc("streams_opened_total", "Streams seen for the first time.")
+	closedDesc      = ownDesc("streams_closed_total", "Streams finalized by a FIN or RST, and streams dropped: for their age, to make room, or for a new connection on the same addresses and ports.", "reason")
+	reopenedDesc    = ownDesc("streams_reopened_total", "Finalized streams that went on with new data.")
+	recycledDesc    = ownDesc("connections_recycled_total", "Connections that made room for a new one in a full table.", "state")
+	noRoomDesc      = ownDesc("no_room_packets_total", "Packets of new connections that found the table full of live ones.")
+	skippedDesc     = ownDesc("skipped_packets_total", "Captured packets that gave no TCP segment.", "reason")
+	blocksDesc      = ownDesc("ring_blocks_total", "Ring blocks walked.")
+	timedOutDesc    = ownDesc("ring_blocks_timed_out_total", "Ring blocks that the kernel handed over before they were full.")
+	badBlocksDesc   = ownDesc("ring_blocks_bad_total", "Ring blocks whose walk ended at an offset or count outside the block.")
+	upDesc          = ownDesc("interface_up", "1 while the interface is captured, 0 while it is down or gone.", "interface")
+	reopensDesc     = ownDesc("ring_reopened_total", "Times that the ring was opened again after the interface had gone away.")
+)
+
+func (o own) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(o, ch) }
+
+func (o own) Collect(ch chan<- prometheus.Metric) {
+	s := o.stats()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge(streamsDesc, float64(s.Active), "active")
+	gauge(streamsDesc, float64(s.Streams-s.Active), "finalized")
+	gauge(connectionsDesc, float64(s.Connections))
+	gauge(capacityDesc, float64(s.Capacity))
+	counter(openedDesc, s.Opened)
+	counter(closedDesc, s.ClosedFin, "fin")
+	counter(closedDesc, s.ClosedRst, "rst")
+	counter(closedDesc, s.Expired, "timeout")
+	counter(closedDesc, s.Tally.Recycled, "recycled")
+	counter(closedDesc, s.Replaced, "replaced")
+	counter(reopenedDesc, s.Tally.Reopened)
+	counter(recycledDesc, s.RecycledHalfOpen, "half_open")
+	counter(recycledDesc, s.RecycledFinalized, "finalized")
+	counter(noRoomDesc, s.NoRoom)
+	for why := parse.OK + 1; int(why) < parse.NumReasons; why++ {
+		counter(skippedDesc, s.Skipped[why], why.String())
+	}
+	counter(blocksDesc, s.Blocks)
+	counter(timedOutDesc, s.TimedOut)
+	counter(badBlocksDesc, s.BadBlocks)
+	up := 0.0
+	if s.InterfaceUp {
+		up = 1
+	}
+	gauge(upDesc, up, o.iface)
+	counter(reopensDesc, s.Reopened)
+}
+
+// BuildInfo returns a collector of the one series tcp_stream_exporter_build_info, whose labels say
+// what is running.
+func BuildInfo(version, goVersion, libpcap string) prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: prefix + "build_info", Help: "Always 1; the labels say what is running.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": goVersion, "libpcap": libpcap},
+	})
+	g.Set(1)
+	return g
+}
