@@ -49,7 +49,7 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 	}
 	end := seg.Seq.Add(n)
 	sameAck := seg.Ack == f.lastAck
-	if seg.Ack.After(r.contig) && r.flags&contigKnown != 0 { // what it acknowledges was not seen
+	if seg.Ack.After(r.contig) { // what it acknowledges was not seen
 		return c.account(dir, seg, now, t)
 	}
 	if n == 0 {
@@ -103,7 +103,7 @@ func smooth(f, r *Stream) bool {
 	const all = nxtKnown | contigKnown | ackKnown | isnKnown
 	const not = finalized | lastKeepAlive | lastProbe | lastSYN
 	return f.flags&(all|not) == all && f.nxt == f.contig &&
-		r.flags&(isnKnown|ackKnown) == isnKnown|ackKnown && r.lastWin != 0
+		r.flags&(isnKnown|ackKnown|contigKnown) == isnKnown|ackKnown|contigKnown && r.lastWin != 0
 }
 
 // accountAny does all the steps.
