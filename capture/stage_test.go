@@ -36,14 +36,9 @@ func BenchmarkStage(b *testing.B) {
 	}{
 		{"walk", each(func(_ *Worker, f *ring.Frame) { stageSink += uint64(f.Data[20]) })},
 		{"parse", each(func(_ *Worker, f *ring.Frame) { decode(f) })},
-		{"key", each(func(w *Worker, f *ring.Frame) {
-			decode(f)
-			w.table.Prepare(segs[:], lookups[:])
-		})},
 		{"find", each(func(w *Worker, f *ring.Frame) {
 			decode(f)
-			w.table.Prepare(segs[:], lookups[:])
-			w.table.FindAll(lookups[:])
+			w.table.FindAll(segs[:], lookups[:])
 		})},
 		{"account", func(w *Worker, mem []byte) {
 			blk := ring.BlockOf(mem)

@@ -46,6 +46,8 @@ type Counters struct {
 	BadBlocks uint64 // of those, the ones that ended at an offset or count outside the block
 	Skipped   [parse.NumReasons]uint64
 
+	SuperPackets uint64 // frames longer than the interface's MTU lets one segment be
+
 	RecycledHalfOpen  uint64 // connections with nothing but SYNs that made room for a new one
 	RecycledFinalized uint64 // connections that were over and made room for a new one
 }
@@ -66,6 +68,8 @@ type Worker struct {
 
 	hatype uint16     // hardware type of the latest frame's interface
 	link   parse.Link // what its frames start with
+
+	superAbove uint32 // bytes on the wire above which a frame is a super-packet
 
 	// The frames of a batch: decoded, looked up, and when they came, ns.
 	segs    [batchSize]parse.Segment
@@ -96,7 +100,7 @@ func NewWorker(cfg Config) (*Worker, error) {
 	w := &Worker{
 		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), ipv6: cfg.IPv6,
 		ages: stream.Ages{Stream: int64(cfg.StreamAge), Finalized: int64(cfg.FinalizedAge), Syn: int64(cfg.SynAge)},
-		now:  math.MinInt64, lastTime: math.MinInt64,
+		now:  math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
 	}
 	w.shortest = w.ages.Shortest()
 	return w, nil
@@ -108,11 +112,6 @@ func (w *Worker) Close() error { return w.table.Close() }
 // Block accounts every frame of b. mono and real are the monotonic and the real-time clock, read
 // together, in ns: frames carry real time, which may step, and everything here counts in
 // monotonic time.
-//
-// Not inlined: with the profile that the program is built with, what it calls is inlined here, and
-// would not be if Block were in its caller.
-//
-//go:noinline
 func (w *Worker) Block(b *ring.Block, mono, real int64) {
 	w.flush()
 	w.setNow(mono)
@@ -123,38 +122,25 @@ func (w *Worker) Block(b *ring.Block, mono, real int64) {
 	if w.lastTime != math.MinInt64 {
 		from = w.lastTime - maxDisorder
 	}
-	frames := uint64(0)
-	for more := true; more; {
-		n := 0
-		for n < batchSize {
-			f, ok := b.Next()
-			if !ok {
-				more = false
-				break
-			}
-			frames++
-			hatype := f.Hatype()
-			if hatype != w.hatype {
-				w.hatype, w.link = hatype, parse.LinkFromARPHRD(hatype)
-			}
-			if f.PktType() == packetOutgoing && hatype == arphrdLoopback {
-				w.counters.Copies++
-				continue
-			}
-			if why := parse.Frame(w.link, f.Data, f.WireLen(), &w.segs[n]); why != parse.OK {
-				w.counters.Skipped[why%parse.NumReasons]++
-				continue
-			}
-			t := f.Time() + shift
+	off, left := b.Start()
+	frames := left
+	for left != 0 {
+		var n uint
+		n, off, left = w.gather(b, off, left)
+		for i := range w.times[:n] {
+			t := w.times[i] + shift
 			if uint64(t-from) > uint64(mono-from) {
 				t = min(max(t, from), mono)
 			}
-			w.times[n] = t
-			n++
+			w.times[i] = t
 		}
-		w.account(n)
+		w.account(int(n))
+		if b.Bad() {
+			frames -= left
+			break
+		}
 	}
-	w.counters.Packets += frames
+	w.counters.Packets += uint64(frames)
 	w.counters.Blocks++
 	if b.TimedOut() {
 		w.counters.TimedOut++
@@ -162,6 +148,41 @@ func (w *Worker) Block(b *ring.Block, mono, real int64) {
 	if b.Bad() {
 		w.counters.BadBlocks++
 	}
+}
+
+// gather decodes the frames from off on, left of them at most, into the batch until it is full. It
+// returns the number of segments, with the frames' own times, and where to go on.
+//
+// The way of a packet is three short loops, each in a function of its own: here, in FindAll and in
+// account. What a loop needs fits the registers then, and with the profile that the program is
+// built with the compiler puts what they call into them.
+//
+//go:noinline
+func (w *Worker) gather(b *ring.Block, off uint64, left uint32) (n uint, next uint64, rest uint32) {
+	for n < batchSize && left != 0 {
+		f, next := b.At(off)
+		if next == 0 {
+			b.Stop()
+			break
+		}
+		off = next
+		left--
+		hatype := f.Hatype()
+		if hatype != w.hatype {
+			w.hatype, w.link = hatype, parse.LinkFromARPHRD(hatype)
+		}
+		if f.PktType() == packetOutgoing && hatype == arphrdLoopback {
+			w.counters.Copies++
+			continue
+		}
+		w.times[n%batchSize] = f.Time()
+		if why := parse.Frame(w.link, f.Data, f.WireLen(), &w.segs[n%batchSize]); why != parse.OK {
+			w.counters.Skipped[why%parse.NumReasons]++
+			continue
+		}
+		n++
+	}
+	return n, off, left
 }
 
 const (
@@ -175,7 +196,7 @@ const (
 func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) {
 	w.setNow(now)
 	w.counters.Packets++
-	if why := parse.Frame(link, data, wireLen, &w.segs[w.gathered]); why != parse.OK {
+	if why := parse.Frame(link, data, wireLen, &w.segs[w.gathered%batchSize]); why != parse.OK {
 		w.counters.Skipped[why%parse.NumReasons]++
 		return
 	}
@@ -194,6 +215,8 @@ func (w *Worker) flush() {
 
 // account brings the first n segments of the batch to their connections, in order. All of them
 // are looked up before the first is accounted, so that the cache misses on their records overlap.
+//
+//go:noinline
 func (w *Worker) account(n int) {
 	if n == 0 {
 		return
@@ -201,64 +224,75 @@ func (w *Worker) account(n int) {
 	segs := w.segs[:n]
 	lookups, times := w.lookups[:len(segs)], w.times[:len(segs)]
 	t, shortest := w.table, w.shortest
-	t.Prepare(segs, lookups)
-	t.FindAll(lookups)
-	removed := t.Removed()
+	t.FindAll(segs, lookups)
+	w.lastTime = times[len(segs)-1]
 	for i := range segs {
-		p, now := &lookups[i], times[i]
-		if p.Index == table.Absent || t.Removed() != removed {
-			w.unsettled(i)
+		p, seg, now := &lookups[i], &segs[i], times[i]
+		if p.Index != table.Elsewhere {
+			r := t.At(p.Index)
+			if !r.QuietSince(now - shortest) {
+				if ev := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
+					w.event(p.Index, r, ev, false, false)
+				}
+			} else {
+				w.late(p.Index, r, i)
+			}
 			continue
 		}
-		r := t.At(p.Index)
-		if r.QuietSince(now - shortest) {
-			w.late(p.Index, r, i)
-			continue
-		}
-		if ev := r.Account(p.Dir, &segs[i], now, &w.tally); ev != 0 {
-			w.event(p.Index, r, ev, false, false)
+		removed := t.Removed()
+		w.unsettled(i)
+		if t.Removed() != removed { // what was found of the others may be theirs no more
+			for i++; i < len(segs); i++ {
+				w.unsettled(i)
+			}
+			return
 		}
 	}
-	w.lastTime = times[n-1]
 }
 
-// unsettled accounts segment n of the batch, whose connection was unknown when the batch was
-// looked up, or may have made room for another one since.
+// unsettled accounts segment n of the batch, whose connection was not found with the batch, or may
+// have made room for another one since.
+//
+//go:noinline
 func (w *Worker) unsettled(n int) {
-	p := &w.lookups[n]
-	i, known := w.table.Find(&p.Key, p.Hash)
+	p, seg := &w.lookups[n], &w.segs[n]
+	i, known := w.table.Find(&seg.Flow, p.Hash)
 	if known {
 		w.late(i, w.table.At(i), n)
 		return
 	}
-	if w.segs[n].IPVersion == 6 && !w.ipv6 {
+	if seg.IPVersion == 6 && !w.ipv6 {
 		w.counters.Skipped[parse.IPv6]++
 		return
 	}
-	i, ok := w.insert(p)
+	i, ok := w.insert(&seg.Flow, p.Hash)
 	if !ok {
 		w.counters.NoRoom++
 		return
 	}
 	r := w.table.At(i)
-	ev := r.Account(p.Dir, &w.segs[n], w.times[n], &w.tally)
+	ev := r.Account(seg.Dir(), seg, w.times[n], &w.tally)
 	w.event(i, r, ev, true, true)
 }
 
 // late accounts segment n of the batch, of a connection that may have streams past their
 // deadline: the wheel has not come to them yet, and what follows is a new stream.
+//
+//go:noinline
 func (w *Worker) late(i uint32, r *table.Record, n int) {
 	renewed := r.Expire(w.times[n], &w.ages, &w.tally)
 	if renewed {
 		r.Reset()
 	}
-	if ev := r.Account(w.lookups[n].Dir, &w.segs[n], w.times[n], &w.tally); ev != 0 {
+	if ev := r.Account(w.segs[n].Dir(), &w.segs[n], w.times[n], &w.tally); ev != 0 {
 		w.event(i, r, ev, false, renewed)
 	}
 }
 
 // event follows up what a packet changed in connection i. inserted: it is new to the table.
 // renewed: it has begun anew.
+//
+//go:noinline
 func (w *Worker) event(i uint32, r *table.Record, ev stream.Event, inserted, renewed bool) {
 	w.lists.file(i, classOf(&r.Conn), renewed || ev&stream.Renewed != 0)
 	if inserted || ev&stream.Sooner != 0 {
@@ -266,13 +300,13 @@ func (w *Worker) event(i uint32, r *table.Record, ev stream.Event, inserted, ren
 	}
 }
 
-// insert adds p's connection, if need be in the place of one that matters less.
-func (w *Worker) insert(p *table.Lookup) (uint32, bool) {
-	if i, ok := w.table.Insert(&p.Key, p.Hash); ok {
+// insert adds connection k with hash h, if need be in the place of one that matters less.
+func (w *Worker) insert(k *table.Key, h uint64) (uint32, bool) {
+	if i, ok := w.table.Insert(k, h); ok {
 		return i, true
 	}
 	if !w.recycle() {
 		return 0, false
 	}
-	return w.table.Insert(&p.Key, p.Hash)
+	return w.table.Insert(k, h)
 }

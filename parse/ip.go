@@ -33,14 +33,14 @@ func ipv4(b []byte, wireLen uint32, seg *Segment) Reason {
 	if total < ihl+tcpMinLen {
 		return BadIPHeader
 	}
-	seg.Src = AddrFrom4(binary.BigEndian.Uint32(b[12:]))
-	seg.Dst = AddrFrom4(binary.BigEndian.Uint32(b[16:]))
+	seg.A = AddrFrom4(binary.BigEndian.Uint32(b[12:]))
+	seg.B = AddrFrom4(binary.BigEndian.Uint32(b[16:]))
 	seg.IPVersion = 4
-	seg.LenUnknown = fragment&0x2000 != 0 // more fragments: it says where it starts, not where it ends
+	first := fragment&0x2000 != 0 // more fragments: it says where it starts, not where it ends
 	if uint32(len(b)) < ihl+tcpMinLen {
 		return Truncated
 	}
-	return tcp(b[ihl:], total-ihl, seg)
+	return tcp(b[ihl:], total-ihl, first, seg)
 }
 
 // IPv6 extension headers that may stand before TCP (RFC 8200 section 4.1, RFC 4302, RFC 6275).
@@ -69,10 +69,10 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 	if payload == 0 || payload > wireLen-ipv6Len {
 		payload = wireLen - ipv6Len
 	}
-	seg.Src = Addr{binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])}
-	seg.Dst = Addr{binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])}
+	seg.A = Addr{binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])}
+	seg.B = Addr{binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])}
 	seg.IPVersion = 6
-	seg.LenUnknown = false
+	first := false
 	next := b[6]
 	b = b[ipv6Len:]
 	for range maxTags {
@@ -85,7 +85,7 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 			if len(b) < tcpMinLen {
 				return Truncated
 			}
-			return tcp(b, payload, seg)
+			return tcp(b, payload, first, seg)
 		case extHopByHop, extRouting, extDestination, extMobility:
 			if len(b) < 8 {
 				return Truncated
@@ -104,7 +104,7 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 			if field>>3 != 0 {
 				return Fragment
 			}
-			seg.LenUnknown = field&1 != 0
+			first = field&1 != 0
 			n = 8
 		default:
 			return NotTCP

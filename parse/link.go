@@ -82,28 +82,22 @@ func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 		return anyFrame(link, b, wireLen, seg)
 	}
 	wireLen = max(wireLen, uint32(len(b)))
-	seg.WireLen = wireLen
 	n := uint32(binary.BigEndian.Uint16(b[16:]))
-	if n == 0 || n > wireLen-etherLen {
-		n = wireLen - etherLen
+	ctl := binary.BigEndian.Uint32(b[tcpAt+12:]) // data offset, flags, window
+	dataOff := ctl >> 28 << 2
+	// Unsigned, so that what is too short fails too.
+	if n-(ipv4MinLen+tcpMinLen) > wireLen-(tcpAt+tcpMinLen) || dataOff-tcpMinLen > n-(ipv4MinLen+tcpMinLen) ||
+		ctl>>16&uint32(SYN) != 0 {
+		return anyFrame(link, b, wireLen, seg)
 	}
-	if n < ipv4MinLen+tcpMinLen {
-		return BadIPHeader
-	}
-	seg.Src = AddrFrom4(binary.BigEndian.Uint32(b[26:]))
-	seg.Dst = AddrFrom4(binary.BigEndian.Uint32(b[30:]))
 	seg.MSS, seg.WScale, seg.IPVersion = 0, NoWScale, 4
-	seg.SrcPort = binary.BigEndian.Uint16(b[tcpAt:])
-	seg.DstPort = binary.BigEndian.Uint16(b[tcpAt+2:])
-	seg.Seq = Seq(binary.BigEndian.Uint32(b[tcpAt+4:]))
-	seg.Ack = Seq(binary.BigEndian.Uint32(b[tcpAt+8:]))
-	seg.Flags = Flags(b[tcpAt+13])
-	seg.Window = binary.BigEndian.Uint16(b[tcpAt+14:])
-	dataOff := uint32(b[tcpAt+12]>>4) << 2
-	if seg.Flags&SYN != 0 || dataOff < tcpMinLen || dataOff > n-ipv4MinLen {
-		return payload(b[tcpAt:], n-ipv4MinLen, seg)
-	}
-	seg.Len, seg.LenUnknown = n-ipv4MinLen-dataOff, false
+	addrs, ports := binary.BigEndian.Uint64(b[26:]), binary.BigEndian.Uint32(b[tcpAt:])
+	seg.set4(addrs>>32<<16|uint64(ports>>16), uint64(uint32(addrs))<<16|uint64(uint16(ports)))
+	numbers := binary.BigEndian.Uint64(b[tcpAt+4:])
+	seg.Ack, seg.Seq = Seq(numbers), Seq(numbers>>32)
+	seg.Len, seg.WireLen = n-ipv4MinLen-dataOff, wireLen
+	ctl &= 0x00ff_ffff
+	seg.Window, seg.Flags = uint16(ctl), Flags(ctl>>16)
 	return OK
 }
 

@@ -127,16 +127,19 @@ func TestFrame(t *testing.T) {
 			if got != OK {
 				return
 			}
-			if seg.LenUnknown != tc.unknown || seg.Len != tc.len {
-				t.Errorf("length %d (unknown: %v), want %d (%v)", seg.Len, seg.LenUnknown, tc.len, tc.unknown)
+			if unknown := seg.Flags&LenUnknown != 0; unknown != tc.unknown || seg.Len != tc.len {
+				t.Errorf("length %d (unknown: %v), want %d (%v)", seg.Len, unknown, tc.len, tc.unknown)
 			}
 			want := Segment{
-				Src: AddrFrom(client.Addr()), Dst: AddrFrom(server.Addr()), SrcPort: 40000, DstPort: 443,
-				Seq: 1000, Ack: 2000, Len: tc.len, WireLen: tc.wireLen, Window: 512, Flags: ACK | PSH,
-				WScale: NoWScale, LenUnknown: tc.unknown, IPVersion: seg.IPVersion,
+				Flow: FlowOf(AddrFrom(client.Addr()), AddrFrom(server.Addr()), 40000, 443),
+				Seq:  1000, Ack: 2000, Len: tc.len, WireLen: tc.wireLen, Window: 512, Flags: ACK | PSH,
+				WScale: NoWScale, IPVersion: seg.IPVersion,
+			}
+			if tc.unknown {
+				want.Flags |= LenUnknown
 			}
 			if seg.IPVersion == 6 {
-				want.Src, want.Dst = AddrFrom(client6.Addr()), AddrFrom(server6.Addr())
+				want.Flow = FlowOf(AddrFrom(client6.Addr()), AddrFrom(server6.Addr()), 40000, 443)
 			} else if seg.IPVersion != 4 {
 				t.Errorf("IP version %d", seg.IPVersion)
 			}

@@ -33,7 +33,7 @@ func (a Addr) Netip() netip.Addr {
 }
 
 // Flags are the control bits of a TCP header (RFC 9293 section 3.1).
-type Flags uint8
+type Flags uint16
 
 const (
 	FIN Flags = 1 << iota
@@ -44,28 +44,29 @@ const (
 	URG
 	ECE
 	CWR
+	// LenUnknown is not on the wire. It is set when Segment.Len means nothing: the data offset lies
+	// beyond the segment, or the packet is the first of several IP fragments. Such a segment is
+	// counted, not analysed.
+	LenUnknown
 )
 
 // NoWScale is Segment.WScale of a segment that carries no window scale option.
 const NoWScale = -1
 
 // Segment is one TCP segment as the analysis sees it. One Segment is reused for many frames:
-// every field is written by each successful decode.
+// every field is written by each successful decode. One cache line.
 type Segment struct {
-	Src, Dst         Addr
-	SrcPort, DstPort uint16
-	Seq, Ack         Seq
+	Flow
+	// Ack and Seq stand in this order, as do Window and Flags, so that one store writes both.
+	Ack, Seq Seq
 	// Len is the TCP payload in bytes by the IP header's lengths, bounded by the length on the
-	// wire, never by the captured length.
+	// wire, never by the captured length. 0 if Flags has LenUnknown.
 	Len uint32
 	// WireLen is the frame's length on the wire in bytes, link header included.
 	WireLen uint32
 	// Window is the advertised window as it stands in the header, unscaled.
 	Window uint16
 	Flags  Flags
-	// LenUnknown is set when Len means nothing: the data offset lies beyond the segment, or the
-	// packet is the first of several IP fragments. Such a segment is counted, not analysed.
-	LenUnknown bool
 	// MSS is the maximum segment size option in bytes; 0: none. Read from segments with SYN only.
 	MSS uint16
 	// WScale is the shift of the window scale option, at most 14 (RFC 7323 section 2.3), or

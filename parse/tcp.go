@@ -16,19 +16,20 @@ const (
 const maxWScale = 14
 
 // tcp decodes a TCP header (RFC 9293 section 3.1). The caller has checked that b holds at least
-// the 20 fixed bytes; n is the segment's length in bytes, header included, by the IP header.
-func tcp(b []byte, n uint32, seg *Segment) Reason {
+// the 20 fixed bytes, and set the flow's ends to source and destination; n is the segment's length
+// in bytes, header included, by the IP header. first: it is the first of several fragments.
+func tcp(b []byte, n uint32, first bool, seg *Segment) Reason {
 	if len(b) < tcpMinLen { // proves the constant indices below
 		return Truncated
 	}
-	seg.SrcPort = binary.BigEndian.Uint16(b)
-	seg.DstPort = binary.BigEndian.Uint16(b[2:])
+	seg.order(binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]))
 	seg.Seq = Seq(binary.BigEndian.Uint32(b[4:]))
 	seg.Ack = Seq(binary.BigEndian.Uint32(b[8:]))
 	seg.Flags = Flags(b[13])
 	seg.Window = binary.BigEndian.Uint16(b[14:])
-	if seg.LenUnknown { // a fragment
+	if first {
 		seg.Len, seg.WScale, seg.MSS = 0, NoWScale, 0
+		seg.Flags |= LenUnknown
 		return OK
 	}
 	return payload(b, n, seg)
@@ -40,10 +41,11 @@ func payload(b []byte, n uint32, seg *Segment) Reason {
 	seg.WScale, seg.MSS = NoWScale, 0
 	dataOff := uint32(b[12]>>4) << 2
 	if dataOff < tcpMinLen || dataOff > n {
-		seg.Len, seg.LenUnknown = 0, true
+		seg.Len = 0
+		seg.Flags |= LenUnknown
 		return OK
 	}
-	seg.Len, seg.LenUnknown = n-dataOff, false
+	seg.Len = n - dataOff
 	if seg.Flags&SYN != 0 && dataOff > tcpMinLen {
 		synOptions(b[tcpMinLen:min(int(dataOff), len(b))], seg)
 	}

@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"math"
 	"sync/atomic"
 	"unsafe" // the only file of this package that does
 )
@@ -42,6 +43,10 @@ const (
 	blockHdrLen = 48 // bytes; BLK_HDR_LEN in net/packet/af_packet.c
 	frameHdrLen = 68 // bytes; TPACKET3_HDRLEN
 	frameAlign  = 8  // bytes; V3_ALIGNMENT in net/packet/af_packet.c
+
+	// maxBlockLen bounds a slice of a block: no block is that long, the kernel's block size being an
+	// int, nor is tp_snaplen where int has 64 bits, so that the compiler leaves the check out.
+	maxBlockLen = math.MaxInt32 | math.MaxInt>>20 // bytes
 )
 
 // These do not build if a layout drifts.
@@ -91,6 +96,15 @@ func blockAt(mem []byte) *blockHdr {
 // The fields are plain memory: the kernel does not write to a block that it has handed over.
 func frameAt(mem []byte, off uint64) *frameHdr {
 	return (*frameHdr)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(off)))
+}
+
+// bytesAt is the n bytes from byte start of a block on. The caller has checked that
+// start+n <= len(mem).
+//
+// Sound: by that check they lie in mem. The array type is the bound of a slice that costs no more
+// than its check; newBlock lets no longer block pass.
+func bytesAt(mem []byte, start, n uint64) []byte {
+	return (*[maxBlockLen]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(start)))[:n:n]
 }
 
 // status loads the word that passes a block from the kernel to us. The load acquires: what the

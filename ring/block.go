@@ -57,8 +57,8 @@ func BlockOf(mem []byte) Block {
 func newBlock(h *blockHdr, mem []byte, status uint32) Block {
 	b := Block{off: uint64(h.offsetToFirstPkt), left: h.numPkts, num: h.numPkts, status: status}
 	blkLen := uint64(h.blkLen)
-	if blkLen < blockHdrLen || blkLen > uint64(len(mem)) || b.left != 0 && b.off < blockHdrLen {
-		b.stop()
+	if blkLen < blockHdrLen || blkLen > uint64(min(len(mem), maxBlockLen)) || b.left != 0 && b.off < blockHdrLen {
+		b.Stop()
 		return b
 	}
 	b.mem = mem[:blkLen]
@@ -67,6 +67,26 @@ func newBlock(h *blockHdr, mem []byte, status uint32) Block {
 
 // Next returns the next frame. It is false when num_pkts frames have been walked, and at a frame
 // that does not lie in the block whole: then the walk is over and Bad.
+func (b *Block) Next() (f Frame, ok bool) {
+	if b.left == 0 {
+		return Frame{}, false
+	}
+	f, next := b.At(b.off)
+	if next == 0 {
+		b.Stop()
+		return Frame{}, false
+	}
+	b.off = next
+	b.left--
+	return f, true
+}
+
+// Start is where a walk by At begins and how many frames it has to go.
+func (b *Block) Start() (off uint64, frames uint32) { return b.off, b.left }
+
+// At returns the frame at off and where the next one starts: 0 if the frame does not lie in the
+// block whole. It is Next for a caller that keeps the place of its walk itself, in
+// registers: a quarter fewer instructions than Next, which keeps it in memory.
 //
 // Each offset is checked once, here: a frame's start for range and alignment, tp_mac and tp_snaplen
 // for range, tp_next_offset for leading past the frame's own bytes, so that a walk always moves on
@@ -74,37 +94,27 @@ func newBlock(h *blockHdr, mem []byte, status uint32) Block {
 // the next call finds it; this frame is good. That of the last frame leads nowhere and is ignored.
 //
 // A Frame goes back in registers: filling one in memory cost a third more instructions.
-//
-// -gcflags=-d=ssa/check_bce shows one check left, IsSliceInBounds for Data: the compiler does
-// not derive it from the range check above, and it costs less than it would to be without.
-func (b *Block) Next() (f Frame, ok bool) {
-	if b.left == 0 {
-		return Frame{}, false
-	}
-	off, size := b.off, uint64(len(b.mem))
+func (b *Block) At(off uint64) (f Frame, next uint64) {
+	size := uint64(len(b.mem))
 	if off+frameHdrLen > size || off%frameAlign != 0 {
-		return Frame{}, b.stop()
+		return Frame{}, 0
 	}
 	h := frameAt(b.mem, off)
+	n := uint64(h.snapLen)
 	start := off + uint64(h.mac)
-	end := start + uint64(h.snapLen)
+	end := start + n
 	if h.mac < frameHdrLen || end > size {
-		return Frame{}, b.stop()
+		return Frame{}, 0
 	}
-	next := off + uint64(h.nextOffset)
+	next = off + uint64(h.nextOffset)
 	if next < end {
 		next = size
 	}
-	b.off = next
-	b.left--
-	return Frame{Data: b.mem[start:end:end], hdr: h}, true
+	return Frame{Data: bytesAt(b.mem, start, n), hdr: h}, next
 }
 
-// stop ends the walk at something that leaves the block.
-func (b *Block) stop() bool {
-	b.left, b.bad = 0, true
-	return false
-}
+// Stop ends the walk at something that leaves the block: it is Bad.
+func (b *Block) Stop() { b.left, b.bad = 0, true }
 
 // Bad says that the walk ended because an offset or count left the block. Fewer frames than Len
 // were walked then.

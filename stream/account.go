@@ -27,6 +27,9 @@ const (
 	reorderTime = 3e6 // ns
 	// maxGap is the shortest pause that is no gap between packets but silence.
 	maxGap = 10 * second
+	// maxShortGap is the longest gap on the short way, where one-second windows never end: a longer
+	// one means that the clock stepped.
+	maxShortGap = 2 * uint64(second)
 )
 
 // Account brings one segment of direction dir (0 or 1, the index of its sender) seen at now, in
@@ -35,48 +38,49 @@ const (
 // Most segments of most connections are the next one in order, of an established connection, with
 // ACK and an open window. For them Account is written out with everything left out that cannot
 // apply; all others, and these too in the tests, go through account.
+//
+// Not inlined, so that with the profile that the program is built with what it calls is.
+//
+//go:noinline
 func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Event {
 	dir &= 1
 	f, r := &c.hot[dir], &c.hot[dir^1]
 	d := &c.cold[dir]
-	n := seg.Len
-	if c.smooth>>dir&1 == 0 || seg.Seq != f.nxt || seg.Window == 0 || seg.LenUnknown ||
-		seg.Flags&(parse.SYN|parse.FIN|parse.RST|parse.ACK) != parse.ACK {
+	gap := now - f.lastTime
+	if f.flags&smooth == 0 || seg.Seq != f.nxt || seg.Window == 0 || now >= d.winEnd || uint64(gap) > maxShortGap ||
+		seg.Flags&(parse.SYN|parse.FIN|parse.RST|parse.ACK|parse.LenUnknown) != parse.ACK ||
+		seg.Ack.After(r.contig) { // what it acknowledges was not seen
 		return c.account(dir, seg, now, t)
 	}
-	if now-f.firstTime >= (int64(d.winDone)+1)*second { // a one-second window ends
-		return c.account(dir, seg, now, t)
-	}
-	end := seg.Seq.Add(n)
-	sameAck := seg.Ack == f.lastAck
-	if seg.Ack.After(r.contig) { // what it acknowledges was not seen
-		return c.account(dir, seg, now, t)
-	}
-	if n == 0 {
-		if sameAck { // a duplicate ACK, a keep-alive's answer or a window update
-			return c.account(dir, seg, now, t)
-		}
-	} else {
+	if n := seg.Len; n != 0 {
+		end := seg.Seq.Add(n)
 		if !end.After(r.lastAck) { // acknowledged before
 			return c.account(dir, seg, now, t)
 		}
-		d.sizeN = next(d.sizeN, sizeWindow)
-		d.size.add(float32(n), weights[d.sizeN])
+		f.bytes += uint64(n)
+		f.nxt, f.contig, f.nxtTime = end, end, now
+		if d.sizeN > window {
+			d.size.follow(float32(n))
+		} else {
+			d.size.take(&d.sizeN, float32(n))
+		}
+		if f.timed&timedCount == 0 {
+			f.timeFirst(&d.timed, n, end, now)
+		} else {
+			f.timeNext(&d.timed, n, end, now)
+		}
+	} else if seg.Ack == f.lastAck { // a duplicate ACK, a keep-alive's answer or a window update
+		return c.account(dir, seg, now, t)
 	}
-	if gap := now - f.lastTime; uint64(gap) < uint64(maxGap) {
-		d.gapN = next(d.gapN, gapWindow)
-		d.gap.add(float32(gap)*1e-9, weights[d.gapN])
+	if d.gapN > window {
+		d.gap.follow(float32(gap))
+	} else {
+		d.gap.take(&d.gapN, float32(gap))
 	}
-	d.winBytes += uint64(n)
-	f.bytes += uint64(n)
 	f.packets++
 	f.lastTime = now
 	f.lastWin = seg.Window
-	if n != 0 {
-		f.nxt, f.contig, f.nxtTime = end, end, now
-		c.timeSegment(dir, n, end, now)
-	}
-	if !sameAck {
+	if seg.Ack != f.lastAck {
 		f.dupRun = 0
 		f.lastAck = seg.Ack
 		if r.timed&timedCount != 0 {
@@ -90,16 +94,28 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 // from here on: what the short way leaves alone cannot change before the next call.
 func (c *Conn) account(dir uint32, seg *parse.Segment, now int64, t *Tally) Event {
 	ev := c.accountAny(dir&1, seg, now, t)
-	c.smooth = 0
+	c.rough()
 	if c.state&(anyPending|established) == established && (c.handshake != 0 || c.state&synSeen == 0) {
-		c.smooth = bit(smooth(&c.hot[0], &c.hot[1])) | bit(smooth(&c.hot[1], &c.hot[0]))<<1
+		a, b := isSmooth(&c.hot[0], &c.hot[1]), isSmooth(&c.hot[1], &c.hot[0])
+		if a {
+			c.hot[0].flags |= smooth
+		}
+		if b {
+			c.hot[1].flags |= smooth
+		}
 	}
 	return ev
 }
 
-// smooth reports whether f is under way without a hole, with everything known that is ever known
+// rough closes the short way to the next packet of either direction.
+func (c *Conn) rough() {
+	c.hot[0].flags &^= smooth
+	c.hot[1].flags &^= smooth
+}
+
+// isSmooth reports whether f is under way without a hole, with everything known that is ever known
 // of it and of the reverse side, whose window is open.
-func smooth(f, r *Stream) bool {
+func isSmooth(f, r *Stream) bool {
 	const all = nxtKnown | contigKnown | ackKnown | isnKnown
 	const not = finalized | lastKeepAlive | lastProbe | lastSYN
 	return f.flags&(all|not) == all && f.nxt == f.contig &&
@@ -122,27 +138,22 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	// Totals of the direction.
 	if f.packets == 0 {
 		ev |= Opened
-		f.open(now, t)
+		c.open(dir, now, t)
 	} else {
 		if gap := now - f.lastTime; uint64(gap) < uint64(maxGap) {
-			d.gapN = next(d.gapN, gapWindow)
-			d.gap.add(float32(gap)*1e-9, weights[d.gapN])
+			d.gap.take(&d.gapN, float32(gap))
 		}
-		if elapsed := now - f.firstTime; elapsed >= (int64(d.winDone)+1)*second {
-			d.closeWindows(elapsed)
-		}
+		d.closeWindows(now, f.bytes)
 	}
 	f.packets++
-	if seg.LenUnknown {
+	if seg.Flags&parse.LenUnknown != 0 {
 		f.lastTime = now
 		return ev
 	}
 	n := seg.Len
 	if n != 0 {
 		f.bytes += uint64(n)
-		d.winBytes += uint64(n)
-		d.sizeN = next(d.sizeN, sizeWindow)
-		d.size.add(float32(n), weights[d.sizeN])
+		d.size.take(&d.sizeN, float32(n))
 	}
 
 	end := seg.Seq.Add(n)
@@ -274,9 +285,10 @@ func (s *Stream) acksUnseen() {
 	}
 }
 
-// open starts a stream with its first packet.
-func (s *Stream) open(now int64, t *Tally) {
-	s.firstTime = now
+// open starts direction dir's stream with its first packet.
+func (c *Conn) open(dir uint32, now int64, t *Tally) {
+	c.hot[dir&1].firstTime = now
+	c.cold[dir&1].winEnd = now + second
 	t.Opened++
 	t.Streams++
 	t.Active++

@@ -46,7 +46,7 @@ func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 			t.Active--
 		}
 		*s = Stream{lastTime: never, wscale: scaleUnknown}
-		c.smooth = 0
+		c.rough()
 		c.cold[i] = Detail{}
 	}
 	return empty

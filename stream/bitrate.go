@@ -12,19 +12,19 @@ func rateWeight(n uint8) float32 {
 	return 1 / float32(n)
 }
 
-// closeWindows ends the one-second windows that lie wholly before elapsed, the time in ns since
-// the stream's first packet: the current one with its bytes, then the silent ones after it, all
-// at once however many they are.
-func (d *Detail) closeWindows(elapsed int64) {
-	done := elapsed / second
-	if done <= int64(d.winDone) {
+// closeWindows ends the one-second windows that end by now: the current one with its bytes, then
+// the silent ones after it, all at once however many they are. bytes is the stream's payload so far.
+func (d *Detail) closeWindows(now int64, bytes uint64) {
+	if now < d.winEnd {
 		return
 	}
-	silent := done - int64(d.winDone) - 1
-	d.rateN = next(d.rateN, rateWindow)
-	d.rate.add(float32(d.winBytes)*8, rateWeight(d.rateN))
-	d.rateBytes, d.winBytes = d.winBytes, 0
-	d.winDone = uint32(min(done, math.MaxUint32))
+	silent := (now - d.winEnd) / second
+	d.winEnd += (silent + 1) * second
+	d.rateBytes, d.winStart = bytes-d.winStart, bytes
+	if d.rateN <= rateWindow {
+		d.rateN++
+	}
+	d.rate.add(float32(d.rateBytes)*8, rateWeight(d.rateN))
 	if silent == 0 {
 		return
 	}

@@ -22,14 +22,14 @@ func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev
 			c.state |= established
 			ev |= Answered
 		}
-	case seg.LenUnknown || seg.Flags&parse.ACK != 0 || f.flags&isnKnown == 0:
+	case seg.Flags&parse.LenUnknown != 0 || seg.Flags&parse.ACK != 0 || f.flags&isnKnown == 0:
 	case seg.Seq == f.isn:
 		// A repeated SYN. A RST with a stray sequence number in between must not hide it.
 		f.nxt = f.contig
 	case !c.givesWay(dir, now):
 		c.pend(dir, seg, now)
 		if f.packets == 0 { // its sequence space is known from the other side's ACKs only
-			f.open(now, t)
+			c.open(dir, now, t)
 			ev |= Opened
 		}
 		f.packets++

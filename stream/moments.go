@@ -9,35 +9,46 @@ type moments struct{ mean, variance float32 }
 
 // Window lengths, in samples.
 const (
-	delayWindow = 100
-	sizeWindow  = 100
-	gapWindow   = 100
-	rateWindow  = 60
+	window     = 100 // RTT, payload sizes, gaps between packets
+	rateWindow = 60  // one-second windows
 )
 
-// weights[n] is the weight of the n-th sample of a window of 100; the last entry serves all
-// samples after the window.
-var weights = func() (w [delayWindow + 2]float32) {
-	for n := 1; n <= delayWindow; n++ {
-		w[n] = 1 / float32(n)
-	}
-	w[delayWindow+1] = 2 / float32(delayWindow+1)
-	return w
-}()
+// settled is the weight of a sample once a window of 100 is full, steady the weight of what was
+// there before.
+const (
+	settled float32 = 2.0 / (window + 1)
+	steady  float32 = 1 - settled
+)
 
-// next counts a sample: it stays at window+1 once the window is full.
-func next(n uint8, window uint8) uint8 {
-	if n <= window {
-		n++
+// take brings the sample x of a window of 100. n is how many samples there were, and stays at
+// window+1 once the window is full: follow does the same then, without a division and a count.
+func (m *moments) take(n *uint8, x float32) {
+	if *n > window {
+		m.follow(x)
+		return
 	}
-	return n
+	*n++
+	w := settled
+	if *n <= window {
+		w = 1 / float32(*n)
+	}
+	m.add(x, w)
+}
+
+// follow is add with the weight of a full window of 100.
+func (m *moments) follow(x float32) {
+	d := x - m.mean
+	wd := settled * d
+	m.mean += wd
+	m.variance = steady * (m.variance + wd*d)
 }
 
 // add brings the sample x with weight w. With w = 1/n this is Welford's update.
 func (m *moments) add(x, w float32) {
 	d := x - m.mean
-	m.mean += w * d
-	m.variance = (1 - w) * (m.variance + w*d*d)
+	wd := w * d
+	m.mean += wd
+	m.variance = (1 - w) * (m.variance + wd*d)
 }
 
 // decay scales mean and mean square by q, which is what a run of zero samples does to them.

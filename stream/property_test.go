@@ -116,7 +116,10 @@ func FuzzAccount(f *testing.F) {
 		for ; len(b) >= 9; b = b[9:] {
 			seg := parse.Segment{
 				Flags: parse.Flags(b[1]), Seq: parse.Seq(int8(b[2])) << (b[3] & 31), Ack: parse.Seq(int8(b[4])) << (b[5] & 31),
-				Len: uint32(b[6]) << (b[7] & 23), Window: uint16(b[8] & 3), WScale: int8(b[8]>>4) - 1, LenUnknown: b[0]&0x40 != 0,
+				Len: uint32(b[6]) << (b[7] & 23), Window: uint16(b[8] & 3), WScale: int8(b[8]>>4) - 1,
+			}
+			if b[0]&0x40 != 0 {
+				seg.Flags |= parse.LenUnknown
 			}
 			seg.WScale = min(seg.WScale, 14)
 			now += int64(int8(b[0])) << (b[3] & 37)

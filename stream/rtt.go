@@ -29,14 +29,26 @@ const (
 // timeSegment starts timing a segment [.., end) of direction dir that took n numbers of sequence
 // space.
 func (c *Conn) timeSegment(dir, n uint32, end parse.Seq, now int64) {
-	s, d := &c.hot[dir&1], &c.cold[dir&1]
+	s, t := &c.hot[dir&1], &c.cold[dir&1].timed
+	if s.timed&timedCount == 0 {
+		s.timeFirst(t, n, end, now)
+	} else {
+		s.timeNext(t, n, end, now)
+	}
+}
+
+// timeFirst is timeSegment while no other waits.
+func (s *Stream) timeFirst(t *timedRing, n uint32, end parse.Seq, now int64) {
+	t.base = now
+	t.end[0], t.delta[0], t.len[0] = end, 0, uint16(min(n, math.MaxUint16))
+	s.timed, s.dirty = 1, 0
+}
+
+// timeNext is timeSegment while others wait.
+func (s *Stream) timeNext(t *timedRing, n uint32, end parse.Seq, now int64) {
 	// When all places are taken the newest gives way: of a burst, the last segment is the one whose
 	// very end an ACK names, and often the slowest.
 	count := min(s.timed&timedCount, timedSegments-1)
-	t := &d.timed
-	if count == 0 {
-		t.base = now
-	}
 	delta := now - t.base
 	if uint64(delta) > math.MaxUint32 { // 4.3 s after the oldest, or a clock that stepped back
 		return
@@ -65,6 +77,14 @@ func (c *Conn) acked(dir uint32, ack parse.Seq, now int64) {
 	s, d := &c.hot[dir&1], &c.cold[dir&1]
 	t := &d.timed
 	count, i := s.timed&timedCount, s.timed>>timedHead
+	if last := (i + count - 1) & timedMask; !t.end[last].After(ack) {
+		// All of them, as most ACKs do: ends rise.
+		s.timed = 0
+		if t.end[last] == ack && s.dirty>>last&1 == 0 {
+			d.sample(now - t.base - int64(t.delta[last]))
+		}
+		return
+	}
 	for count > 0 {
 		at := i & timedMask
 		end := t.end[at]
@@ -80,27 +100,14 @@ func (c *Conn) acked(dir uint32, ack parse.Seq, now int64) {
 	s.timed = i&timedMask<<timedHead | count
 }
 
-// bit is 1 for true; compiled without a branch.
-func bit(b bool) (x uint8) {
-	if b {
-		x = 1
-	}
-	return x
-}
-
 // sample takes one RTT in ns. A clock that stepped back gives none.
 func (d *Detail) sample(rtt int64) {
 	if rtt < 0 {
 		return
 	}
-	if d.delayN == 0 || rtt < d.minDelay {
+	if d.delayN == 0 {
 		d.minDelay = rtt
 	}
-	if rtt > d.maxDelay {
-		d.maxDelay = rtt
-	}
-	if d.delayN != math.MaxUint32 {
-		d.delayN++
-	}
-	d.delay.add(float32(rtt)*1e-9, weights[min(d.delayN, delayWindow+1)])
+	d.minDelay, d.maxDelay = min(d.minDelay, rtt), max(d.maxDelay, rtt)
+	d.delay.take(&d.delayN, float32(rtt))
 }

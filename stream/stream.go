@@ -30,23 +30,22 @@ type Stream struct {
 // Detail is the rest of a direction: the moments that every packet adds to in the first 32 bytes,
 // then what data segments, events and scrapes touch. 160 bytes.
 type Detail struct {
-	gap      moments // seconds between packets, window gapWindow
-	size     moments // payload bytes of packets with payload, window sizeWindow
-	winBytes uint64  // payload bytes in the current one-second window
-	winDone  uint32  // complete one-second windows since firstTime
-	gapN     uint8
-	sizeN    uint8
-	rateN    uint8
-	_        uint8
+	gap    moments // ns between packets
+	size   moments // payload bytes of packets with payload
+	winEnd int64   // ns, when the current one-second window ends; windows begin at firstTime
+	gapN   uint8
+	sizeN  uint8
+	rateN  uint8
+	delayN uint8
+	resets uint32
 
 	timed timedRing
 
-	delay    moments // seconds, window delayWindow
-	delayN   uint32  // RTT samples, all of them
-	resets   uint32
-	minDelay int64 // ns
-	maxDelay int64 // ns
+	delay    moments // ns
+	minDelay int64   // ns; meaningless while delayN is 0
+	maxDelay int64   // ns
 
+	winStart  uint64  // Stream.bytes when the current one-second window began
 	rateBytes uint64  // payload bytes in the last complete window
 	rate      moments // bits per second, window rateWindow
 
@@ -70,6 +69,7 @@ const (
 	lastKeepAlive // the latest packet was a keep-alive
 	lastProbe     // the latest packet was a zero-window probe
 	lastSYN       // the latest packet was a SYN or SYN+ACK: its window is not scaled
+	smooth        // the next segment may take the short way through Account
 )
 
 // Values of Stream.wscale besides shifts.
@@ -90,8 +90,7 @@ type Conn struct {
 	pendingWin uint16
 	pendingWS  int8
 	state      connState
-	smooth     uint8 // bit dir: direction dir may take the short way through Account
-	_          [3]byte
+	_          [4]byte
 	hot        [2]Stream
 	cold       [2]Detail
 }
@@ -149,5 +148,5 @@ func (c *Conn) Packets(dir int) uint64 { return c.hot[dir&1].packets }
 // before accounting any of them lets their cache misses overlap.
 func (c *Conn) Touch() uint64 {
 	a, b := &c.cold[0], &c.cold[1]
-	return c.hot[0].packets + c.hot[1].packets + a.winBytes + uint64(a.delayN) + b.winBytes + uint64(b.timed.base) + uint64(b.resets)
+	return c.hot[0].packets + c.hot[1].packets + uint64(a.winEnd) + uint64(a.maxDelay) + uint64(b.winEnd) + uint64(b.timed.base) + b.winStart
 }

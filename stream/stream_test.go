@@ -64,7 +64,7 @@ func countsOf(c *Conn, dir int) counts {
 	return counts{
 		packets: s.packets, bytes: s.bytes, retrans: d.retransmits, ooo: d.outOfOrder, gaps: d.gaps,
 		dups: d.duplicateAcks, zero: d.zeroWindows, resets: d.resets, window: s.window(),
-		finalized: s.flags&finalized != 0, rtt: d.delayN,
+		finalized: s.flags&finalized != 0, rtt: uint32(d.delayN),
 	}
 }
 
@@ -257,7 +257,7 @@ func TestSegmentsOfUnknownLengthAreCountedOnly(t *testing.T) {
 	c, tally := fresh(), &Tally{}
 	play(c, tally, after(shake, step{30, a, ack, 1, 100, 1, 10, 0}))
 	before := countsOf(c, a)
-	c.Account(a, &parse.Segment{Seq: 4e9, Ack: 7, Flags: rst | ack, LenUnknown: true}, 40e6, tally)
+	c.Account(a, &parse.Segment{Seq: 4e9, Ack: 7, Flags: rst | ack | parse.LenUnknown}, 40e6, tally)
 	before.packets++
 	if got := countsOf(c, a); got != before {
 		t.Errorf("%+v, want %+v", got, before)
@@ -268,10 +268,9 @@ func TestMomentsEqualThePlainFiguresOfTheFirstSamples(t *testing.T) {
 	var m moments
 	var n uint8
 	var sum, squares float64
-	for i := range sizeWindow {
+	for i := range window {
 		x := math.Sin(float64(i))*400 + 700
-		n = next(n, sizeWindow)
-		m.add(float32(x), weights[n])
+		m.take(&n, float32(x))
 		sum += x
 		squares += x * x
 		mean := sum / float64(i+1)
@@ -281,8 +280,7 @@ func TestMomentsEqualThePlainFiguresOfTheFirstSamples(t *testing.T) {
 		}
 	}
 	for range 1000 { // the window moves on to what is new
-		n = next(n, sizeWindow)
-		m.add(50, weights[n])
+		m.take(&n, 50)
 	}
 	if math.Abs(float64(m.mean)-50) > 0.01 || m.deviation() > 0.1 {
 		t.Errorf("after 1000 times 50: mean %v, deviation %v", m.mean, m.deviation())
@@ -291,18 +289,19 @@ func TestMomentsEqualThePlainFiguresOfTheFirstSamples(t *testing.T) {
 
 func TestSilentWindowsAllAtOnceEqualOneByOne(t *testing.T) {
 	for _, silent := range []int64{1, 2, 30, 59, 60, 61, 500} {
-		var once, single Detail
+		once, single := Detail{winEnd: second}, Detail{winEnd: second}
+		bytes := uint64(0)
 		for i := range int64(10) { // some windows with bytes first
-			once.winBytes, single.winBytes = uint64(1000*i), uint64(1000*i)
-			once.closeWindows((i + 1) * second)
-			single.closeWindows((i + 1) * second)
+			bytes += uint64(1000 * i)
+			once.closeWindows((i+1)*second, bytes)
+			single.closeWindows((i+1)*second, bytes)
 		}
-		once.winBytes, single.winBytes = 5000, 5000
-		once.closeWindows((11 + silent) * second)
+		bytes += 5000
+		once.closeWindows((11+silent)*second, bytes)
 		for i := range silent + 1 {
-			single.closeWindows((11 + i) * second)
+			single.closeWindows((11+i)*second, bytes)
 		}
-		if once.rateN != single.rateN || once.winDone != single.winDone || once.rateBytes != 0 ||
+		if once.rateN != single.rateN || once.winEnd != single.winEnd || once.winStart != single.winStart || once.rateBytes != 0 ||
 			math.Abs(float64(once.rate.mean-single.rate.mean)) > 1e-3*float64(single.rate.mean)+1e-9 ||
 			math.Abs(float64(once.rate.deviation()-single.rate.deviation())) > 1e-3*float64(single.rate.deviation())+1e-9 {
 			t.Errorf("%d silent windows: at once %+v (%d), one by one %+v (%d)", silent, once.rate, once.rateN, single.rate, single.rateN)
@@ -375,7 +374,7 @@ func TestHealth(t *testing.T) {
 		{"gaps cost at most 15", Detail{gaps: 6}, 85},
 		{"five windows are too few for an uneven bitrate", Detail{rateN: 5, rate: moments{10, 100}}, 100},
 		{"an uneven bitrate", Detail{rateN: 6, rate: moments{10, 100}}, 90},
-		{"jitter of 60 ms", Detail{delayN: 6, delay: moments{1, 0.0036}}, 95},
+		{"jitter of 60 ms", Detail{delayN: 6, delay: moments{1e9, 0.0036e18}}, 95},
 		{"everything at once", Detail{retransmits: 9, resets: 3, outOfOrder: 99, duplicateAcks: 99, gaps: 99}, 0},
 	} {
 		if got := tc.d.health(); got != tc.want {

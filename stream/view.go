@@ -67,7 +67,7 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 	}
 	if d.delayN > 0 {
 		v.Has |= HasDelay
-		v.AvgDelay, v.Jitter = d.delay.mean, d.delay.deviation()
+		v.AvgDelay, v.Jitter = d.delay.mean*1e-9, d.delay.deviation()*1e-9
 		v.MinDelay, v.MaxDelay = float64(d.minDelay)/1e9, float64(d.maxDelay)/1e9
 	}
 	if d.sizeN >= 2 {
@@ -76,11 +76,11 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 	}
 	if d.gapN >= 2 {
 		v.Has |= HasInterarrival
-		v.InterarrivalDeviation = d.gap.deviation()
+		v.InterarrivalDeviation = d.gap.deviation() * 1e-9
 	}
 	// Windows that ended since the latest packet are closed in a copy: a reader changes nothing.
 	windows := *d
-	windows.closeWindows(now - s.firstTime)
+	windows.closeWindows(now, s.bytes)
 	if windows.rateN > 0 {
 		v.Has |= HasBitrate
 		v.Bitrate = float64(windows.rateBytes) * 8
@@ -101,7 +101,7 @@ func (d *Detail) health() uint8 {
 	if d.rateN > 5 && d.rate.variation() > 0.3 {
 		lost += 10
 	}
-	if d.delayN > 5 && d.delay.deviation() > 0.050 {
+	if d.delayN > 5 && d.delay.deviation() > 50e6 {
 		lost += 5
 	}
 	return uint8(100 - min(lost, 100))

@@ -32,6 +32,13 @@ func match(ctrl, want uint64) uint64 {
 	return ^((x&^highBits + ^uint64(highBits)) | x) & highBits
 }
 
+// matchFirst returns a word whose lowest set bit is match's, or the highest bit alone where match
+// has none: a byte above the first that is equal may be reported by a borrow, one below may not.
+func matchFirst(ctrl, want uint64) uint64 {
+	x := ctrl ^ want
+	return (x-lowBits)&^x&highBits | 1<<63
+}
+
 // empties returns the high bit of each empty slot's byte.
 func empties(ctrl uint64) uint64 { return ^ctrl & highBits }
 

@@ -67,6 +67,21 @@ func newSlab(n int) ([]Record, mapping, error) {
 	return unsafe.Slice((*Record)(unsafe.Pointer(unsafe.SliceData(mem))), n), mem, nil
 }
 
+// group is the group where h's way begins: t.groups[h&t.mask] without the check that the compiler
+// cannot leave out.
+//
+// Sound: mask is the number of groups minus one, and the groups live until Close.
+func (t *Table) group(h uint64) *group {
+	return (*group)(unsafe.Add(unsafe.Pointer(t.group0), (h&t.mask)*groupSize))
+}
+
+// record is the record that a slot points to, t.records[i] without the check.
+//
+// Sound: slots hold nothing but indices that Insert took from records, and 0 before.
+func (t *Table) record(i uint32) *Record {
+	return (*Record)(unsafe.Add(unsafe.Pointer(t.record0), uintptr(i)*RecordSize))
+}
+
 // newGroups maps n empty groups: zeroed memory is empty. The cast is sound for newSlab's reasons.
 func newGroups(n int) ([]group, mapping, error) {
 	size := n * groupSize

@@ -15,6 +15,8 @@ const MaxConnections = 1 << 26
 type Table struct {
 	groups  []group
 	mask    uint64 // len(groups)-1
+	group0  *group // groups[0]
+	record0 *Record
 	records []Record
 	free    []uint32 // indices to use again, last in, first out: their pages are warm
 	used    uint32   // records 0..used-1 have been used at least once
@@ -55,6 +57,7 @@ func NewSeeded(n int, seeds Seeds) (*Table, error) {
 		t.Close()
 		return nil, err
 	}
+	t.group0, t.record0 = &t.groups[0], &t.records[0]
 	t.records[0].Key = noKey // what empty slots point to
 	return t, nil
 }
@@ -62,7 +65,7 @@ func NewSeeded(n int, seeds Seeds) (*Table, error) {
 // Close gives the records' memory back. The table and every *Record are unusable after it.
 func (t *Table) Close() error {
 	slab, index := t.slab, t.index
-	t.slab, t.records, t.index, t.groups = nil, nil, nil, nil
+	t.slab, t.records, t.index, t.groups, t.group0, t.record0 = nil, nil, nil, nil, nil, nil
 	return errors.Join(slab.free(), index.free())
 }
 
@@ -91,7 +94,7 @@ func (t *Table) Find(k *Key, h uint64) (i uint32, ok bool) {
 		g := &t.groups[at&t.mask]
 		for m := match(g.ctrl, want); m != 0; m &= m - 1 {
 			i := g.slots[first(m)]
-			if t.records[i].Key.same(k) {
+			if t.records[i].Key.Same(k) {
 				return i, true
 			}
 		}
@@ -128,7 +131,7 @@ func (t *Table) Insert(k *Key, h uint64) (i uint32, ok bool) {
 		at += step
 	}
 	r := &t.records[i]
-	r.Key = *k
+	r.Key = k.Conn()
 	r.Reset()
 	return i, true
 }

@@ -23,7 +23,7 @@ func newTable(tb testing.TB, n int) *Table {
 
 // numbered is the n-th of a family of different keys.
 func numbered(n uint32) Key {
-	return Key{A: parse.AddrFrom4(0x0a000000 | n&0xffff), B: parse.AddrFrom4(0xc0000201), Ports: n>>16<<16 | 443}
+	return parse.FlowOf(parse.AddrFrom4(0x0a000000|n&0xffff), parse.AddrFrom4(0xc0000201), uint16(n>>16), 443)
 }
 
 // check verifies that every entry can be found and every count agrees.
@@ -149,37 +149,10 @@ func TestEveryKeyCollides(t *testing.T) {
 	}
 }
 
-func TestDirectionsShareOneKey(t *testing.T) {
-	addrs := []parse.Addr{parse.AddrFrom4(1), parse.AddrFrom4(0xffffffff), {Hi: 1, Lo: 5}, {Hi: 5, Lo: 1}, {Lo: 1 << 63}, {Lo: 5}}
-	for _, src := range addrs {
-		for _, dst := range addrs {
-			for _, ports := range [][2]uint16{{1, 2}, {2, 1}, {7, 7}, {0xffff, 0}} {
-				var k1, k2 Key
-				there := parse.Segment{Src: src, Dst: dst, SrcPort: ports[0], DstPort: ports[1]}
-				back := parse.Segment{Src: dst, Dst: src, SrcPort: ports[1], DstPort: ports[0]}
-				d1, d2 := KeyOf(&there, &k1), KeyOf(&back, &k2)
-				var long Key
-				if d := keyOf6(&there, &long); d != d1 || long != k1 {
-					t.Fatalf("%+v has the key %+v and direction %d, the long way %+v and %d", there, k1, d1, long, d)
-				}
-				if k1 != k2 {
-					t.Fatalf("%+v has the keys %+v and %+v", there, k1, k2)
-				}
-				if self := src == dst && ports[0] == ports[1]; !self && d1 == d2 {
-					t.Fatalf("%+v has direction %d both ways", there, d1)
-				}
-				s, d, sp, dp := k1.Endpoints(int(d1))
-				if s != src || d != dst || sp != ports[0] || dp != ports[1] {
-					t.Fatalf("%+v comes back as %v:%d → %v:%d", there, s, sp, d, dp)
-				}
-			}
-		}
-	}
-}
-
-// The batch gives the same answers as Find, also for keys that were removed and for the key of all
-// zeros, which fresh memory looks like.
-func TestFindAllEqualsFind(t *testing.T) {
+// What the batch finds is what Find finds, also for keys that were removed and for the key of all
+// zeros, which fresh memory looks like; and it finds nearly all that there is.
+func TestFindAllAgreesWithFind(t *testing.T) {
+	known, found := 0, 0
 	tab := newTable(t, 500)
 	r := rand.New(rand.NewPCG(8, 9))
 	zero := parse.Segment{}
@@ -188,31 +161,36 @@ func TestFindAllEqualsFind(t *testing.T) {
 		l := make([]Lookup, 32)
 		for i := range segs {
 			k := numbered(uint32(r.IntN(1000)))
-			segs[i].Src, segs[i].Dst, segs[i].SrcPort, segs[i].DstPort = k.Endpoints(r.IntN(2))
+			segs[i].Flow = parse.FlowOf(k.Endpoints(r.IntN(2)))
 			if r.IntN(100) == 0 {
 				segs[i] = zero
 			}
 		}
-		tab.Prepare(segs, l)
-		tab.FindAll(l[:len(segs)])
+		tab.FindAll(segs, l)
 		for i := range segs {
-			p := &l[i]
-			want, ok := tab.Find(&p.Key, p.Hash)
-			if !ok {
-				want = Absent
+			p, k := &l[i], &segs[i].Flow
+			want, ok := tab.Find(k, tab.Hash(k))
+			if ok {
+				known++
 			}
-			if p.Index != want {
-				t.Fatalf("%+v: record %d, want %d", p.Key, p.Index, want)
+			if p.Index != Elsewhere {
+				found++
+				if !ok || p.Index != want {
+					t.Fatalf("%+v: record %d, want %d (%v)", *k, p.Index, want, ok)
+				}
 			}
 		}
 		for i := range segs {
-			p := &l[i]
-			if j, ok := tab.Find(&p.Key, p.Hash); ok {
+			p, k := &l[i], &segs[i].Flow
+			if j, ok := tab.Find(k, p.Hash); ok {
 				tab.Remove(j)
 			} else {
-				tab.Insert(&p.Key, p.Hash)
+				tab.Insert(k, p.Hash)
 			}
 		}
+	}
+	if known < 10000 || found*100 < known*94 {
+		t.Errorf("%d of %d found", found, known)
 	}
 }
 

@@ -93,8 +93,7 @@ func keyOf(p *pcapfile.Packet) (k table.Key, dir int, ok bool) {
 	if parse.Frame(p.Link, p.Data, p.WireLen, &seg) != parse.OK {
 		return k, 0, false
 	}
-	dir = int(table.KeyOf(&seg, &k))
-	return k, dir, true
+	return seg.Conn(), int(seg.Dir()), true
 }
 
 // lone is one connection in a worker of its own.
