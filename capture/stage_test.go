@@ -38,6 +38,7 @@ func BenchmarkStage(b *testing.B) {
 		{"parse", each(func(_ *Worker, f *ring.Frame) { decode(f) })},
 		{"find", each(func(w *Worker, f *ring.Frame) {
 			decode(f)
+			lookups[0].Hash = w.table.Hash(&segs[0].Flow)
 			w.table.FindAll(segs[:], lookups[:])
 		})},
 		{"account", func(w *Worker, mem []byte) {

@@ -46,7 +46,7 @@ type Counters struct {
 	BadBlocks uint64 // of those, the ones that ended at an offset or count outside the block
 	Skipped   [parse.NumReasons]uint64
 
-	SuperPackets uint64 // frames longer than the interface's MTU lets one segment be
+	SuperPackets uint64 // frames with more payload than one segment holds: several in one
 
 	RecycledHalfOpen  uint64 // connections with nothing but SYNs that made room for a new one
 	RecycledFinalized uint64 // connections that were over and made room for a new one
@@ -69,7 +69,7 @@ type Worker struct {
 	hatype uint16     // hardware type of the latest frame's interface
 	link   parse.Link // what its frames start with
 
-	superAbove uint32 // bytes on the wire above which a frame is a super-packet
+	superAbove uint32 // bytes of payload above which a frame is a super-packet
 
 	// The frames of a batch: decoded, looked up, and when they came, ns.
 	segs    [batchSize]parse.Segment
@@ -127,14 +127,7 @@ func (w *Worker) Block(b *ring.Block, mono, real int64) {
 	for left != 0 {
 		var n uint
 		n, off, left = w.gather(b, off, left)
-		for i := range w.times[:n] {
-			t := w.times[i] + shift
-			if uint64(t-from) > uint64(mono-from) {
-				t = min(max(t, from), mono)
-			}
-			w.times[i] = t
-		}
-		w.account(int(n))
+		w.account(int(n), shift, from, mono)
 		if b.Bad() {
 			frames -= left
 			break
@@ -180,6 +173,7 @@ func (w *Worker) gather(b *ring.Block, off uint64, left uint32) (n uint, next ui
 			w.counters.Skipped[why%parse.NumReasons]++
 			continue
 		}
+		w.lookups[n%batchSize].Hash = w.table.Hash(&w.segs[n%batchSize].Flow)
 		n++
 	}
 	return n, off, left
@@ -200,6 +194,7 @@ func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) 
 		w.counters.Skipped[why%parse.NumReasons]++
 		return
 	}
+	w.lookups[w.gathered%batchSize].Hash = w.table.Hash(&w.segs[w.gathered%batchSize].Flow)
 	w.times[w.gathered] = now
 	if w.gathered++; w.gathered == batchSize {
 		w.flush()
@@ -210,14 +205,15 @@ func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) 
 func (w *Worker) flush() {
 	n := w.gathered
 	w.gathered = 0
-	w.account(n)
+	w.account(n, 0, math.MinInt64, math.MaxInt64)
 }
 
 // account brings the first n segments of the batch to their connections, in order. All of them
 // are looked up before the first is accounted, so that the cache misses on their records overlap.
+// shift makes their times the worker's clock; from and to bound them.
 //
 //go:noinline
-func (w *Worker) account(n int) {
+func (w *Worker) account(n int, shift, from, to int64) {
 	if n == 0 {
 		return
 	}
@@ -225,27 +221,34 @@ func (w *Worker) account(n int) {
 	lookups, times := w.lookups[:len(segs)], w.times[:len(segs)]
 	t, shortest := w.table, w.shortest
 	t.FindAll(segs, lookups)
-	w.lastTime = times[len(segs)-1]
 	for i := range segs {
-		p, seg, now := &lookups[i], &segs[i], times[i]
-		if p.Index != table.Elsewhere {
-			r := t.At(p.Index)
-			if !r.QuietSince(now - shortest) {
-				if ev := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
-					w.event(p.Index, r, ev, false, false)
+		seg, now := &segs[i], times[i]+shift
+		if uint64(now-from) > uint64(to-from) {
+			now = min(max(now, from), to)
+		}
+		w.lastTime = now
+		if seg.Len > w.superAbove {
+			w.counters.SuperPackets++
+		}
+		index := lookups[i].Index
+		if index == table.Elsewhere {
+			removed := t.Removed()
+			w.unsettled(i, now)
+			if t.Removed() != removed {
+				// What was found of the others may be theirs no more.
+				for j := range lookups[i+1:] {
+					lookups[i+1+j].Index = table.Elsewhere
 				}
-			} else {
-				w.late(p.Index, r, i)
 			}
 			continue
 		}
-		removed := t.Removed()
-		w.unsettled(i)
-		if t.Removed() != removed { // what was found of the others may be theirs no more
-			for i++; i < len(segs); i++ {
-				w.unsettled(i)
-			}
-			return
+		r := t.Found(index)
+		if r.QuietSince(now - shortest) {
+			w.late(index, i, now)
+			continue
+		}
+		if ev := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
+			w.event(index, ev, false, false)
 		}
 	}
 }
@@ -254,11 +257,11 @@ func (w *Worker) account(n int) {
 // have made room for another one since.
 //
 //go:noinline
-func (w *Worker) unsettled(n int) {
+func (w *Worker) unsettled(n int, now int64) {
 	p, seg := &w.lookups[n], &w.segs[n]
 	i, known := w.table.Find(&seg.Flow, p.Hash)
 	if known {
-		w.late(i, w.table.At(i), n)
+		w.late(i, n, now)
 		return
 	}
 	if seg.IPVersion == 6 && !w.ipv6 {
@@ -270,22 +273,22 @@ func (w *Worker) unsettled(n int) {
 		w.counters.NoRoom++
 		return
 	}
-	r := w.table.At(i)
-	ev := r.Account(seg.Dir(), seg, w.times[n], &w.tally)
-	w.event(i, r, ev, true, true)
+	ev := w.table.At(i).Account(seg.Dir(), seg, now, &w.tally)
+	w.event(i, ev, true, true)
 }
 
 // late accounts segment n of the batch, of a connection that may have streams past their
 // deadline: the wheel has not come to them yet, and what follows is a new stream.
 //
 //go:noinline
-func (w *Worker) late(i uint32, r *table.Record, n int) {
-	renewed := r.Expire(w.times[n], &w.ages, &w.tally)
+func (w *Worker) late(i uint32, n int, now int64) {
+	r, seg := w.table.At(i), &w.segs[n]
+	renewed := r.Expire(now, &w.ages, &w.tally)
 	if renewed {
 		r.Reset()
 	}
-	if ev := r.Account(w.segs[n].Dir(), &w.segs[n], w.times[n], &w.tally); ev != 0 {
-		w.event(i, r, ev, false, renewed)
+	if ev := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
+		w.event(i, ev, false, renewed)
 	}
 }
 
@@ -293,7 +296,8 @@ func (w *Worker) late(i uint32, r *table.Record, n int) {
 // renewed: it has begun anew.
 //
 //go:noinline
-func (w *Worker) event(i uint32, r *table.Record, ev stream.Event, inserted, renewed bool) {
+func (w *Worker) event(i uint32, ev stream.Event, inserted, renewed bool) {
+	r := w.table.At(i)
 	w.lists.file(i, classOf(&r.Conn), renewed || ev&stream.Renewed != 0)
 	if inserted || ev&stream.Sooner != 0 {
 		w.arm(i, r)

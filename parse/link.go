@@ -77,8 +77,8 @@ const (
 func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	const tcpAt = etherLen + ipv4MinLen
 	if link != LinkEthernet || len(b) < tcpAt+tcpMinLen ||
-		binary.BigEndian.Uint32(b[12:])>>8 != etherIPv4<<8|0x45 || // EtherType, version and IHL
-		binary.BigEndian.Uint32(b[20:])&0x3fff00ff != protoTCP { // more fragments, offset, protocol
+		binary.LittleEndian.Uint32(b[12:])&0x00ffffff != 0x45<<16|etherIPv4>>8 || // EtherType, version and IHL
+		binary.LittleEndian.Uint32(b[20:])&0xff00ff3f != protoTCP<<24 { // more fragments, offset, protocol
 		return anyFrame(link, b, wireLen, seg)
 	}
 	wireLen = max(wireLen, uint32(len(b)))

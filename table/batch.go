@@ -16,21 +16,13 @@ const Elsewhere = ^uint32(0)
 // their use gains nothing: half a megabyte.
 const fewRecords = 1024
 
-// FindAll looks up a batch of segments. l must not be shorter than segs.
+// FindAll looks up a batch of segments. l must not be shorter than segs, and hold their hashes.
 //
 // Not inlined, so that with the profile that the program is built with what it calls is.
 //
 //go:noinline
 func (t *Table) FindAll(segs []parse.Segment, l []Lookup) {
 	l = l[:len(segs)]
-	seeds := &t.seeds
-	for i := range segs {
-		if k := &segs[i].Flow; k.Wide() {
-			l[i].Hash = seeds.hash(k)
-		} else {
-			l[i].Hash = seeds.narrow(k)
-		}
-	}
 	if t.Len() > fewRecords {
 		t.touchAll(l)
 	}

@@ -16,16 +16,13 @@ var noKey = parse.NoFlow()
 // Seeds key the hash. They must be random and secret.
 type Seeds [5]uint64
 
-// hash mixes the key with 64×64→128-bit multiplications of words masked by the seeds. Without the
+// wide mixes the key with 64×64→128-bit multiplications of words masked by the seeds. Without the
 // seeds nobody can tell which keys share a group.
-func (s *Seeds) hash(k *Key) uint64 {
-	if k.Wide() {
-		return mix(mix(k.A.Lo^s[0], k.B.Lo^s[1])^mix(k.A.Hi^s[2], k.B.Hi^s[3])^uint64(k.Ports()), s[4])
-	}
-	return s.narrow(k)
+func (s *Seeds) wide(k *Key) uint64 {
+	return mix(mix(k.A.Lo^s[0], k.B.Lo^s[1])^mix(k.A.Hi^s[2], k.B.Hi^s[3])^uint64(k.Ports()), s[4])
 }
 
-// narrow is hash for flows that are not wide.
+// narrow is the same for flows that are not wide.
 func (s *Seeds) narrow(k *Key) uint64 {
 	return mix(mix(k.A.Lo^s[0], k.B.Lo^s[1])^uint64(k.Ports()), s[4])
 }

@@ -82,6 +82,9 @@ func (t *Table) record(i uint32) *Record {
 	return (*Record)(unsafe.Add(unsafe.Pointer(t.record0), uintptr(i)*RecordSize))
 }
 
+// Found is At for an index that FindAll has found, which needs no check.
+func (t *Table) Found(i uint32) *Record { return t.record(i) }
+
 // newGroups maps n empty groups: zeroed memory is empty. The cast is sound for newSlab's reasons.
 func newGroups(n int) ([]group, mapping, error) {
 	size := n * groupSize

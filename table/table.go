@@ -83,7 +83,12 @@ func (t *Table) Removed() uint64 { return t.removed }
 func (t *Table) At(i uint32) *Record { return &t.records[i] }
 
 // Hash returns k's hash for Find and Insert.
-func (t *Table) Hash(k *Key) uint64 { return t.seeds.hash(k) }
+func (t *Table) Hash(k *Key) uint64 {
+	if k.Wide() {
+		return t.seeds.wide(k)
+	}
+	return t.seeds.narrow(k)
+}
 
 // Find returns the index of k's record. h is k's hash.
 func (t *Table) Find(k *Key, h uint64) (i uint32, ok bool) {
@@ -140,7 +145,7 @@ func (t *Table) Insert(k *Key, h uint64) (i uint32, ok bool) {
 // again. An index that is not in the table is left alone.
 func (t *Table) Remove(i uint32) {
 	r := &t.records[i]
-	h := t.seeds.hash(&r.Key)
+	h := t.Hash(&r.Key)
 	want := h2(h)
 	at := h
 	for step := uint64(1); step <= t.mask+1; step++ {
@@ -184,7 +189,7 @@ func (t *Table) Probes() (p Probes) {
 	total, entries := 0, 0
 	for i := range t.used {
 		r := &t.records[i]
-		if n := t.distance(i, t.seeds.hash(&r.Key)); n > 0 {
+		if n := t.distance(i, t.Hash(&r.Key)); n > 0 {
 			total, entries = total+n, entries+1
 			p.Longest = max(p.Longest, n)
 		}

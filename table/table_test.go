@@ -166,6 +166,9 @@ func TestFindAllAgreesWithFind(t *testing.T) {
 				segs[i] = zero
 			}
 		}
+		for i := range segs {
+			l[i].Hash = tab.Hash(&segs[i].Flow)
+		}
 		tab.FindAll(segs, l)
 		for i := range segs {
 			p, k := &l[i], &segs[i].Flow
