@@ -117,9 +117,9 @@ func (c *Conn) rough() {
 // of it and of the reverse side, whose window is open.
 func isSmooth(f, r *Stream) bool {
 	const all = nxtKnown | contigKnown | ackKnown | isnKnown
-	const not = finalized | lastKeepAlive | lastProbe | lastSYN
+	const not = finalized | lastKeepAlive | lastProbe | lastSYN | elsewhere
 	return f.flags&(all|not) == all && f.nxt == f.contig &&
-		r.flags&(isnKnown|ackKnown|contigKnown) == isnKnown|ackKnown|contigKnown && r.lastWin != 0
+		r.flags&(isnKnown|ackKnown|contigKnown|elsewhere) == isnKnown|ackKnown|contigKnown && r.lastWin != 0
 }
 
 // accountAny does all the steps.
@@ -159,6 +159,11 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	end := seg.Seq.Add(n)
 	if control&(parse.SYN|parse.FIN) != 0 {
 		end++
+	}
+	if f.flags&nxtKnown != 0 && c.settled(f) && c.strays(dir, seg, end, now) {
+		c.astray(dir, seg, end)
+		f.lastTime = now
+		return ev
 	}
 	hasAck := seg.Flags&parse.ACK != 0
 	prev := f.flags // of the previous packet: "known" bits and what it was
@@ -256,7 +261,7 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	}
 	f.lastWin = seg.Window
 	f.lastTime = now
-	f.flags = f.flags&^(lastKeepAlive|lastProbe|lastSYN) | nowFlags
+	f.flags = f.flags&^(lastKeepAlive|lastProbe|lastSYN|elsewhere) | nowFlags
 	return ev
 }
 

@@ -54,8 +54,8 @@ type Detail struct {
 	duplicateAcks uint32
 	gaps          uint32
 	zeroWindows   uint32
-	_             uint32
-	endTime       int64 // ns, the FIN or RST that finalized the stream
+	elsewhere     parse.Seq // end of the latest segment that strayed
+	endTime       int64     // ns, the FIN or RST that finalized the stream
 }
 
 type flags uint16
@@ -70,6 +70,7 @@ const (
 	lastProbe     // the latest packet was a zero-window probe
 	lastSYN       // the latest packet was a SYN or SYN+ACK: its window is not scaled
 	smooth        // the next segment may take the short way through Account
+	elsewhere     // Detail.elsewhere is set
 )
 
 // Values of Stream.wscale besides shifts.

@@ -100,7 +100,7 @@ func (x *exchange) step() {
 	case k < 37:
 		seq = pick(x, x.known[from]...)
 	case k < 39:
-		seq += x.r.Uint32N(1<<20) - 1<<19
+		seq += x.r.Uint32N(1<<17) - 1<<16 // what lies farther off strays, which tshark does not know
 	}
 	ack := x.lastAck[from]
 	if x.chance(70) {

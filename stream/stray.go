@@ -1,0 +1,100 @@
+package stream
+
+import "tcp-stream-exporter/parse"
+
+const (
+	// leastReach is the smallest distance, in bytes of sequence space, from where a direction stands
+	// that still belongs to it, whatever window its peer advertised.
+	leastReach = 1 << 18
+	// midstreamShift stands for the window scale of a side whose handshake was not captured.
+	midstreamShift = 8
+	// midstreamPackets is how many packets a direction without a captured handshake must have shown.
+	midstreamPackets = 8
+	// silence is how long a direction must have been silent for the other one to be taken at its
+	// word.
+	silence = second
+)
+
+// reach is how far from where the reverse side stands a segment may lie: the window that s
+// advertised last, in bytes.
+func (s *Stream) reach() uint32 {
+	w := uint32(s.lastWin)
+	switch {
+	case s.flags&lastSYN != 0 || s.wscale == scaleOff:
+	case s.wscale == scaleUnknown:
+		w <<= midstreamShift
+	default:
+		w <<= uint8(s.wscale) & 15
+	}
+	return max(w, leastReach)
+}
+
+// near reports whether a and b lie within reach of each other, on either side.
+func near(a, b parse.Seq, reach uint32) bool { return uint32(a-b)+reach <= 2*reach }
+
+// settled reports whether enough is known of a direction to say what does not belong to it: the
+// handshake was captured, or a number of packets in mid-stream.
+func (c *Conn) settled(f *Stream) bool { return c.handshake != 0 || f.packets > midstreamPackets }
+
+// strays reports whether a segment of an established connection lies where its receiver cannot
+// accept it (RFC 9293 section 3.10.7.4): outside the window, or with an acknowledgment of what was
+// never sent. Either it is not of this connection, forged or much delayed, or more of the connection
+// went by unseen than a window. What tells them apart is what comes next: see rejoin.
+//
+// A segment that goes on exactly where its direction stands is accepted whatever the window: the
+// peer's segments may not be captured.
+func (c *Conn) strays(dir uint32, seg *parse.Segment, end parse.Seq, now int64) bool {
+	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
+	d, e := &c.cold[dir&1], &c.cold[dir&1^1]
+	alone := r.packets == 0 || now-r.lastTime > silence
+	if seg.Flags&parse.ACK != 0 {
+		reach := f.reach()
+		if r.flags&elsewhere != 0 && near(seg.Ack, e.elsewhere, reach) {
+			r.rejoin(e, e.elsewhere, now)
+		}
+		if !alone && r.flags&nxtKnown != 0 && !near(seg.Ack, r.nxt, reach) && (f.flags&ackKnown == 0 || !near(seg.Ack, f.lastAck, reach)) {
+			return true
+		}
+	}
+	reach := r.reach()
+	if seg.Seq == f.nxt || near(seg.Seq, f.nxt, reach) && near(end, f.nxt, reach) ||
+		r.flags&ackKnown != 0 && near(seg.Seq, r.lastAck, reach) && near(end, r.lastAck, reach) {
+		return false
+	}
+	if alone && f.flags&elsewhere != 0 && seg.Seq == d.elsewhere && seg.Flags&(parse.SYN|parse.RST) == 0 {
+		f.rejoin(d, seg.Seq, now)
+		return false
+	}
+	return true
+}
+
+// rejoin takes up a direction at seq, far from where it stood, because the peer acknowledged what
+// was seen there, or because it goes on there and the peer says nothing.
+func (s *Stream) rejoin(d *Detail, seq parse.Seq, now int64) {
+	s.nxt, s.contig, s.nxtTime = seq, seq, now
+	s.flags &^= elsewhere
+	s.timed, s.dirty = 0, 0
+}
+
+// astray counts a segment that strays: it adds to the counters what it is by itself, and changes
+// nothing that decides about others. A FIN or RST there ends nothing (RFC 5961 section 3.2).
+func (c *Conn) astray(dir uint32, seg *parse.Segment, end parse.Seq) {
+	f, d := &c.hot[dir&1], &c.cold[dir&1]
+	control := seg.Flags & (parse.SYN | parse.FIN | parse.RST)
+	switch {
+	case control&parse.RST != 0:
+		d.resets++
+	case seg.Seq == f.nxt || f.flags&elsewhere != 0 && seg.Seq == d.elsewhere:
+	case seg.Seq.After(f.nxt):
+		d.gaps++
+	case end != seg.Seq:
+		d.retransmits++
+	}
+	if control == 0 && seg.Window == 0 {
+		d.zeroWindows++
+	}
+	if seg.Seq != f.nxt && control&parse.RST == 0 {
+		d.elsewhere = end
+		f.flags |= elsewhere
+	}
+}
