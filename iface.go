@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -26,20 +27,33 @@ type link struct {
 	kind     pcapfilter.LinkType // what its frames start with
 }
 
+// noInterface is the error for a name that no interface bears.
+type noInterface string
+
+func (name noInterface) Error() string {
+	return fmt.Sprintf("interface %q does not exist: %s", string(name), interfaceList())
+}
+
 // findLink looks the interface up by name.
 func findLink(name string) (link, error) {
 	if name == anyInterface {
 		return link{name: name, up: true, kind: pcapfilter.EN10MB}, nil
 	}
 	i, err := net.InterfaceByName(name)
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		return link{}, fmt.Errorf("interface %q: looking for it: %w", name, err)
+	}
 	if err != nil {
-		return link{}, fmt.Errorf("interface %q does not exist: %s", name, interfaceList())
+		return link{}, noInterface(name)
 	}
 	l := link{
 		name: name, index: i.Index, kind: pcapfilter.EN10MB,
 		loopback: i.Flags&net.FlagLoopback != 0, up: i.Flags&net.FlagUp != 0,
 	}
 	hatype, err := hardwareType(i.Index)
+	if errors.Is(err, errNoIndex) { // deleted meanwhile
+		return link{}, noInterface(name)
+	}
 	if err != nil {
 		return link{}, fmt.Errorf("interface %q: reading its hardware type: %w", name, err)
 	}
@@ -85,8 +99,10 @@ func hardwareType(index int) (uint16, error) {
 			return binary.NativeEndian.Uint16(m.Data[2:]), nil
 		}
 	}
-	return 0, fmt.Errorf("rtnetlink: no interface with index %d", index)
+	return 0, errNoIndex
 }
+
+var errNoIndex = errors.New("rtnetlink: no interface with this index")
 
 // interfaceList names the interfaces that exist, for messages.
 func interfaceList() string {

@@ -20,6 +20,7 @@ import (
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/web"
 )
@@ -33,6 +34,8 @@ const (
 	snapLen = 192
 	// retireTov is how long the kernel keeps frames in a block that does not fill.
 	retireTov = 64 * time.Millisecond
+	// ipTCPHeaders is how many bytes of a packet are no payload at least: an IPv4 and a TCP header.
+	ipTCPHeaders = 20 + 20
 	// statusInterval is how often a line of totals is logged.
 	statusInterval = time.Minute
 	// stopTime bounds how long scrapes under way may hold up the end.
@@ -71,9 +74,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if o.debug {
 		level = slog.LevelDebug
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	lines := newLogQueue(stderr)
+	defer lines.close()
+	log := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: level}))
 	if err := serve(o, log); err != nil {
-		complain(stderr, err)
+		complain(lines, err)
 		return exitFailure
 	}
 	return exitOK
@@ -150,13 +155,25 @@ func serve(o *options, log *slog.Logger) error {
 		log.Warn("the interface is down: waiting for it", "interface", o.iface)
 	}
 
-	c := capture.New(worker, r, reopener(o.iface, cfg, log), clocks, func(change capture.Change) {
+	c := capture.New(worker, r, reopener(o, cfg, at.kind, log), clocks, func(change capture.Change) {
 		if change.Up {
 			log.Info("capturing again", "interface", o.iface)
 		} else {
 			log.Warn("the interface went away: waiting for it, known streams are kept", "interface", o.iface, "reason", change.Err)
 		}
 	})
+	watcher := loss.New(loss.Config{
+		Interface: o.iface,
+		Capture: func() loss.Capture {
+			s := c.Stats()
+			return loss.Capture{Lost: s.Lost(), Up: s.InterfaceUp, IfIndex: s.IfIndex}
+		},
+		MTU: func(bytes uint32) { c.SetSuperAbove(max(bytes, ipTCPHeaders) - ipTCPHeaders) },
+		Report: func(err error) {
+			log.Warn("losses before the ring cannot be read: the figures are taken for incomplete meanwhile", "reason", err)
+		},
+	})
+	go watcher.Run(ctx)
 	captured := make(chan error, 1)
 	ended := make(chan struct{}) // the worker's memory must not go before its goroutine has
 	go func() {
@@ -169,7 +186,7 @@ func serve(o *options, log *slog.Logger) error {
 	}()
 
 	metrics := collector.New(c, collector.Options{GoMetrics: o.goMetrics, ProcessMetrics: o.processMetrics})
-	metrics.Registry().MustRegister(collector.Own(c.Stats, o.iface),
+	metrics.Registry().MustRegister(collector.Own(c.Stats, o.iface), collector.Losses(watcher.Figures), metrics.Durations(),
 		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()))
 	started := time.Now()
 	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
@@ -224,20 +241,34 @@ func logStatus(log *slog.Logger, message string, s capture.Stats) {
 }
 
 // reopener opens the ring again by the interface's name: under it there may be another interface
-// now, with another index.
-func reopener(name string, cfg ring.Config, log *slog.Logger) capture.Opener {
+// now, with another index, and even of another kind, which takes another filter. kind is the one that
+// cfg was made for.
+func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger) capture.Opener {
+	told := ""
 	return func() (*ring.Ring, error) {
-		at, err := findLink(name)
+		at, err := findLink(o.iface)
 		if err == nil && !at.up {
 			err = ring.ErrDown
+		}
+		if err == nil && at.kind != kind {
+			if cfg.Filter, err = pcapfilter.Compile(o.filter, at.kind, snapLen); err == nil {
+				kind = at.kind
+			}
 		}
 		var r *ring.Ring
 		if err == nil {
 			cfg.IfIndex, cfg.IgnoreOutgoing = at.index, at.loopback
 			r, err = ring.Open(cfg)
 		}
-		if err != nil {
-			log.Debug("the interface is not back yet", "interface", name, "reason", err)
+		var absent noInterface
+		switch {
+		case err == nil:
+			told = ""
+		case errors.Is(err, ring.ErrDown), errors.Is(err, ring.ErrGone), errors.As(err, &absent):
+			log.Debug("the interface is not back yet", "interface", o.iface, "reason", err)
+		case err.Error() != told:
+			told = err.Error()
+			log.Warn("the interface is back but cannot be captured: trying again", "interface", o.iface, "reason", err)
 		}
 		return r, err
 	}

@@ -49,7 +49,10 @@ func (o *options) readFile(stdout, stderr io.Writer) error {
 	defer worker.Close()
 
 	var snap capture.Snapshot
-	worker.Snapshot(&snap)
+	if err := worker.Snapshot(&snap); err != nil {
+		return err
+	}
+	defer snap.Close()
 	if err := o.writeExposition(&snap, stdout); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/stream"
 )
 
@@ -56,7 +57,9 @@ func (oneOfAll) Snapshot(_ context.Context, s *capture.Snapshot) error {
 func TestDocsListEveryFamily(t *testing.T) {
 	answer := httptest.NewRecorder()
 	h := collector.New(oneOfAll{}, collector.Options{})
-	h.Registry().MustRegister(collector.Own(func() (s capture.Stats) { return s }, "eth0"), collector.BuildInfo("", "", ""))
+	lost := loss.Figures{Links: make([]loss.Link, 1), Softnet: true}
+	h.Registry().MustRegister(collector.Own(func() (s capture.Stats) { return s }, "eth0"), collector.BuildInfo("", "", ""),
+		collector.Losses(func() loss.Figures { return lost }), h.Durations())
 	h.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	exported := map[string]string{} // name → type
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\w+) (\w+)$`).FindAllStringSubmatch(answer.Body.String(), -1) {
@@ -65,7 +68,7 @@ func TestDocsListEveryFamily(t *testing.T) {
 	if len(exported) < 23 {
 		t.Fatalf("the scrape has %d families, want at least the 23 that always were:\n%s", len(exported), answer.Body)
 	}
-	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (counter|gauge) \\|")
+	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (counter|gauge|histogram) \\|")
 	for _, doc := range []string{"README.md", "docs/metrics.md"} {
 		listed := map[string]string{}
 		for _, m := range row.FindAllStringSubmatch(readDoc(t, doc), -1) {

@@ -55,3 +55,7 @@ func (w *Worker) Expire(budget int) (more bool) {
 	}
 	return true
 }
+
+// behind is how late, in ns, the streams are that come next, after an Expire that has left some:
+// none of them has been due for longer.
+func (w *Worker) behind() int64 { return int64(w.wheel.Behind(tick(w.now))) * tickTime }

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"tcp-stream-exporter/internal/packet"
-	"tcp-stream-exporter/stream"
 )
 
 // Two captures with different streams, merged in the order of their times, give what each gives
@@ -34,13 +33,13 @@ func TestMergedCapturesGiveTheSums(t *testing.T) {
 		}
 		return all
 	}
-	figures := func(packets []timed, end int64) map[stream.View]int {
+	figures := func(packets []timed, end int64) map[shown]int {
 		w := newWorker(t, Config{StreamAge: 1e15, FinalizedAge: 1e15})
 		for _, p := range packets {
 			send(w, p.p, p.at)
 		}
 		w.Tick(end)
-		out := map[stream.View]int{}
+		out := map[shown]int{}
 		for _, v := range viewsOf(w) {
 			out[v]++
 		}

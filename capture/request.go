@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
-
-	"tcp-stream-exporter/stream"
 )
 
 // ErrStopped is what readers get once the capture has ended.
@@ -17,6 +15,7 @@ var ErrStopped = errors.New("capture: stopped")
 type requests struct {
 	turn    chan struct{}           // held by the reader whose request is under way
 	wanted  atomic.Pointer[request] // nil: none
+	serving atomic.Pointer[request] // the one that the worker is at
 	wake    chan struct{}           // ends a wait for the interface
 	stopped chan struct{}           // closed when the worker has ended
 }
@@ -25,13 +24,11 @@ func newRequests() requests {
 	return requests{turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), stopped: make(chan struct{})}
 }
 
-// request is one reader's order: the streams from record index pos on, appended to views until
-// all are there or views is full. The worker owns it until it sends on filled.
+// request is one reader's order: all streams, from record index pos on. The worker owns it until it
+// sends on filled.
 type request struct {
 	pos    int
-	views  []stream.View
-	stats  Stats
-	done   bool
+	into   *Snapshot
 	filled chan struct{} // holds one, so that the worker never waits
 }
 
@@ -41,11 +38,16 @@ func (c *Capture) serve() bool {
 	if q == nil {
 		return false
 	}
-	q.pos, q.views, q.done = c.worker.viewsFrom(q.pos, q.views)
-	if q.done {
-		q.stats = c.stats()
+	// A reader that gives up takes the request back and then looks whether it is being served:
+	// either it sees that, or this sees that the request has gone.
+	c.serving.Store(q)
+	defer c.serving.Store(nil)
+	if c.wanted.Load() != q {
+		return false
 	}
-	if q.done || cap(q.views)-len(q.views) < pieceStreams {
+	done := false
+	if q.pos, done = c.worker.viewsFrom(q.pos, q.into); done {
+		q.into.Stats = c.stats()
 		c.wanted.CompareAndSwap(q, nil)
 		q.filled <- struct{}{}
 	}
@@ -63,7 +65,7 @@ func (c *Capture) sleep(d time.Duration) {
 }
 
 // Snapshot fills s with every stream and the totals. It returns ctx's error if that ends first,
-// and ErrStopped once the capture has ended. After an error s.Views must not be used again.
+// and ErrStopped once the capture has ended.
 func (c *Capture) Snapshot(ctx context.Context, s *Snapshot) error {
 	select {
 	case c.turn <- struct{}{}:
@@ -71,23 +73,22 @@ func (c *Capture) Snapshot(ctx context.Context, s *Snapshot) error {
 		return ctx.Err()
 	}
 	defer func() { <-c.turn }()
-	q := &request{views: s.Views[:0], filled: make(chan struct{}, 1)}
-	s.Views = nil
-	for !q.done {
-		q.views = grow(q.views, c.Stats().Streams)
-		c.wanted.Store(q)
-		c.rouse()
-		select {
-		case <-q.filled:
-		case <-c.stopped:
-			return ErrStopped
-		case <-ctx.Done():
-			// Nobody waits for it: the worker finds no request, or finishes the one piece that
-			// it is at, into memory that nobody uses any more.
-			c.wanted.CompareAndSwap(q, nil)
-			return ctx.Err()
-		}
+	if err := s.room(c.room); err != nil {
+		return err
 	}
-	s.Views, s.Stats = q.views, q.stats
-	return nil
+	q := &request{into: s, filled: make(chan struct{}, 1)}
+	c.wanted.Store(q)
+	c.rouse()
+	select {
+	case <-q.filled:
+		return nil
+	case <-c.stopped:
+		return ErrStopped
+	case <-ctx.Done():
+		c.wanted.CompareAndSwap(q, nil)
+		for c.serving.Load() == q { // one piece, some 20 µs
+			time.Sleep(10 * time.Microsecond)
+		}
+		return ctx.Err()
+	}
 }

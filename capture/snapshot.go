@@ -1,13 +1,54 @@
 package capture
 
 import (
+	"time"
+
 	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/table"
 )
 
-// Snapshot is what a reader gets: every stream, and the totals of the same moment.
+// Snapshot is what a reader gets: every stream, and the totals of the same moment. It is reused from
+// call to call. Close gives its memory back.
 type Snapshot struct {
-	Views []stream.View // reused from call to call
+	Views []stream.View
+	Wide  []stream.Ends // what View.Ends needs
 	Stats Stats
+
+	rows *table.Rows // where Views and Wide are
+}
+
+// keptViews is how many streams' memory a snapshot at rest keeps: 26 MB.
+const keptViews = 1 << 18
+
+// Release tells that Views and Wide are not looked at any more. Much memory goes back to the kernel.
+func (s *Snapshot) Release() {
+	if s.rows != nil {
+		s.rows.Shrink(len(s.Views), keptViews)
+	}
+	s.Views, s.Wide = nil, nil
+}
+
+// Close frees the snapshot's memory, which must not be looked at after it.
+func (s *Snapshot) Close() error {
+	rows := s.rows
+	*s = Snapshot{}
+	if rows == nil {
+		return nil
+	}
+	return rows.Close()
+}
+
+// room makes the snapshot empty, with room for all streams of a table of n connections.
+func (s *Snapshot) room(n int) error {
+	if s.rows == nil {
+		rows, err := table.NewRows(n)
+		if err != nil {
+			return err
+		}
+		s.rows = rows
+	}
+	s.Views, s.Wide = s.rows.Views(), s.rows.Ends()
+	return nil
 }
 
 // Stats are the totals of a capture.
@@ -20,6 +61,23 @@ type Stats struct {
 	Capacity    int    // of the table
 	Reopened    uint64 // times that the ring was opened again
 	InterfaceUp bool
+	IfIndex     int // of the captured interface; 0: all, NoInterface: it is away
+
+	// The largest of the last PeakWindow.
+	MaxTurn      time.Duration // between two visits to the ring, waits for frames left out
+	MaxTurnWork  time.Duration // processor time that the worker spent between two visits to the ring
+	MaxFrameAge  time.Duration // that the oldest frame of a block had lain in the ring when it was walked
+	MaxExpiryLag time.Duration // that streams were expired after their time, in steps of 0.1 s
+}
+
+// NoInterface is the index of an interface that is away.
+const NoInterface = -1
+
+// Lost is how many things went wrong since the start that cost packets: frames dropped, queue
+// freezes, packets without room in the table, blocks that could not be walked, and times that the
+// interface was away.
+func (s *Stats) Lost() uint64 {
+	return s.Dropped + s.Freezes + s.NoRoom + s.BadBlocks + s.Reopened
 }
 
 // Work of one piece of a snapshot: at most so many streams copied and so many records looked at,
@@ -29,11 +87,12 @@ const (
 	pieceRecords = 1024
 )
 
-// viewsFrom appends the streams of the records from index pos on to views, within its capacity
-// and within one piece of work. It returns the index to go on with and whether that was all.
-func (w *Worker) viewsFrom(pos int, views []stream.View) (int, []stream.View, bool) {
-	end := min(pos+pieceRecords, w.table.Used())
-	full := min(len(views)+pieceStreams, cap(views)) - 2 // a record may add two
+// viewsFrom appends the streams of the records from index pos on to s, within one piece of work. It
+// returns the index to go on with and whether that was all.
+func (w *Worker) viewsFrom(pos int, s *Snapshot) (int, bool) {
+	used := w.table.Used()
+	end := min(pos+pieceRecords, used)
+	views, full := s.Views, len(s.Views)+pieceStreams-2 // a record may add two
 	for ; pos < end && len(views) <= full; pos++ {
 		r := w.table.At(uint32(pos))
 		for dir := range 2 {
@@ -43,10 +102,13 @@ func (w *Worker) viewsFrom(pos int, views []stream.View) (int, []stream.View, bo
 			views = views[:len(views)+1]
 			v := &views[len(views)-1]
 			r.View(dir, w.now, v)
-			v.Src, v.Dst, v.SrcPort, v.DstPort = r.Key.Endpoints(dir)
+			var e stream.Ends
+			e.Src, e.Dst, v.SrcPort, v.DstPort = r.Key.Endpoints(dir)
+			s.Wide = v.SetEnds(e, s.Wide)
 		}
 	}
-	return pos, views, pos >= w.table.Used()
+	s.Views = views
+	return pos, pos >= used
 }
 
 // Stats returns the worker's own totals.
@@ -55,24 +117,15 @@ func (w *Worker) Stats() Stats {
 	return Stats{Counters: w.counters, Tally: w.tally, Connections: w.table.Len(), Capacity: w.table.Cap()}
 }
 
-// grow makes room for at least one more piece, and at once for as many streams as there are.
-func grow(views []stream.View, streams int64) []stream.View {
-	if cap(views)-len(views) >= pieceStreams {
-		return views
-	}
-	want := max(len(views)+pieceStreams, int(streams)+2*pieceStreams)
-	bigger := make([]stream.View, len(views), want+want/8)
-	copy(bigger, views)
-	return bigger
-}
-
 // Snapshot copies every stream into s, on the worker's own goroutine.
-func (w *Worker) Snapshot(s *Snapshot) {
+func (w *Worker) Snapshot(s *Snapshot) error {
 	w.flush()
-	s.Views = s.Views[:0]
+	if err := s.room(w.table.Cap()); err != nil {
+		return err
+	}
 	for pos, done := 0, false; !done; {
-		s.Views = grow(s.Views, w.tally.Streams)
-		pos, s.Views, done = w.viewsFrom(pos, s.Views)
+		pos, done = w.viewsFrom(pos, s)
 	}
 	s.Stats = w.Stats()
+	return nil
 }

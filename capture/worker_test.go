@@ -46,14 +46,28 @@ func send(w *Worker, p packet.TCP, now int64) {
 	w.flush()
 }
 
-func viewsOf(w *Worker) []stream.View {
+// shown is a stream with its addresses.
+type shown struct {
+	stream.View
+	stream.Ends
+}
+
+func viewsOf(w *Worker) (views []shown) {
 	var s Snapshot
-	w.Snapshot(&s)
-	return s.Views
+	if err := w.Snapshot(&s); err != nil {
+		panic(err)
+	}
+	for _, v := range s.Views {
+		views = append(views, shown{v, v.Ends(s.Wide)})
+	}
+	if err := s.Close(); err != nil {
+		panic(err)
+	}
+	return views
 }
 
 // from finds the stream that src sends.
-func from(t *testing.T, w *Worker, src netip.AddrPort) stream.View {
+func from(t *testing.T, w *Worker, src netip.AddrPort) shown {
 	t.Helper()
 	for _, v := range viewsOf(w) {
 		if v.Src == parse.AddrFrom(src.Addr()) && v.SrcPort == src.Port() {
@@ -61,7 +75,7 @@ func from(t *testing.T, w *Worker, src netip.AddrPort) stream.View {
 		}
 	}
 	t.Fatalf("no stream from %v", src)
-	return stream.View{}
+	return shown{}
 }
 
 func TestBothDirectionsAreStreams(t *testing.T) {
@@ -72,7 +86,7 @@ func TestBothDirectionsAreStreams(t *testing.T) {
 	if c.Bytes != 100 || s.Bytes != 0 || c.Dst != s.Src || c.DstPort != 443 || s.DstPort != 40000 {
 		t.Errorf("client %+v, server %+v", c, s)
 	}
-	if c.Has&stream.HasDelay == 0 || c.MinDelay != 0.020 {
+	if c.Has&stream.HasDelay == 0 || c.MinDelay != float32(0.020) {
 		t.Errorf("delay %v", c.MinDelay)
 	}
 	if st := w.Stats(); st.Streams != 2 || st.Active != 2 || st.Connections != 1 || st.Packets != 2 {
@@ -263,11 +277,15 @@ func TestSnapshotInPiecesHoldsEveryStreamOnce(t *testing.T) {
 		}
 	}
 	// No piece is larger than it may be.
-	views := make([]stream.View, 0, 10_000)
+	var s Snapshot
+	if err := s.room(w.table.Cap()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	for pos, done := 0, false; !done; {
-		before := len(views)
-		pos, views, done = w.viewsFrom(pos, views)
-		if n := len(views) - before; n > pieceStreams || n == 0 && !done {
+		before := len(s.Views)
+		pos, done = w.viewsFrom(pos, &s)
+		if n := len(s.Views) - before; n > pieceStreams || n == 0 && !done {
 			t.Fatalf("a piece of %d streams", n)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/capture"
 )
 
 var benchSizes = []int{1_000, 20_000, 100_000}
@@ -17,7 +17,7 @@ var benchSizes = []int{1_000, 20_000, 100_000}
 func BenchmarkText(b *testing.B) {
 	for _, n := range benchSizes {
 		b.Run(fmt.Sprintf("streams=%d", n), func(b *testing.B) {
-			views := benchViews(n)
+			views := fill(&capture.Snapshot{}, benchViews(n))
 			var w textWriter
 			var size counted
 			if err := w.write(io.Discard, nil, views); err != nil { // the memory that later scrapes reuse
@@ -75,7 +75,7 @@ func benchScrape(b *testing.B, h http.Handler) {
 }
 
 // benchViews are streams with every figure, so that all 19 lines are written.
-func benchViews(n int) []stream.View {
+func benchViews(n int) []shown {
 	views := randomViews(rand.New(rand.NewPCG(1, uint64(n))), n)
 	for i := range views {
 		views[i].Has = allHas

@@ -24,7 +24,7 @@ var contract = []struct {
 
 	{"tcp_stream_health_score", "gauge", true, "always", func(v *stream.View) float64 { return float64(v.Health) }},
 	{"tcp_stream_uptime_seconds", "gauge", true, "always", func(v *stream.View) float64 { return v.Uptime }},
-	{"tcp_packet_rate_pps", "gauge", true, "with an uptime", func(v *stream.View) float64 { return v.PacketRate }},
+	{"tcp_packet_rate_pps", "gauge", true, "with an uptime", (*stream.View).PacketRate},
 	{"tcp_bytes_transferred_total", "counter", true, "always", func(v *stream.View) float64 { return float64(v.Bytes) }},
 	{"tcp_retransmits_total", "counter", true, "always", func(v *stream.View) float64 { return float64(v.Retransmits) }},
 	{"tcp_out_of_order_packets_total", "counter", true, "always", func(v *stream.View) float64 { return float64(v.OutOfOrder) }},
@@ -35,8 +35,8 @@ var contract = []struct {
 	{"tcp_window_size_bytes", "gauge", true, "always", func(v *stream.View) float64 { return float64(v.WindowBytes) }},
 	{"tcp_avg_delay_seconds", "gauge", true, "with a delay sample", func(v *stream.View) float64 { return decimal(v.AvgDelay) }},
 	{"tcp_jitter_seconds", "gauge", true, "with a delay sample", func(v *stream.View) float64 { return decimal(v.Jitter) }},
-	{"tcp_min_delay_seconds", "gauge", true, "with a delay sample", func(v *stream.View) float64 { return v.MinDelay }},
-	{"tcp_max_delay_seconds", "gauge", true, "with a delay sample", func(v *stream.View) float64 { return v.MaxDelay }},
+	{"tcp_min_delay_seconds", "gauge", true, "with a delay sample", func(v *stream.View) float64 { return decimal(v.MinDelay) }},
+	{"tcp_max_delay_seconds", "gauge", true, "with a delay sample", func(v *stream.View) float64 { return decimal(v.MaxDelay) }},
 	{"tcp_bitrate_bps", "gauge", true, "after a bitrate window", func(v *stream.View) float64 { return v.Bitrate }},
 	{"tcp_bitrate_variance", "gauge", true, "after a bitrate window", func(v *stream.View) float64 { return decimal(v.BitrateVariation) }},
 	{"tcp_packet_size_variance", "gauge", true, "with two sizes", func(v *stream.View) float64 { return decimal(v.SizeVariation) }},
@@ -64,13 +64,13 @@ func decimal(f float32) float64 {
 }
 
 // expected is the exposition of views by the contract: value by series.
-func expected(views []stream.View) map[string]float64 {
+func expected(views []shown) map[string]float64 {
 	want := map[string]float64{}
 	for _, c := range contract {
 		for i := range views {
 			v := &views[i]
 			if need := presence[c.present]; c.perStream && v.Has&need == need {
-				want[c.name+labelsOf(v)] = c.value(v)
+				want[c.name+labelsOf(v)] = c.value(&v.View)
 			}
 		}
 	}
@@ -78,7 +78,7 @@ func expected(views []stream.View) map[string]float64 {
 }
 
 // labelsOf renders a stream's labels the slow way.
-func labelsOf(v *stream.View) string {
+func labelsOf(v *shown) string {
 	state := "active"
 	if v.Finalized {
 		state = "finalized"

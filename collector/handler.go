@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -19,7 +20,7 @@ const (
 	// Prometheus servers scrape side by side; more would take the CPU from the capture.
 	maxWorking = 2
 	// maxOpen is how many scrapes have begun and not ended, those that wait for a slow client
-	// included. Each holds a snapshot of its own, which is what bounds the number.
+	// included. Each holds a snapshot of its own, 104 bytes a stream, which is what bounds the number.
 	maxOpen = 4
 )
 
@@ -37,6 +38,8 @@ type Handler struct {
 	open     gate
 	working  gate
 	idle     chan *scrape // scrapes at rest, kept for their memory
+
+	durations durations
 }
 
 // New returns a handler that exports the streams and totals of src.
@@ -48,6 +51,8 @@ func New(src Source, o Options) *Handler {
 		open:     make(gate, maxOpen),
 		working:  make(gate, maxWorking),
 		idle:     make(chan *scrape, maxWorking),
+
+		durations: newDurations(),
 	}
 	if o.GoMetrics {
 		h.registry.MustRegister(collectors.NewGoCollector())
@@ -76,13 +81,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed, "metrics are read with GET or HEAD")
 		return
 	}
-	ctx := r.Context()
+	ctx, begin := r.Context(), time.Now()
 	if err := h.open.enter(ctx); err != nil {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("gave up waiting behind %d other scrapes: %v", maxOpen, err))
 		return
 	}
 	defer h.open.leave()
-	out := output{ctx: ctx, w: w, working: h.working}
+	out := output{ctx: ctx, w: w, working: h.working, bytes: h.durations.bytes}
 	if err := out.resume(); err != nil {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("gave up waiting behind %d scrapes at work: %v", maxWorking, err))
 		return
@@ -91,10 +96,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := h.take()
 	defer h.put(s)
 
+	copying := time.Now()
 	if err := h.src.Snapshot(ctx, &s.snapshot); err != nil {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("no snapshot of the streams: %v", err))
 		return
 	}
+	observe(h.durations.snapshots, copying)
 	s.figures = figures{stats: s.snapshot.Stats}
 	format := expfmt.NegotiateAccept(r.Header, h.formats...)
 	if err := s.gather(h.registry, format); err != nil {
@@ -107,7 +114,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The only error is that the client went away; there is nobody left to tell.
-	_ = s.text.write(&out, s.head.Bytes(), s.snapshot.Views)
+	if s.text.write(&out, s.head.Bytes(), &s.snapshot) == nil {
+		observe(h.durations.scrapes, begin)
+	}
 }
 
 // take returns a scrape at rest, or a new one.
@@ -122,9 +131,11 @@ func (h *Handler) take() *scrape {
 
 // put keeps s for the next scrape, unless enough are at rest.
 func (h *Handler) put(s *scrape) {
+	s.snapshot.Release()
 	select {
 	case h.idle <- s:
 	default:
+		_ = s.snapshot.Close() // unmapping what was mapped cannot fail
 	}
 }
 
@@ -171,12 +182,14 @@ type output struct {
 	ctx     context.Context
 	w       http.ResponseWriter
 	working gate
+	bytes   prometheus.Counter // sent, of all scrapes
 	atWork  bool
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.pause()
 	n, err := o.w.Write(p)
+	o.bytes.Add(float64(n))
 	if err != nil {
 		return n, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -24,47 +25,63 @@ const allHas = stream.HasRate | stream.HasDelay | stream.HasBitrate | stream.Has
 
 func addr(s string) parse.Addr { return parse.AddrFrom(netip.MustParseAddr(s)) }
 
+// shown is a stream with its addresses.
+type shown struct {
+	Src, Dst parse.Addr
+	stream.View
+}
+
+// fill puts views into s.
+func fill(s *capture.Snapshot, views []shown) *capture.Snapshot {
+	s.Views, s.Wide = s.Views[:0], s.Wide[:0]
+	for _, v := range views {
+		s.Wide = v.SetEnds(stream.Ends{Src: v.Src, Dst: v.Dst}, s.Wide)
+		s.Views = append(s.Views, v.View)
+	}
+	return s
+}
+
 // fixedViews are the streams of the golden text: one with every figure, one with none of the
 // conditional ones, one IPv6 with some.
-func fixedViews() []stream.View {
-	return []stream.View{
-		{
-			Src: addr("10.0.0.1"), Dst: addr("203.0.113.255"), SrcPort: 43210, DstPort: 443,
+func fixedViews() []shown {
+	return []shown{
+		{addr("10.0.0.1"), addr("203.0.113.255"), stream.View{
+			SrcPort: 43210, DstPort: 443,
 			Has: allHas, Health: 63, WindowBytes: 64256, Packets: 1500, Bytes: 20971520,
-			Uptime: 12.345678901, PacketRate: 121.5, MinDelay: 0.000125, MaxDelay: 1.25, Bitrate: 16000000,
+			Uptime: 12.345678901, MinDelay: 0.000125, MaxDelay: 1.25, Bitrate: 16000000,
 			AvgDelay: 0.015584, Jitter: 0.0023, BitrateVariation: 0.25, SizeVariation: 1.5e-7, InterarrivalDeviation: 0.01,
 			Retransmits: 5, OutOfOrder: 4, DuplicateAcks: 3, Gaps: 2, ZeroWindows: 1,
-		},
-		{
-			Src: addr("203.0.113.255"), Dst: addr("10.0.0.1"), SrcPort: 443, DstPort: 43210,
+		}},
+		{addr("203.0.113.255"), addr("10.0.0.1"), stream.View{
+			SrcPort: 443, DstPort: 43210,
 			Finalized: true, Health: 80, Resets: 1, Packets: 1,
-		},
-		{
-			Src: addr("2001:db8::1"), Dst: addr("2001:db8:0:1::2"), SrcPort: 65535, DstPort: 1,
+		}},
+		{addr("2001:db8::1"), addr("2001:db8:0:1::2"), stream.View{
+			SrcPort: 65535, DstPort: 1,
 			Has: stream.HasRate | stream.HasInterarrival, Health: 100, WindowBytes: 1 << 30, Packets: 1 << 40, Bytes: 1 << 63,
-			Uptime: 3600, PacketRate: 1.0 / 3, InterarrivalDeviation: 9.5,
-		},
+			Uptime: 3600, InterarrivalDeviation: 9.5,
+		}},
 	}
 }
 
 // randomViews are n different streams with arbitrary figures.
-func randomViews(r *rand.Rand, n int) []stream.View {
-	views := make([]stream.View, n)
+func randomViews(r *rand.Rand, n int) []shown {
+	views := make([]shown, n)
 	for i := range views {
 		a, b := parse.AddrFrom4(0x0a000000|uint32(i)), parse.AddrFrom4(r.Uint32())
 		if r.IntN(8) == 0 {
 			a, b = parse.Addr{Hi: 0x20010db8 << 32, Lo: uint64(i)}, parse.Addr{Hi: r.Uint64(), Lo: r.Uint64()}
 		}
-		views[i] = stream.View{
-			Src: a, Dst: b, SrcPort: uint16(r.Uint32()), DstPort: uint16(r.Uint32()),
+		views[i] = shown{a, b, stream.View{
+			SrcPort: uint16(r.Uint32()), DstPort: uint16(r.Uint32()),
 			Finalized: r.IntN(3) == 0, Has: stream.Has(r.UintN(32)), Health: uint8(r.UintN(101)), WindowBytes: r.Uint32(),
 			Packets: r.Uint64() >> r.UintN(64), Bytes: r.Uint64() >> r.UintN(64),
-			Uptime: r.ExpFloat64() * 100, PacketRate: r.ExpFloat64() * 1000, MinDelay: r.Float64() / 1000, MaxDelay: r.Float64(),
+			Uptime: r.ExpFloat64() * 100, MinDelay: r.Float32() / 1000, MaxDelay: r.Float32(),
 			Bitrate: float64(r.Uint32()) * 8, AvgDelay: r.Float32(), Jitter: r.Float32() / 100,
 			BitrateVariation: r.Float32() * 3, SizeVariation: r.Float32(), InterarrivalDeviation: r.Float32(),
 			Retransmits: r.Uint32() >> r.UintN(32), OutOfOrder: r.Uint32N(100), DuplicateAcks: r.Uint32N(1000),
 			Gaps: r.Uint32N(10), ZeroWindows: r.Uint32N(3), Resets: r.Uint32N(2),
-		}
+		}}
 	}
 	return views
 }
@@ -77,11 +94,13 @@ func totals(packets, dropped, freezes uint64) (s capture.Stats) {
 
 // fakeSource hands out fixed views. enter, when set, runs inside Snapshot.
 type fakeSource struct {
-	views     []stream.View
+	views     []shown
 	stats     capture.Stats
 	err       error
 	enter     func(ctx context.Context) error
 	snapshots atomic.Int32
+	once      sync.Once
+	filled    capture.Snapshot
 }
 
 func (f *fakeSource) Snapshot(ctx context.Context, s *capture.Snapshot) error {
@@ -94,8 +113,8 @@ func (f *fakeSource) Snapshot(ctx context.Context, s *capture.Snapshot) error {
 	if f.err != nil {
 		return f.err
 	}
-	s.Views = append(s.Views[:0], f.views...)
-	s.Stats = f.stats
+	f.once.Do(func() { fill(&f.filled, f.views) })
+	s.Views, s.Wide, s.Stats = f.filled.Views, f.filled.Wide, f.stats
 	for i := range s.Views {
 		if !s.Views[i].Finalized {
 			s.Stats.Active++

@@ -8,15 +8,16 @@ import (
 )
 
 // appendLabels appends what stands between the name and the value in each of a stream's lines:
-// the labels in alphabetical order and a space. No value can hold a character that the text
+// the labels in alphabetical order and a space. wide are the addresses that v refers to. No value can hold a character that the text
 // format escapes.
-func appendLabels(b []byte, v *stream.View) []byte {
+func appendLabels(b []byte, v *stream.View, wide []stream.Ends) []byte {
+	e := v.Ends(wide)
 	b = append(b, `{dst_ip="`...)
-	b = appendAddr(b, v.Dst)
+	b = appendAddr(b, e.Dst)
 	b = append(b, `",dst_port="`...)
 	b = strconv.AppendUint(b, uint64(v.DstPort), 10)
 	b = append(b, `",src_ip="`...)
-	b = appendAddr(b, v.Src)
+	b = appendAddr(b, e.Src)
 	b = append(b, `",src_port="`...)
 	b = strconv.AppendUint(b, uint64(v.SrcPort), 10)
 	if v.Finalized {

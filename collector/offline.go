@@ -19,5 +19,5 @@ func (h *Handler) WriteText(ctx context.Context, w io.Writer) error {
 	if err := s.gather(h.registry, expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
 		return fmt.Errorf("gathering: %w", err)
 	}
-	return s.text.write(w, s.head.Bytes(), s.snapshot.Views)
+	return s.text.write(w, s.head.Bytes(), &s.snapshot)
 }

@@ -19,7 +19,7 @@ import (
 
 // oracle is the slow, obvious way to export the same views: one client_golang metric object for
 // each value, by the contract and not by the writer's table.
-type oracle []stream.View
+type oracle []shown
 
 func (oracle) Describe(chan<- *prometheus.Desc) {}
 
@@ -43,7 +43,7 @@ func (o oracle) Collect(ch chan<- prometheus.Metric) {
 			if v.Finalized {
 				state = "finalized"
 			}
-			ch <- prometheus.MustNewConstMetric(desc, kind, c.value(v), v.Dst.Netip().String(), strconv.Itoa(int(v.DstPort)),
+			ch <- prometheus.MustNewConstMetric(desc, kind, c.value(&v.View), v.Dst.Netip().String(), strconv.Itoa(int(v.DstPort)),
 				v.Src.Netip().String(), strconv.Itoa(int(v.SrcPort)), state)
 		}
 	}
@@ -130,13 +130,13 @@ func FuzzText(f *testing.F) {
 func check(t *testing.T, a [4]uint64, ports uint32, bits uint64, bits32 uint32, flags uint8) {
 	t.Helper()
 	x, y := math.Float64frombits(bits), math.Float32frombits(bits32)
-	views := []stream.View{{
-		Src: parse.Addr{Hi: a[0], Lo: a[1]}, Dst: parse.Addr{Hi: a[2], Lo: a[3]}, SrcPort: uint16(ports >> 16), DstPort: uint16(ports),
+	views := []shown{{parse.Addr{Hi: a[0], Lo: a[1]}, parse.Addr{Hi: a[2], Lo: a[3]}, stream.View{
+		SrcPort: uint16(ports >> 16), DstPort: uint16(ports),
 		Finalized: flags&0x20 != 0, Has: stream.Has(flags) & allHas, Health: uint8(bits), WindowBytes: bits32, Packets: bits, Bytes: bits,
-		Uptime: x, PacketRate: -x, MinDelay: x, MaxDelay: -x, Bitrate: x,
+		Uptime: x, MinDelay: y, MaxDelay: -y, Bitrate: x,
 		AvgDelay: y, Jitter: -y, BitrateVariation: y, SizeVariation: -y, InterarrivalDeviation: y,
 		Retransmits: bits32, OutOfOrder: ^bits32, DuplicateAcks: bits32 >> 8, Gaps: bits32 >> 16, ZeroWindows: bits32 >> 24, Resets: bits32 << 8,
-	}}
+	}}}
 	text := render(t, views)
 	sameSeries(t, parseText(t, bytes.Clone(text)).values, expected(views))
 }

@@ -40,6 +40,11 @@ var (
 	badBlocksDesc   = ownDesc("ring_blocks_bad_total", "Ring blocks whose walk ended at an offset or count outside the block.")
 	upDesc          = ownDesc("interface_up", "1 while the interface is captured, 0 while it is down or gone.", "interface")
 	reopensDesc     = ownDesc("ring_reopened_total", "Times that the ring was opened again after the interface had gone away.")
+	superDesc       = ownDesc("super_packets_total", "Packets processed that held more payload than one segment of the interface's MTU: several in one (GRO, GSO, TSO).")
+	turnDesc        = ownDesc("max_turn_seconds", "Longest time between two looks at the ring in the last minute, waits for packets left out.")
+	workDesc        = ownDesc("max_turn_cpu_seconds", "Most processor time that the capture spent between two looks at the ring in the last minute.")
+	frameAgeDesc    = ownDesc("max_packet_wait_seconds", "Longest time in the last minute that a packet lay in the ring.")
+	lagDesc         = ownDesc("max_expiry_lag_seconds", "How late streams were expired in the last minute, at most; in steps of 0.1 s.")
 )
 
 func (o own) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(o, ch) }
@@ -72,12 +77,21 @@ func (o own) Collect(ch chan<- prometheus.Metric) {
 	counter(blocksDesc, s.Blocks)
 	counter(timedOutDesc, s.TimedOut)
 	counter(badBlocksDesc, s.BadBlocks)
-	up := 0.0
-	if s.InterfaceUp {
-		up = 1
-	}
-	gauge(upDesc, up, o.iface)
+	gauge(upDesc, oneIf(s.InterfaceUp), o.iface)
 	counter(reopensDesc, s.Reopened)
+	counter(superDesc, s.SuperPackets)
+	gauge(turnDesc, s.MaxTurn.Seconds())
+	gauge(workDesc, s.MaxTurnWork.Seconds())
+	gauge(frameAgeDesc, s.MaxFrameAge.Seconds())
+	gauge(lagDesc, s.MaxExpiryLag.Seconds())
+}
+
+// oneIf is how a gauge says yes.
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // BuildInfo returns a collector of the one series tcp_stream_exporter_build_info, whose labels say

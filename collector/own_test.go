@@ -2,12 +2,16 @@ package collector
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/parse"
 )
 
@@ -18,8 +22,15 @@ func TestOwnFamilies(t *testing.T) {
 	s.RecycledHalfOpen, s.RecycledFinalized, s.NoRoom = 31, 32, 33
 	s.Skipped[parse.NotIP], s.Blocks, s.TimedOut, s.BadBlocks = 41, 42, 43, 44
 	s.InterfaceUp, s.Reopened = true, 51
+	s.SuperPackets, s.MaxTurn, s.MaxTurnWork = 61, 620*time.Microsecond, 62*time.Microsecond
+	s.MaxFrameAge, s.MaxExpiryLag = 63*time.Millisecond, 1400*time.Millisecond
+	f := loss.Figures{
+		Links:   []loss.Link{{Name: "eth7", Lost: [loss.NumCounters]uint64{71, 72, 73, 74}}, {Name: loss.Others, Lost: [loss.NumCounters]uint64{75}}},
+		Softnet: true, SoftnetDropped: 76, SoftnetSqueezed: 77,
+	}
 	h := New(&fakeSource{}, Options{})
-	h.Registry().MustRegister(Own(func() capture.Stats { return s }, "eth7"), BuildInfo("v1", "go1", "libpcap 1"))
+	h.Registry().MustRegister(Own(func() capture.Stats { return s }, "eth7"), BuildInfo("v1", "go1", "libpcap 1"),
+		Losses(func() loss.Figures { return f }), h.Durations())
 	text := scrapeOnce(h, "GET", "/metrics").Body.String()
 	for _, line := range []string{
 		`tcp_stream_exporter_streams{state="active"} 3`,
@@ -43,6 +54,19 @@ func TestOwnFamilies(t *testing.T) {
 		`tcp_stream_exporter_ring_blocks_bad_total 44`,
 		`tcp_stream_exporter_interface_up{interface="eth7"} 1`,
 		`tcp_stream_exporter_ring_reopened_total 51`,
+		`tcp_stream_exporter_super_packets_total 61`,
+		`tcp_stream_exporter_max_turn_seconds 0.00062`,
+		`tcp_stream_exporter_max_turn_cpu_seconds 6.2e-05`,
+		`tcp_stream_exporter_max_packet_wait_seconds 0.063`,
+		`tcp_stream_exporter_max_expiry_lag_seconds 1.4`,
+		`tcp_stream_exporter_capture_complete 0`,
+		`tcp_stream_exporter_interface_lost_packets_total{counter="rx_dropped",interface="eth7"} 71`,
+		`tcp_stream_exporter_interface_lost_packets_total{counter="rx_missed_errors",interface="eth7"} 72`,
+		`tcp_stream_exporter_interface_lost_packets_total{counter="rx_fifo_errors",interface="eth7"} 73`,
+		`tcp_stream_exporter_interface_lost_packets_total{counter="rx_over_errors",interface="eth7"} 74`,
+		`tcp_stream_exporter_interface_lost_packets_total{counter="rx_dropped",interface="all others"} 75`,
+		`tcp_stream_exporter_softnet_dropped_packets_total 76`,
+		`tcp_stream_exporter_softnet_time_squeezed_total 77`,
 		`tcp_stream_exporter_build_info{goversion="go1",libpcap="libpcap 1",version="v1"} 1`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
@@ -56,6 +80,61 @@ func TestOwnFamilies(t *testing.T) {
 	for _, p := range problems {
 		if strings.HasPrefix(p.Metric, prefix) {
 			t.Errorf("promlint: %s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// What cannot be read is left out, not told as 0.
+func TestUnknownLossesAreLeftOut(t *testing.T) {
+	f := loss.Figures{Complete: true}
+	h := New(&fakeSource{}, Options{})
+	h.Registry().MustRegister(Losses(func() loss.Figures { return f }))
+	text := scrapeOnce(h, "GET", "/metrics").Body.String()
+	if !strings.Contains(text, "\ntcp_stream_exporter_capture_complete 1\n") {
+		t.Error("the gauge is missing")
+	}
+	for _, name := range []string{"softnet", "interface_lost"} {
+		if strings.Contains(text, prefix+name) {
+			t.Errorf("%s%s is there although nobody knows it", prefix, name)
+		}
+	}
+}
+
+// Each scrape shows what those before it cost, and how many bytes they were.
+func TestDurationsOfScrapes(t *testing.T) {
+	src := &fakeSource{views: fixedViews()}
+	h := New(src, Options{})
+	h.Registry().MustRegister(h.Durations())
+	value := func(text, name string) float64 { return parseText(t, []byte(text)).values[prefix+name] }
+
+	first := scrapeOnce(h, "GET", "/metrics").Body.String()
+	if n := value(first, "scrape_duration_seconds_count"); n != 0 {
+		t.Errorf("the first scrape shows %v before it", n)
+	}
+	scrapeOnce(h, "HEAD", "/metrics")
+	scrapeOnce(h, "PUT", "/metrics")
+	src.err = errors.New("no snapshot")
+	scrapeOnce(h, "GET", "/metrics")
+	src.err = nil
+	const slow = 12 * time.Millisecond
+	src.enter = func(context.Context) error {
+		time.Sleep(slow)
+		return nil
+	}
+	second := scrapeOnce(h, "GET", "/metrics").Body.String()
+	last := scrapeOnce(h, "GET", "/metrics").Body.String()
+	for name, want := range map[string]float64{
+		"scrape_duration_seconds_count":   2, // HEAD, PUT and the failed one are no answers
+		"snapshot_duration_seconds_count": 4, // three of GET, one of HEAD
+		"scrape_bytes_total":              float64(len(first) + len(second)),
+	} {
+		if got := value(last, name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	for name, least := range map[string]time.Duration{"scrape_duration_seconds_sum": slow, "snapshot_duration_seconds_sum": 2 * slow} {
+		if got := value(last, name); got < least.Seconds() || got > 5 {
+			t.Errorf("%s is %v, want %v or a little more", name, got, least)
 		}
 	}
 }

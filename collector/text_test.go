@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/common/model"
 
 	"tcp-stream-exporter/stream"
+
+	"tcp-stream-exporter/capture"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -150,7 +152,7 @@ func TestPiecesHaveTheirSizeAndEndWithALine(t *testing.T) {
 				t.Fatal("a piece ends inside a line")
 			}
 			return whole.Write(p)
-		}), []byte("# head\n"), views)
+		}), []byte("# head\n"), fill(&capture.Snapshot{}, views))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +172,7 @@ func TestALongHeadIsWrittenWhole(t *testing.T) {
 	head := []byte(strings.Repeat("# a line of a registry with very many families\n", 3000))
 	var out bytes.Buffer
 	var w textWriter
-	if err := w.write(&out, head, fixedViews()); err != nil {
+	if err := w.write(&out, head, fill(&capture.Snapshot{}, fixedViews())); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.HasPrefix(out.Bytes(), head) {
@@ -189,7 +191,7 @@ func TestWriterStopsAtTheFirstError(t *testing.T) {
 				return 0, gone
 			}
 			return len(p), nil
-		}), nil, randomViews(rand.New(rand.NewPCG(3, 4)), 2000))
+		}), nil, fill(&capture.Snapshot{}, randomViews(rand.New(rand.NewPCG(3, 4)), 2000)))
 		if !errors.Is(err, gone) || n != accepted+1 {
 			t.Errorf("a client that takes %d pieces: error %v after %d writes, want %v after %d", accepted, err, n, gone, accepted+1)
 		}
@@ -197,7 +199,7 @@ func TestWriterStopsAtTheFirstError(t *testing.T) {
 }
 
 func TestWriterDoesNotAllocate(t *testing.T) {
-	views := randomViews(rand.New(rand.NewPCG(5, 6)), 2000)
+	views := fill(&capture.Snapshot{}, randomViews(rand.New(rand.NewPCG(5, 6)), 2000))
 	var w textWriter
 	if n := testing.AllocsPerRun(5, func() {
 		if err := w.write(io.Discard, nil, views); err != nil {
@@ -238,11 +240,11 @@ type writerFunc func([]byte) (int, error)
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // render writes views with a fresh writer.
-func render(t testing.TB, views []stream.View) []byte {
+func render(t testing.TB, views []shown) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	var w textWriter
-	if err := w.write(&out, nil, views); err != nil {
+	if err := w.write(&out, nil, fill(&capture.Snapshot{}, views)); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()

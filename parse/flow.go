@@ -34,6 +34,9 @@ func (f *Flow) Dir() uint32 { return uint32(f.tag>>32) & 1 }
 // Ports are A's port in the upper half and B's in the lower.
 func (f *Flow) Ports() uint32 { return uint32(f.tag) }
 
+// PortsHigh is Ports in the upper half of a word, and 0 below.
+func (f *Flow) PortsHigh() uint64 { return f.tag << 32 }
+
 // Wide reports whether one of the addresses is not IPv4 in its mapped form.
 func (f *Flow) Wide() bool { return f.tag&flowWide != 0 }
 

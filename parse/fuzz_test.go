@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"tcp-stream-exporter/internal/packet"
+	"tcp-stream-exporter/internal/recorded"
 )
 
 // slowFrame decodes an Ethernet frame field by field with no thought of speed, checking each byte
@@ -80,6 +81,13 @@ func FuzzFrame(f *testing.F) {
 	for _, b := range [][]byte{data(10).Ethernet(), syn.Ethernet(), data(3).Ethernet(0x81000001), v6(5).Ethernet(), data(9).IP(), ext(v6(9), 0, make([]byte, 8)...)} {
 		f.Add(uint8(LinkEthernet), b, uint32(len(b)))
 		f.Add(uint8(LinkRaw), b, uint32(1500))
+	}
+	for _, r := range recorded.Frames(recorded.Ethernet) {
+		f.Add(uint8(LinkEthernet), r.Data, r.WireLen)
+		f.Add(uint8(LinkRaw), r.Data[14:], r.WireLen-14)
+	}
+	for _, r := range recorded.Frames(recorded.Cooked) {
+		f.Add(uint8(LinkSLL), r.Data, r.WireLen)
 	}
 	f.Fuzz(func(t *testing.T, link uint8, b []byte, wire uint32) {
 		var seg Segment

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"tcp-stream-exporter/internal/recorded"
 	"tcp-stream-exporter/parse"
 )
 
@@ -288,6 +289,10 @@ func TestNanos(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	for _, s := range samples() {
 		f.Add(s.b)
+	}
+	for _, b := range [][]byte{recorded.Ethernet, recorded.EthernetNG, recorded.Cooked} {
+		f.Add(b)
+		f.Add(b[:1000])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := readAll(t, bytes.NewReader(b))

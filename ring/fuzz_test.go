@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	fk "tcp-stream-exporter/internal/fakekernel"
+	"tcp-stream-exporter/internal/recorded"
 )
 
 // slowWalk is the obvious walk: every field out of a checked copy, no pointers, no unsafe. It is
@@ -78,6 +79,14 @@ func FuzzBlock(f *testing.F) {
 		fk.PutU32(mem, fk.BlkLen, 4096)
 		fk.PutU32(mem, fk.NumPkts, 1)
 		fk.PutU32(mem, fk.OffsetToFirstPkt, 4096-8) // a header that would reach over the end
+		f.Add(mem)
+	}
+	var real []fk.Frame
+	for i, r := range recorded.Frames(recorded.Ethernet) {
+		real = append(real, fk.Frame{Data: r.Data, WireLen: r.WireLen, Time: int64(i) * 1_000_000, IfIndex: 3})
+	}
+	for ; len(real) > 0; real = real[min(15, len(real)):] {
+		mem, _ := fk.Block(4096, real)
 		f.Add(mem)
 	}
 	room := guarded(f, 16)

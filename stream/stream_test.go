@@ -331,10 +331,10 @@ func TestView(t *testing.T) {
 		t.Errorf("has %b, finalized %v, health %d", v.Has, v.Finalized, v.Health)
 	}
 	near("uptime", v.Uptime, 3.5, 1e-9)
-	near("packet rate", v.PacketRate, 32/3.5, 1e-9)
+	near("packet rate", v.PacketRate(), 32/3.5, 1e-9)
 	near("bytes", float64(v.Bytes), 30_000, 0)
 	near("average delay", float64(v.AvgDelay), 0.010, 1e-6)
-	near("minimum delay", v.MinDelay, 0.010, 0)
+	near("minimum delay", float64(v.MinDelay), 0.010, 1e-9)
 	near("jitter", float64(v.Jitter), 0, 1e-6)
 	near("bitrate", v.Bitrate, 80_000, 0)
 	near("size variation", float64(v.SizeVariation), 0, 1e-6)

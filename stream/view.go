@@ -14,33 +14,61 @@ const (
 )
 
 // View is one stream (one direction of a connection) as a reader sees it: plain values, no
-// reference into the table. Durations are in seconds, sizes in bytes.
+// reference into the table. Durations are in seconds, sizes in bytes. 104 bytes: a reader of a large
+// table holds very many of them.
 type View struct {
-	Src, Dst         parse.Addr
-	SrcPort, DstPort uint16
-	Finalized        bool
-	Has              Has
-	Health           uint8  // 0 to 100
-	WindowBytes      uint32 // last advertised window
-	Packets, Bytes   uint64
-	Uptime           float64 // first packet to now, or to the FIN or RST
-	PacketRate       float64 // packets per second of uptime
-	MinDelay         float64
-	MaxDelay         float64
-	Bitrate          float64 // bits per second
+	Packets, Bytes uint64
+	Uptime         float64 // first packet to now, or to the FIN or RST
+	Bitrate        float64 // bits per second
 	// Single-precision figures: averages and deviations, good to seven digits.
+	MinDelay, MaxDelay    float32
 	AvgDelay              float32
 	Jitter                float32
 	BitrateVariation      float32
 	SizeVariation         float32
 	InterarrivalDeviation float32
+	WindowBytes           uint32 // last advertised window
 	Retransmits           uint32
 	OutOfOrder            uint32
 	DuplicateAcks         uint32
 	Gaps                  uint32
 	ZeroWindows           uint32
 	Resets                uint32
+	ends                  [2]uint32 // IPv4 source and destination; if wide the place among the Ends
+	SrcPort, DstPort      uint16
+	Finalized             bool
+	wide                  bool
+	Has                   Has
+	Health                uint8 // 0 to 100
 }
+
+// ViewSize is the size of a View in bytes.
+const ViewSize = 104
+
+// Ends are the addresses of a stream.
+type Ends struct{ Src, Dst parse.Addr }
+
+// SetEnds notes the stream's addresses. Those that are not both IPv4 go to the end of wide, which is
+// returned.
+func (v *View) SetEnds(e Ends, wide []Ends) []Ends {
+	if v.wide = !e.Src.Is4() || !e.Dst.Is4(); v.wide {
+		v.ends = [2]uint32{uint32(len(wide)), 0}
+		return append(wide, e)
+	}
+	v.ends = [2]uint32{uint32(e.Src.Lo), uint32(e.Dst.Lo)}
+	return wide
+}
+
+// Ends are the addresses that SetEnds noted, with the same wide.
+func (v *View) Ends(wide []Ends) Ends {
+	if v.wide {
+		return wide[v.ends[0]]
+	}
+	return Ends{parse.AddrFrom4(v.ends[0]), parse.AddrFrom4(v.ends[1])}
+}
+
+// PacketRate is packets per second of uptime, which must not be 0.
+func (v *View) PacketRate() float64 { return float64(v.Packets) / v.Uptime }
 
 // View fills v with direction dir as it stands at now, without the addresses and ports, which the
 // Conn does not know. It reports false, and leaves v alone, when that direction is not a stream.
@@ -59,16 +87,15 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 	if v.Finalized {
 		until = d.endTime
 	}
-	v.Uptime, v.PacketRate = 0, 0
+	v.Uptime = 0
 	if up := until - s.firstTime; up > 0 {
 		v.Has |= HasRate
 		v.Uptime = float64(up) / 1e9
-		v.PacketRate = float64(s.packets) / v.Uptime
 	}
 	if d.delayN > 0 {
 		v.Has |= HasDelay
 		v.AvgDelay, v.Jitter = d.delay.mean*1e-9, d.delay.deviation()*1e-9
-		v.MinDelay, v.MaxDelay = float64(d.minDelay)/1e9, float64(d.maxDelay)/1e9
+		v.MinDelay, v.MaxDelay = float32(float64(d.minDelay)/1e9), float32(float64(d.maxDelay)/1e9)
 	}
 	if d.sizeN >= 2 {
 		v.Has |= HasSize

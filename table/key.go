@@ -14,17 +14,24 @@ type Key = parse.Flow
 var noKey = parse.NoFlow()
 
 // Seeds key the hash. They must be random and secret.
-type Seeds [5]uint64
+type Seeds [6]uint64
 
-// wide mixes the key with 64×64→128-bit multiplications of words masked by the seeds. Without the
-// seeds nobody can tell which keys share a group.
-func (s *Seeds) wide(k *Key) uint64 {
-	return mix(mix(k.A.Lo^s[0], k.B.Lo^s[1])^mix(k.A.Hi^s[2], k.B.Hi^s[3])^uint64(k.Ports()), s[4])
+// narrow is the hash of a flow that is not wide. It mixes the key with 64×64→128-bit
+// multiplications of words masked by the seeds. Without the seeds nobody can tell which keys share
+// a group.
+//
+// All that can be chosen passes two multiplications: through one alone, keys at equal distances are
+// hashes at equal distances, and one start in some hundred has seeds that crowd the ports of a
+// single pair of addresses into a few groups. The upper half of A.Lo is the same for all IPv4
+// addresses, so the ports have room there.
+func (s *Seeds) narrow(k *Key) uint64 {
+	return mix(mix(k.A.Lo^k.PortsHigh()^s[0], k.B.Lo^s[1]), s[4])
 }
 
-// narrow is the same for flows that are not wide.
-func (s *Seeds) narrow(k *Key) uint64 {
-	return mix(mix(k.A.Lo^s[0], k.B.Lo^s[1])^uint64(k.Ports()), s[4])
+// wide is the hash of the others. Here every bit of both addresses can be chosen: ports in one word
+// with an address could be chosen to cancel out, so they come in behind the first multiplications.
+func (s *Seeds) wide(k *Key) uint64 {
+	return mix(mix(mix(k.A.Lo^s[0], k.B.Lo^s[1])^mix(k.A.Hi^s[2], k.B.Hi^s[3])^uint64(k.Ports()), s[4]), s[5])
 }
 
 func mix(a, b uint64) uint64 {

@@ -29,6 +29,7 @@ var (
 	_ [stream.StreamSize]byte = [unsafe.Sizeof(stream.Stream{})]byte{}
 	_ [stream.DetailSize]byte = [unsafe.Sizeof(stream.Detail{})]byte{}
 	_ [groupSize]byte         = [unsafe.Sizeof(group{})]byte{}
+	_ [stream.ViewSize]byte   = [unsafe.Sizeof(stream.View{})]byte{}
 )
 
 // mapping is anonymous memory outside Go's heap. The kernel gives a page only when it is first

@@ -139,6 +139,10 @@ func (w *Wheel) Advance(now uint32, out []uint32) (n int, more bool) {
 	}
 }
 
+// Behind is how many ticks the wheel stands behind tick now: 0 when the last Advance to now left
+// nothing over.
+func (w *Wheel) Behind(now uint32) uint32 { return uint32(max(int32(now-w.cur), 0)) }
+
 // next is how many ticks ahead the earliest occupied slot is, 1 to 2^24; false if none is.
 func (w *Wheel) next() (step uint32, ok bool) {
 	for level := range levels {

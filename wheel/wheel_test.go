@@ -248,3 +248,23 @@ func TestNoAllocationAfterNew(t *testing.T) {
 		t.Errorf("%v allocations a run, want 0", n)
 	}
 }
+
+// While an Advance has left something over, the wheel stands behind; when all is popped it does not.
+func TestBehind(t *testing.T) {
+	for _, at := range []uint32{0, math.MaxUint32 - 15} { // also across the wrap
+		w := New(4)
+		w.Reset(at)
+		for i := range uint32(4) {
+			w.Arm(i, at+10+i/2) // two at tick 10, two at tick 11
+		}
+		out := make([]uint32, 1)
+		for turn, want := range []uint32{20, 20, 19, 0} {
+			if _, more := w.Advance(at+30, out); more != (want != 0) || w.Behind(at+30) != want {
+				t.Errorf("from %d, turn %d: more %v, %d ticks behind, want %d", at, turn, more, w.Behind(at+30), want)
+			}
+		}
+		if got := w.Behind(at + 20); got != 0 {
+			t.Errorf("behind a tick of before: %d", got)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/bpf"
+
+	"tcp-stream-exporter/internal/recorded"
 )
 
 // twoTCP holds the program of "tcp" by libpcap and the one assembled by hand.
@@ -96,6 +98,9 @@ func TestTCPByHandAgreesWithLibpcapOnRandomPackets(t *testing.T) {
 func FuzzTCPByHandAgreesWithLibpcap(f *testing.F) {
 	for _, p := range ipPackets {
 		f.Add(framed(EN10MB, p.ip))
+	}
+	for _, r := range append(recorded.Frames(recorded.Ethernet), recorded.Frames(recorded.Cooked)...) {
+		f.Add(r.Data)
 	}
 	var pairs []twoTCP
 	for link := range linkHeaders {

@@ -36,6 +36,7 @@ const (
 // Project is the order of the packages of this module:
 //
 //	main → collector, web → capture → ring, wheel, table → stream → parse
+//	main, collector → loss
 var Project = Rules{
 	Fenced: map[string][]string{
 		"unsafe": {"ring", "table", "cgo/pcapfilter"},
@@ -54,6 +55,7 @@ var Project = Rules{
 		{Package: "ring", Height: heightParts},
 		{Package: "wheel", Height: heightParts},
 		{Package: "table", Height: heightParts},
+		{Package: "loss", Height: heightLeaf, Only: []string{".", "collector"}}, // asks the kernel, knows no capture
 		{Package: "stream", Height: heightStream},
 		{Package: "parse", Height: heightParse}, // lowest but for the filter: no project import is open to it
 		{Package: "pcapfile", Height: heightStream, Only: []string{".", "internal/tsharkcmp"}},

@@ -100,6 +100,9 @@ func (e *Exporter) Stop(t testing.TB, sig os.Signal) (status int, after time.Dur
 	return e.cmd.ProcessState.ExitCode(), time.Since(start)
 }
 
+// PID is its process id.
+func (e *Exporter) PID() int { return e.cmd.Process.Pid }
+
 // Output is everything that the exporter has written to standard output and standard error.
 func (e *Exporter) Output() string { return e.output.String() }
 

@@ -47,10 +47,12 @@ func RunExporter(path string) (Table, error) {
 		return nil, fmt.Errorf("%s: %d segments found no room: too many connections", path, n)
 	}
 	t := Table{}
-	for _, v := range viewsOf(w) {
-		f := figuresOf(&v)
+	if err := eachView(w, func(d Direction, v *stream.View) {
+		f := figuresOf(v)
 		f.Connections = 1
-		t[directionOf(&v)] = &f
+		t[d] = &f
+	}); err != nil {
+		return nil, err
 	}
 	return t, sumReused(path, reused, t)
 }
@@ -129,7 +131,9 @@ func sumReused(path string, reused map[table.Key]bool, t Table) error {
 			l = &lone{worker: w}
 			all[k] = l
 		}
-		l.frame(p, k, dir)
+		if err := l.frame(p, k, dir); err != nil {
+			return err
+		}
 		return nil
 	})
 	if err != nil {
@@ -152,16 +156,18 @@ func sumReused(path string, reused map[table.Key]bool, t Table) error {
 }
 
 // frame accounts one packet and notes the figures of a connection that it replaces.
-func (l *lone) frame(p *pcapfile.Packet, k table.Key, dir int) {
+func (l *lone) frame(p *pcapfile.Packet, k table.Key, dir int) error {
 	before := l.worker.Stats().Replaced
 	l.worker.Frame(p.Link, p.Data, p.WireLen, p.Time)
 	var now [2]Figures
-	for _, v := range viewsOf(l.worker) {
+	if err := eachView(l.worker, func(d Direction, v *stream.View) {
 		i := 0
-		if directionOf(&v) != directionOfKey(k, 0) {
+		if d != directionOfKey(k, 0) {
 			i = 1
 		}
-		now[i] = figuresOf(&v)
+		now[i] = figuresOf(v)
+	}); err != nil {
+		return err
 	}
 	if l.worker.Stats().Replaced != before {
 		for i := range l.now {
@@ -178,6 +184,7 @@ func (l *lone) frame(p *pcapfile.Packet, k table.Key, dir int) {
 		}
 	}
 	l.now = now
+	return nil
 }
 
 // sum adds up a direction's figures over all of its connections.
@@ -194,16 +201,18 @@ func (l *lone) sum(dir int) Figures {
 	return f
 }
 
-func viewsOf(w *capture.Worker) []stream.View {
+// eachView calls f for every stream of w.
+func eachView(w *capture.Worker, f func(d Direction, v *stream.View)) error {
 	var s capture.Snapshot
-	w.Snapshot(&s)
-	return s.Views
-}
-
-func directionOf(v *stream.View) Direction {
-	return Direction{
-		netip.AddrPortFrom(v.Src.Netip(), v.SrcPort), netip.AddrPortFrom(v.Dst.Netip(), v.DstPort),
+	if err := w.Snapshot(&s); err != nil {
+		return err
 	}
+	for i := range s.Views {
+		v := &s.Views[i]
+		e := v.Ends(s.Wide)
+		f(Direction{netip.AddrPortFrom(e.Src.Netip(), v.SrcPort), netip.AddrPortFrom(e.Dst.Netip(), v.DstPort)}, v)
+	}
+	return s.Close()
 }
 
 func directionOfKey(k table.Key, dir int) Direction {
@@ -219,7 +228,7 @@ func figuresOf(v *stream.View) Figures {
 		Connections: 1,
 	}
 	if v.Has&stream.HasDelay != 0 {
-		f.RTT = Samples{N: 1, Avg: float64(v.AvgDelay), Min: v.MinDelay, Max: v.MaxDelay}
+		f.RTT = Samples{N: 1, Avg: float64(v.AvgDelay), Min: float64(v.MinDelay), Max: float64(v.MaxDelay)}
 	}
 	return f
 }

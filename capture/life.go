@@ -1,0 +1,155 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"tcp-stream-exporter/ring"
+)
+
+const (
+	// downCheck is how often an interface that is down is looked at: whether it is up again.
+	downCheck = int64(50 * time.Millisecond)
+	// An interface that has gone is tried again at once, after firstRetry, and then after twice as
+	// long each time, up to lastRetry.
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = time.Second
+	// drainTime is how long after the interface has gone the kernel may still hand over the last,
+	// partly filled block: longer than any sensible retire timeout.
+	drainTime = 200 * time.Millisecond
+)
+
+// housekeep reads the kernel's counters and looks at the interface: one that is deleted after it
+// went down, or renamed, says nothing to its sockets. A ring whose interface bears another name now,
+// or has become one of another kind, which the filter was not made for, is of no more use than one
+// whose interface is deleted.
+func (c *Capture) housekeep() error {
+	c.worker.superAbove = c.superAbove.Load()
+	c.publish()
+	now, err := c.ring.Link()
+	switch {
+	case errors.Is(err, ring.ErrGone):
+		return err
+	case err != nil && c.up: // a ring that works is kept
+	case err != nil: // whether it is up again only another ring can tell
+		return fmt.Errorf("%w: %w", ring.ErrGone, err)
+	case c.link == ring.Link{}: // it could not be asked when the ring was taken
+		c.link = now
+	case now.Name != c.link.Name:
+		return fmt.Errorf("%w: it is called %s now", ring.ErrGone, now.Name)
+	case now.Hatype != c.link.Hatype:
+		return fmt.Errorf("%w: it is of hardware type %d now and was of %d", ring.ErrGone, now.Hatype, c.link.Hatype)
+	case now.Up && !c.up:
+		c.back()
+	case !now.Up && c.up:
+		c.away(ring.ErrDown)
+	}
+	return nil
+}
+
+// away notes that the interface is down or gone, and tells of it once.
+func (c *Capture) away(why error) {
+	c.up = false
+	c.publish()
+	if !c.told {
+		c.told = true
+		c.report(Change{Err: why})
+	}
+}
+
+// back notes that the interface is captured again, and tells of it.
+func (c *Capture) back() {
+	c.up, c.told = true, false
+	c.reopened++
+	c.publish()
+	c.report(Change{Up: true})
+}
+
+// lose gives up the ring of an interface that has gone, after the frames that came before.
+func (c *Capture) lose(why error) {
+	c.visited = resting
+	c.away(why)
+	for until := time.Now().Add(drainTime); !c.stop.Load() && time.Now().Before(until); {
+		b, ready := c.ring.Next()
+		mono, real := c.clock()
+		if !ready {
+			c.pause(mono, drainTime/10)
+			continue
+		}
+		c.worker.Block(&b, mono, real)
+		c.ring.Release()
+	}
+	c.publish()
+	c.before, c.last = c.total(), ring.Stats{}
+	c.setRing(nil)
+	c.publish()
+}
+
+// await keeps the known streams, serves readers, and opens a new ring once the interface is back.
+// It reports false when Stop came first.
+func (c *Capture) await() bool {
+	c.told = true // at the start by whoever made the capture without a ring
+	for retry := time.Duration(0); ; retry = min(max(2*retry, firstRetry), lastRetry) {
+		for until := time.Now().Add(retry); time.Now().Before(until); {
+			if c.stop.Load() {
+				return false
+			}
+			mono, _ := c.clock()
+			c.pause(mono, min(time.Until(until), idleWait))
+		}
+		c.publish()
+		r, err := c.tryOpen()
+		if err != nil {
+			if c.stop.Load() {
+				return false
+			}
+			continue
+		}
+		c.setRing(r)
+		c.back()
+		return true
+	}
+}
+
+// tryOpen opens a ring on a goroutine of its own, while the worker goes on with what is due: as long
+// as the kernel takes an interface apart, looking for one may wait a second and more. After Stop it
+// does not wait for the end of it.
+func (c *Capture) tryOpen() (*ring.Ring, error) {
+	type opened struct {
+		ring *ring.Ring
+		err  error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		r, err := c.open()
+		done <- opened{r, err}
+		c.rouse()
+	}()
+	for {
+		select {
+		case o := <-done:
+			return o.ring, o.err
+		default:
+		}
+		if c.stop.Load() {
+			go func() {
+				if o := <-done; o.ring != nil {
+					_ = o.ring.Close() // nobody has used it
+				}
+			}()
+			return nil, ErrStopped
+		}
+		mono, _ := c.clock()
+		c.pause(mono, idleWait)
+	}
+}
+
+// pause does what is due without frames, and sleeps for d if that is nothing.
+func (c *Capture) pause(mono int64, d time.Duration) {
+	c.worker.Tick(mono)
+	more := c.expire()
+	if served := c.serve(); !served && !more {
+		c.sleep(d)
+	}
+}

@@ -1,0 +1,54 @@
+package capture
+
+import (
+	"slices"
+	"time"
+)
+
+// PeakWindow is how long Stats remembers the largest of its Max figures. A reader that looks at
+// least so often sees every peak, and none takes it away from another reader.
+const PeakWindow = time.Minute
+
+const (
+	peakSlot  = int64(time.Second)
+	peakSlots = int(PeakWindow / time.Second)
+)
+
+// peak is the largest value of each second of the last PeakWindow.
+type peak struct {
+	now  int64 // of the second under way
+	past [peakSlots]int64
+}
+
+func (p *peak) note(v int64) { p.now = max(p.now, v) }
+
+// max is over the second under way and the PeakWindow before it.
+func (p *peak) max() time.Duration { return time.Duration(max(p.now, slices.Max(p.past[:]))) }
+
+// peaks are the worker's worst moments, ns.
+type peaks struct {
+	turn     peak // between two visits to the ring
+	work     peak // processor time spent between two visits to the ring
+	frameAge peak // between a frame's arrival and its walk
+	lag      peak // how far the wheel stood behind the clock
+
+	began int64 // when the second under way began, on the monotonic clock
+	slot  int   // where its values will go
+}
+
+// advance begins a new second if mono says so. What was noted since the last one counts as of the
+// latest second that is over, also when many are: a worker that stood still for long notes it when
+// it goes on.
+func (p *peaks) advance(mono int64) {
+	passed := (mono - p.began) / peakSlot
+	for n := min(passed, int64(peakSlots)); n > 0; n-- {
+		for _, k := range []*peak{&p.turn, &p.work, &p.frameAge, &p.lag} {
+			k.past[p.slot] = 0
+			if n == 1 {
+				k.past[p.slot], k.now = k.now, 0
+			}
+		}
+		p.slot = (p.slot + 1) % peakSlots
+	}
+	p.began += passed * peakSlot
+}

@@ -1,0 +1,131 @@
+package loss
+
+import (
+	"cmp"
+	"slices"
+)
+
+const (
+	// maxListed is how many interfaces have figures of their own at a time.
+	maxListed = 64
+	// Others is the name under which the losses of all further ones are summed up. No interface
+	// can bear it: names have no space in them (dev_valid_name in net/core/dev.c).
+	Others = "all others"
+)
+
+// counter sums up a counter of the kernel's from its first reading on.
+type counter struct {
+	last, total uint64
+	known       bool
+}
+
+// add takes a reading and says whether the counter has grown. One that is less than the last
+// begins a new count (a driver that starts over, a processor taken offline, 32 bits that wrap):
+// how much was lost until then nobody knows, so nothing is added.
+func (c *counter) add(reading uint64) (grown bool) {
+	if c.known && reading > c.last {
+		c.total += reading - c.last
+		grown = true
+	}
+	c.last, c.known = reading, true
+	return grown
+}
+
+// account is the losses of one interface.
+type account struct {
+	index  int32
+	lost   [NumCounters]counter
+	listed bool
+	round  uint64 // when it was last seen
+}
+
+// ledger is the losses of all watched interfaces, by the names under which they are listed.
+type ledger struct {
+	accounts map[string]*account
+	listed   int
+	others   [NumCounters]uint64
+	round    uint64
+	waiting  []string // accounts that are not listed, of this round
+}
+
+// begin starts a round of readings.
+func (l *ledger) begin() {
+	if l.accounts == nil {
+		l.accounts = map[string]*account{}
+	}
+	l.round++
+	l.waiting = l.waiting[:0]
+}
+
+// enter takes the reading of one interface and says whether it has lost something since the last
+// round. Another interface under a known name starts from its own counts.
+func (l *ledger) enter(name string, k *link) (grown bool) {
+	a := l.accounts[name]
+	if a == nil {
+		a = &account{index: k.index}
+		l.accounts[name] = a
+	}
+	first := a.round != l.round // an interface may come twice while others come and go
+	a.round = l.round
+	for i := range a.lost {
+		c := &a.lost[i]
+		c.known = c.known && a.index == k.index
+		before := c.total
+		if c.add(k.lost[i]) {
+			grown = true
+		}
+		if !a.listed {
+			l.others[i] += c.total - before
+			c.total = 0
+		}
+	}
+	a.index = k.index
+	if first && !a.listed {
+		l.waiting = append(l.waiting, name)
+	}
+	return grown
+}
+
+// end ends the round. forget drops interfaces that were not in it; their places go to others, the
+// oldest (lowest index) first.
+func (l *ledger) end(forget bool) {
+	if forget {
+		for name, a := range l.accounts {
+			if a.round == l.round {
+				continue
+			}
+			if a.listed {
+				l.listed--
+			}
+			delete(l.accounts, name)
+		}
+	}
+	if l.listed >= maxListed || len(l.waiting) == 0 {
+		return
+	}
+	slices.SortFunc(l.waiting, func(x, y string) int { return cmp.Compare(l.accounts[x].index, l.accounts[y].index) })
+	for _, name := range l.waiting[:min(len(l.waiting), maxListed-l.listed)] {
+		l.accounts[name].listed = true
+		l.listed++
+	}
+}
+
+// list is the figures of the listed interfaces by name, and those of all others behind them.
+func (l *ledger) list() []Link {
+	out := make([]Link, 0, l.listed+1)
+	for name, a := range l.accounts {
+		if !a.listed {
+			continue
+		}
+		k := Link{Name: name}
+		for i := range k.Lost {
+			k.Lost[i] = a.lost[i].total
+		}
+		out = append(out, k)
+	}
+	slices.SortFunc(out, func(x, y Link) int { return cmp.Compare(x.Name, y.Name) })
+	if len(l.accounts) > l.listed || l.others != [NumCounters]uint64{} {
+		out = append(out, Link{Name: Others, Lost: l.others})
+	}
+	return out
+}
