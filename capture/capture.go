@@ -60,6 +60,10 @@ type Capture struct {
 	// known.
 	ageFrom int64
 
+	reserved    int           // records that there is memory for, or will be soon
+	wantRecords chan int      // asks populate for memory
+	populated   chan struct{} // closed when populate has ended
+
 	requests   // from readers
 	stop       atomic.Bool
 	superAbove atomic.Uint32 // from SetSuperAbove
@@ -86,6 +90,7 @@ func New(w *Worker, r *ring.Ring, open Opener, clock Clock, report func(Change))
 		cpuTime: threadCPU,
 		worker:  w, room: w.table.Cap(), open: open, clock: clock, report: report, requests: newRequests(),
 		visited: resting, ageFrom: math.MinInt64,
+		wantRecords: make(chan int, 1), populated: make(chan struct{}),
 	}
 	mono, real := clock()
 	c.shift, c.peaks.began = mono-real, mono
@@ -105,6 +110,7 @@ func (c *Capture) Run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer c.end()
+	go c.populate()
 	for {
 		if c.ring == nil && !c.await() {
 			return nil
@@ -134,6 +140,7 @@ func (c *Capture) walk() error {
 		} else {
 			c.worker.Tick(mono)
 		}
+		c.reserve()
 		more := c.expire()
 		if mono >= c.nextJob {
 			if err := c.housekeep(); err != nil {
@@ -310,5 +317,7 @@ func (c *Capture) rouse() {
 func (c *Capture) end() {
 	c.publish()
 	c.setRing(nil)
+	close(c.wantRecords)
+	<-c.populated
 	close(c.stopped)
 }

@@ -55,6 +55,17 @@ func (m mapping) free() error {
 	return unix.Munmap(m)
 }
 
+// mostPopulated is up to how large an index gets its memory at once, in bytes.
+const mostPopulated = 64 << 20
+
+// Populate has the kernel give memory for records from to upTo-1, which may be in use, so that
+// nobody waits for it later. It may be called while others use the table. It fails before Linux 5.14.
+func (t *Table) Populate(from, upTo int) error {
+	mask := unix.Getpagesize() - 1
+	start, end := from*RecordSize&^mask, upTo*RecordSize
+	return unix.Madvise(t.slab[start:end], unix.MADV_POPULATE_WRITE)
+}
+
 // newSlab maps room for n records.
 //
 // The cast is sound: the mapping is page-aligned and n records long, Record holds no pointers, and
@@ -92,6 +103,9 @@ func newGroups(n int) ([]group, mapping, error) {
 	mem, err := newMapping(size)
 	if err != nil {
 		return nil, nil, fmt.Errorf("table: cannot map %d bytes for the index: %w; fewer connections need less", size, err)
+	}
+	if size <= mostPopulated {
+		_ = unix.Madvise(mem, unix.MADV_POPULATE_WRITE) // before Linux 5.14 the pages come when they are written
 	}
 	return unsafe.Slice((*group)(unsafe.Pointer(unsafe.SliceData(mem))), n), mem, nil
 }

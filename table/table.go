@@ -45,9 +45,9 @@ func NewSeeded(n int, seeds Seeds) (*Table, error) {
 	if n < 1 || n > MaxConnections {
 		return nil, fmt.Errorf("table: %d connections: want 1 to %d", n, MaxConnections)
 	}
-	// Between a quarter and a half of the slots are in use when the table is full: with eight
-	// slots to a group hardly any entry then moves past its own group.
-	groups := 1 << bits.Len(uint((n*2-1)/groupSlots))
+	// Between a third and two thirds of the slots are in use when the table is full: with eight
+	// slots to a group few entries then move past their own group.
+	groups := 1 << bits.Len(uint((n*3/2-1)/groupSlots))
 	t := &Table{mask: uint64(groups - 1), free: make([]uint32, 0, n), seeds: seeds}
 	var err error
 	if t.records, t.slab, err = newSlab(n); err != nil {
