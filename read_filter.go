@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"golang.org/x/net/bpf"
@@ -66,12 +67,17 @@ func newFilterProgram(expr string, dlt uint32) (*filterProgram, error) {
 	if p.instructions, known = bpf.Disassemble(raw); !known {
 		return nil, fmt.Errorf("packet filter %q: it needs BPF instructions that do not run on a file: write it in another way", expr)
 	}
-	for _, in := range p.instructions {
-		if load, ok := in.(bpf.LoadExtension); ok {
-			if load.Num != bpf.ExtLen {
+	for i, in := range p.instructions {
+		switch in := in.(type) {
+		case bpf.LoadExtension:
+			if in.Num != bpf.ExtLen {
 				return nil, fmt.Errorf("packet filter %q: %w", expr, errLiveOnly)
 			}
 			p.asksLength = true
+		case bpf.NegateA:
+			// The machine does not know it and would reject every packet. Multiplied by 2³²-1 it is
+			// the same.
+			p.instructions[i] = bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: math.MaxUint32}
 		}
 	}
 	if p.vm, err = bpf.NewVM(p.instructions); err != nil {

@@ -338,6 +338,8 @@ func TestReadAppliesTheFilter(t *testing.T) {
 		{"host 203.0.113.5 or udp", "17 packets, 7 accounted, 9 filtered out, 1 skipped (not_tcp 1); 2 streams"},
 		// By the length on the wire, also of a packet that was cut.
 		{"tcp and greater 1000", "17 packets, 1 accounted, 16 filtered out; 1 streams"},
+		{"tcp and - len != 5", "17 packets, 15 accounted, 2 filtered out; 4 streams"},         // a negation
+		{"tcp and - tcp [ 13 ] = - 2", "17 packets, 2 accounted, 15 filtered out; 2 streams"}, // the SYNs
 		{"tcp and less 54", "17 packets, 8 accounted, 9 filtered out; 4 streams"},
 	} {
 		for _, repeat := range [][]string{nil, {"-repeat", "2"}} {

@@ -161,6 +161,52 @@ func TestSlowReadersHoldOnlyTheirBuffers(t *testing.T) {
 	await(t, "the end of the stuck scrapes", func() bool { return len(h.open) == 0 && len(h.working) == 0 })
 }
 
+// More clients than there are places ask and do not read. One that reads gets its answer all the
+// same, and as long as nobody waits they are left in peace.
+func TestStuckReadersGiveWay(t *testing.T) {
+	h := New(&fakeSource{views: randomViews(rand.New(rand.NewPCG(1, 1)), 15_000)}, Options{})
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	var conns []net.Conn
+	defer func() { // before the server
+		for _, c := range conns {
+			c.Close()
+		}
+	}()
+	stuck := func(n int) {
+		for range n {
+			c, err := net.Dial("tcp", srv.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, c)
+			if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := fmt.Fprintf(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	stuck(maxOpen)
+	await(t, "all places taken by clients that do not read", func() bool { return len(h.open) == maxOpen && len(h.working) == 0 })
+	time.Sleep(stuckTime * 5 / 4)
+	if n := len(h.open); n != maxOpen {
+		t.Errorf("%d of %d stuck scrapes are left although nobody waits", n, maxOpen)
+	}
+	stuck(1) // takes the place of one that is overdue
+	begin := time.Now()
+	resp, err := (&http.Client{Timeout: patience}).Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if took := time.Since(begin); err != nil || resp.StatusCode != 200 || n < 10<<20 || took > 3*stuckTime {
+		t.Errorf("beside %d stuck clients: %s, %d bytes, %v after %v", maxOpen+1, resp.Status, n, err, took)
+	}
+}
+
 // wrapped counts a snapshot as left when Snapshot returns.
 type wrapped struct {
 	*fakeSource

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,7 @@ type Handler struct {
 	open     gate
 	working  gate
 	idle     chan *scrape // scrapes at rest, kept for their memory
+	outputs  outputs
 
 	durations durations
 }
@@ -82,12 +84,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, begin := r.Context(), time.Now()
-	if err := h.open.enter(ctx); err != nil {
+	if err := h.enter(ctx); err != nil {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("gave up waiting behind %d other scrapes: %v", maxOpen, err))
 		return
 	}
 	defer h.open.leave()
 	out := output{ctx: ctx, w: w, working: h.working, bytes: h.durations.bytes}
+	h.outputs.add(&out)
+	defer h.outputs.remove(&out)
 	if err := out.resume(); err != nil {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("gave up waiting behind %d scrapes at work: %v", maxWorking, err))
 		return
@@ -184,11 +188,14 @@ type output struct {
 	working gate
 	bytes   prometheus.Counter // sent, of all scrapes
 	atWork  bool
+	writing atomic.Int64 // since when the client has been given a piece, as sinceStart; 0: it has none
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.pause()
+	o.writing.Store(sinceStart())
 	n, err := o.w.Write(p)
+	o.writing.Store(0)
 	o.bytes.Add(float64(n))
 	if err != nil {
 		return n, err

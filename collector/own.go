@@ -39,7 +39,7 @@ var (
 	timedOutDesc    = ownDesc("ring_blocks_timed_out_total", "Ring blocks that the kernel handed over before they were full.")
 	badBlocksDesc   = ownDesc("ring_blocks_bad_total", "Ring blocks whose walk ended at an offset or count outside the block.")
 	upDesc          = ownDesc("interface_up", "1 while the interface is captured, 0 while it is down or gone.", "interface")
-	reopensDesc     = ownDesc("ring_reopened_total", "Times that the ring was opened again after the interface had gone away.")
+	reopensDesc     = ownDesc("ring_reopened_total", "Times that capture went on after the interface had been down, gone or renamed.")
 	superDesc       = ownDesc("super_packets_total", "Packets processed that held more payload than one segment of the interface's MTU: several in one (GRO, GSO, TSO).")
 	turnDesc        = ownDesc("max_turn_seconds", "Longest time between two looks at the ring in the last minute, waits for packets left out.")
 	workDesc        = ownDesc("max_turn_cpu_seconds", "Most processor time that the capture spent between two looks at the ring in the last minute.")

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,34 +93,50 @@ func TestHeapFlat(t *testing.T) {
 
 // generator is a running traffic generator.
 type generator struct {
-	cmd     *exec.Cmd
-	done    <-chan struct{}
-	out     string // path of what it prints
-	streams string // path of its table of streams
+	cmd         *exec.Cmd
+	done        <-chan struct{}
+	out         string // path of what it prints
+	streams     string // path of its table of streams
+	connections int
 }
 
-// buildGenerator builds the module's traffic generator, which is a module of its own.
+// buildGenerator builds the module's traffic generator, which is a module of its own, for the first
+// test that asks, and returns its path.
 func buildGenerator(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "tcpgen")
-	if out, err := exec.Command("go", "build", "-C", "../bench", "-o", path, "./cmd/tcpgen").CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the traffic generator: %v\n%s", err, out)
+	path, err := generatorPath()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
 
+var generatorPath = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(binDir, "tcpgen")
+	if out, err := exec.Command("go", "build", "-C", "../bench", "-o", path, "./cmd/tcpgen").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot build the traffic generator: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
 // generate starts the generator on the namespace's end of the veth.
 func generate(t *testing.T, ns *lab.NS, tcpgen string, args ...string) *generator {
 	t.Helper()
+	return generateConnections(t, ns, tcpgen, heapConnections, heapRate, args...)
+}
+
+// generateConnections starts it with so many connections and packets a second.
+func generateConnections(t *testing.T, ns *lab.NS, tcpgen string, connections, rate int, args ...string) *generator {
+	t.Helper()
 	dir := t.TempDir()
-	g := &generator{out: filepath.Join(dir, "out"), streams: filepath.Join(dir, "streams.tsv")}
+	g := &generator{out: filepath.Join(dir, "out"), streams: filepath.Join(dir, "streams.tsv"), connections: connections}
 	out, err := os.Create(g.out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	g.cmd = ns.Command(tcpgen, append([]string{"-i", lab.IfName, "-connections", strconv.Itoa(heapConnections),
-		"-payload", "1400", "-rate", strconv.Itoa(heapRate), "-duration", "30s", "-per-stream", g.streams}, args...)...)
+	g.cmd = ns.Command(tcpgen, append([]string{"-i", lab.IfName, "-connections", strconv.Itoa(connections),
+		"-payload", "1400", "-rate", strconv.Itoa(rate), "-duration", "30s", "-per-stream", g.streams}, args...)...)
 	g.cmd.Stdout, g.cmd.Stderr = out, out
 	if g.done, err = lab.Start(g.cmd); err != nil {
 		t.Fatal(err)
@@ -168,21 +185,21 @@ func (g *generator) wait(t *testing.T) float64 {
 func (g *generator) checkStreams(t *testing.T, m lab.Metrics) {
 	t.Helper()
 	rows := g.rows(t)
-	if len(rows) != 2*heapConnections {
-		t.Fatalf("the generator sent %d streams, want %d", len(rows), 2*heapConnections)
+	if len(rows) != 2*g.connections {
+		t.Fatalf("the generator sent %d streams, want %d", len(rows), 2*g.connections)
 	}
 	wrong := 0
 	for _, r := range rows {
-		v := m.Of(r.flow, "active")
-		packets := math.Round(v["tcp_packet_rate_pps"] * v["tcp_stream_uptime_seconds"])
-		if packets == r.packets && v["tcp_bytes_transferred_total"] == r.bytes &&
-			v["tcp_retransmits_total"]+v["tcp_sequence_gaps_total"]+v["tcp_out_of_order_packets_total"] == 0 {
+		v := func(family string) float64 { return m[r.flow.Key(family, "active")] }
+		packets := math.Round(v("tcp_packet_rate_pps") * v("tcp_stream_uptime_seconds"))
+		if packets == r.packets && v("tcp_bytes_transferred_total") == r.bytes &&
+			v("tcp_retransmits_total")+v("tcp_sequence_gaps_total")+v("tcp_out_of_order_packets_total") == 0 {
 			continue
 		}
 		if wrong++; wrong <= 5 {
 			t.Errorf("%v: %v packets, %v bytes, %v repeated, %v gaps, %v late; want %v packets, %v bytes and nothing else",
-				r.flow, packets, v["tcp_bytes_transferred_total"], v["tcp_retransmits_total"],
-				v["tcp_sequence_gaps_total"], v["tcp_out_of_order_packets_total"], r.packets, r.bytes)
+				r.flow, packets, v("tcp_bytes_transferred_total"), v("tcp_retransmits_total"),
+				v("tcp_sequence_gaps_total"), v("tcp_out_of_order_packets_total"), r.packets, r.bytes)
 		}
 	}
 	if wrong > 5 {

@@ -20,7 +20,7 @@ func TestStops(t *testing.T) {
 			l := lab.New(t)
 			s, c := serve(t, l.A, l.A.Addr), newClient(t, l.B)
 			e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName)
-			stop := keepTrafficUp(t, s, c)
+			stop := keepTrafficUp(t, s, c, 0)
 			defer stop()
 			e.Await(t, 3*time.Second, func(m lab.Metrics) error {
 				_, f := s.with(t, c)
@@ -46,9 +46,9 @@ func TestStops(t *testing.T) {
 	}
 }
 
-// keepTrafficUp sends over one connection again and again until the function that it returns is
-// called. The first exchange is over when it returns.
-func keepTrafficUp(t *testing.T, s *server, c *client) (stop func()) {
+// keepTrafficUp sends over one connection again and again, with a pause in between, until the
+// function that it returns is called. The first exchange is over when it returns.
+func keepTrafficUp(t *testing.T, s *server, c *client, pause time.Duration) (stop func()) {
 	t.Helper()
 	if err := c.exchange(s, 1000, 1000); err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func keepTrafficUp(t *testing.T, s *server, c *client) (stop func()) {
 			case <-ended:
 				done <- nil
 				return
-			default:
+			case <-time.After(pause):
 			}
 			if err := c.exchange(s, 10_000, 1_000_000); err != nil {
 				done <- err

@@ -1,0 +1,106 @@
+package ring
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// MaxRings is how many rings one group can have (PACKET_FANOUT_MAX in linux/if_packet.h, before
+// Linux 5.11).
+const MaxRings = 256
+
+// rejectAll takes no frame.
+var rejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
+
+// OpenGroup opens n rings among which the kernel shares out the interface's traffic by its flow hash,
+// which is the same for both directions of a connection (PACKET_FANOUT_HASH, packet(7)). One ring is
+// a plain Open.
+//
+// A socket that is bound and not yet in the group receives everything, so all of them take no frame
+// until the last has joined. IgnoreOutgoing becomes the group's own flag (Linux 5.11): that of a
+// socket has no effect in a group.
+//
+// Nothing stays open after an error; errors are those of Open.
+func OpenGroup(c Config, n int) (_ []*Ring, err error) {
+	if n < 1 || n > MaxRings {
+		return nil, fmt.Errorf("ring: %d rings in a group: want 1 to %d", n, MaxRings)
+	}
+	if n == 1 {
+		r, err := Open(c)
+		if err != nil {
+			return nil, err
+		}
+		return []*Ring{r}, nil
+	}
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	all := c
+	all.NumBlocks *= n
+	if all.NumBlocks/n != c.NumBlocks {
+		return nil, fmt.Errorf("ring: %d rings of %d blocks: too many", n, c.NumBlocks)
+	}
+	if err := checkMemory(all); err != nil {
+		return nil, err
+	}
+	closed := c
+	closed.Filter, closed.IgnoreOutgoing = rejectAll, false
+	var rings []*Ring
+	defer func() {
+		if err != nil {
+			for _, r := range rings {
+				r.Close() // err says more than its error
+			}
+		}
+	}()
+	group := unix.PACKET_FANOUT_FLAG_UNIQUEID<<16 | unix.PACKET_FANOUT_HASH<<16
+	if c.IgnoreOutgoing {
+		group |= unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING << 16
+	}
+	for i := range n {
+		r, err := open(closed)
+		if err != nil {
+			return nil, err
+		}
+		rings = append(rings, r)
+		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, group); err != nil {
+			return nil, fanoutError(i, err)
+		}
+		if i == 0 {
+			// The kernel has drawn the group's number, which the others join by.
+			id, err := unix.GetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT)
+			if err != nil {
+				return nil, fmt.Errorf("ring: read the number of the fanout group: %w", err)
+			}
+			group = group&^(unix.PACKET_FANOUT_FLAG_UNIQUEID<<16|0xffff) | id&0xffff
+		}
+	}
+	for _, r := range rings {
+		if err := r.setFilter(c); err != nil {
+			return nil, err
+		}
+	}
+	return rings, nil
+}
+
+func fanoutError(i int, err error) error {
+	remedy := ""
+	if errors.Is(err, unix.EINVAL) {
+		remedy = ": needs Linux 4.12 or newer (for -interface lo: 5.11); without it use one worker"
+	}
+	return fmt.Errorf("ring: join ring %d to the fanout group: %w%s", i, err, remedy)
+}
+
+// setFilter puts c's filter in the place of the one that the socket has, at once.
+func (r *Ring) setFilter(c Config) error {
+	if len(c.Filter) != 0 {
+		return attachFilter(r.fd, c)
+	}
+	if err := unix.SetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
+		return fmt.Errorf("ring: detach the packet filter: %w", err)
+	}
+	return nil
+}
