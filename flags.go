@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/table"
 )
 
@@ -24,7 +25,10 @@ type options struct {
 	frameSize      int
 	blockSize      int
 	numBlocks      int
+	retireTimeout  time.Duration
 	maxConnections int
+	workers        int
+	cpus           []int // that workers are pinned to; empty: none is
 	ipv6           bool
 	debug          bool
 	goMetrics      bool
@@ -55,6 +59,9 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.IntVar(&o.frameSize, "framesize", 2048, "frame size of the ring in `bytes`, a multiple of 16")
 	fs.IntVar(&o.blockSize, "blocksize", 262144, "block size of the ring in `bytes`, a multiple of the page size")
 	fs.IntVar(&o.numBlocks, "numblocks", 128, "`number` of blocks in the ring")
+	fs.DurationVar(&o.retireTimeout, "retire-timeout", 64*time.Millisecond, "how long the kernel keeps a block of the ring that does not fill")
+	fs.IntVar(&o.workers, "workers", 1, "`number` of workers that share out the traffic, each with a ring, a table and a thread of its own")
+	cpus := fs.String("cpus", "", "`list` of CPUs that the workers are pinned to, in turn, e.g. 0,2-5 (default: none)")
 	fs.IntVar(&o.maxConnections, "max-connections", 262144, "`number` of connections (two streams each) that are tracked at most")
 	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
 	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
@@ -82,6 +89,12 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	if err := o.checkRead(given); err != nil {
 		return nil, err
 	}
+	if given["cpus"] {
+		var err error
+		if o.cpus, err = parseCPUs(*cpus); err != nil {
+			return nil, err
+		}
+	}
 	if given["syn-age"] && o.synAge <= 0 {
 		return nil, ageError("syn-age", o.synAge, "30s")
 	}
@@ -107,7 +120,7 @@ func flagError(err error) error {
 }
 
 // liveFlags make sense for a live capture only.
-var liveFlags = []string{"interface", "port", "framesize", "blocksize", "numblocks"}
+var liveFlags = []string{"interface", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus"}
 
 // checkRead validates the flags that belong to -read and those that do not.
 func (o *options) checkRead(given map[string]bool) error {
@@ -148,6 +161,15 @@ func (o *options) check() error {
 	}
 	if o.maxConnections < 1 || o.maxConnections > table.MaxConnections {
 		return fmt.Errorf("-max-connections %d: want 1 to %d", o.maxConnections, table.MaxConnections)
+	}
+	if o.retireTimeout < time.Millisecond || o.retireTimeout > maxRetireTimeout {
+		return fmt.Errorf("-retire-timeout %v: want 1ms to %v", o.retireTimeout, maxRetireTimeout)
+	}
+	if o.workers < 1 || o.workers > ring.MaxRings {
+		return fmt.Errorf("-workers %d: want 1 to %d", o.workers, ring.MaxRings)
+	}
+	if o.workers > o.maxConnections {
+		return fmt.Errorf("-workers %d: more than -max-connections %d, which they share", o.workers, o.maxConnections)
 	}
 	if o.iface == "" {
 		return fmt.Errorf("-interface is empty: %s", interfaceList())

@@ -32,8 +32,9 @@ const (
 	// snapLen is how many bytes of a frame are captured: the longest header stack, Ethernet, two
 	// VLAN tags, PPPoE, IP and TCP with all their options, but never the payload.
 	snapLen = 192
-	// retireTov is how long the kernel keeps frames in a block that does not fill.
-	retireTov = 64 * time.Millisecond
+	// maxRetireTimeout is shorter than the time that a worker waits for the last block of an
+	// interface that has gone.
+	maxRetireTimeout = 150 * time.Millisecond
 	// ipTCPHeaders is how many bytes of a packet are no payload at least: an IPv4 and a TCP header.
 	ipTCPHeaders = 20 + 20
 	// statusInterval is how often a line of totals is logged.
@@ -121,7 +122,7 @@ func serve(o *options, log *slog.Logger) error {
 	}
 	cfg := ring.Config{
 		IfIndex: at.index, BlockSize: o.blockSize, NumBlocks: o.numBlocks, FrameSize: o.frameSize,
-		RetireTov: retireTov, Filter: filter, IgnoreOutgoing: at.loopback,
+		RetireTov: o.retireTimeout, Filter: filter, IgnoreOutgoing: at.loopback,
 	}
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -131,14 +132,16 @@ func serve(o *options, log *slog.Logger) error {
 		return err
 	}
 	defer listener.Close()
-	worker, err := capture.NewWorker(capture.Config{
-		MaxConnections: o.maxConnections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
-	})
+	workers, err := o.newWorkers()
+	defer func() {
+		for _, w := range workers {
+			w.Close()
+		}
+	}()
 	if err != nil {
 		return err
 	}
-	defer worker.Close()
-	r, err := ring.Open(cfg)
+	rings, err := ring.OpenGroup(cfg, o.workers)
 	waiting := errors.Is(err, ring.ErrDown)
 	if err != nil && !waiting {
 		return err
@@ -146,7 +149,7 @@ func serve(o *options, log *slog.Logger) error {
 
 	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter,
 		"address", listener.Addr().String(), "framesize", o.frameSize, "blocksize", o.blockSize,
-		"numblocks", o.numBlocks, "max_connections", o.maxConnections,
+		"numblocks", o.numBlocks, "workers", o.workers, "max_connections", o.maxConnections,
 		"stream_age", o.streamAge, "finalized_age", o.finalizedAge)
 	if chosen {
 		log.Info("there is no eth0 and -interface was not given: capturing on the interface of the default route", "interface", o.iface)
@@ -155,13 +158,16 @@ func serve(o *options, log *slog.Logger) error {
 		log.Warn("the interface is down: waiting for it", "interface", o.iface)
 	}
 
-	c := capture.New(worker, r, reopener(o, cfg, at.kind, log), clocks, func(change capture.Change) {
+	c := capture.NewGroup(workers, rings, reopener(o, cfg, at.kind, log), clocks, func(change capture.Change) {
 		if change.Up {
 			log.Info("capturing again", "interface", o.iface)
 		} else {
 			log.Warn("the interface went away: waiting for it, known streams are kept", "interface", o.iface, "reason", change.Err)
 		}
 	})
+	if len(o.cpus) > 0 {
+		c.SetCPUs(o.cpus)
+	}
 	watcher := loss.New(loss.Config{
 		Interface: o.iface,
 		Capture: func() loss.Capture {
@@ -186,7 +192,7 @@ func serve(o *options, log *slog.Logger) error {
 	}()
 
 	metrics := collector.New(c, collector.Options{GoMetrics: o.goMetrics, ProcessMetrics: o.processMetrics})
-	metrics.Registry().MustRegister(collector.Own(c.Stats, o.iface), collector.Losses(watcher.Figures), metrics.Durations(),
+	metrics.Registry().MustRegister(collector.Own(c.Stats, o.iface), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
 		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()))
 	started := time.Now()
 	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
@@ -218,7 +224,7 @@ func serve(o *options, log *slog.Logger) error {
 }
 
 // attend logs a line a minute until a signal comes, which is no error, or something ends by itself.
-func attend(ctx context.Context, c *capture.Capture, log *slog.Logger, captured, served <-chan error) error {
+func attend(ctx context.Context, c *capture.Group, log *slog.Logger, captured, served <-chan error) error {
 	minute := time.NewTicker(statusInterval)
 	defer minute.Stop()
 	for {
@@ -240,12 +246,12 @@ func logStatus(log *slog.Logger, message string, s capture.Stats) {
 		"dropped", s.Dropped, "queue_freezes", s.Freezes)
 }
 
-// reopener opens the ring again by the interface's name: under it there may be another interface
+// reopener opens the rings again by the interface's name: under it there may be another interface
 // now, with another index, and even of another kind, which takes another filter. kind is the one that
 // cfg was made for.
-func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger) capture.Opener {
+func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger) capture.GroupOpener {
 	told := ""
-	return func() (*ring.Ring, error) {
+	return func() ([]*ring.Ring, error) {
 		at, err := findLink(o.iface)
 		if err == nil && !at.up {
 			err = ring.ErrDown
@@ -255,10 +261,10 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 				kind = at.kind
 			}
 		}
-		var r *ring.Ring
+		var rings []*ring.Ring
 		if err == nil {
 			cfg.IfIndex, cfg.IgnoreOutgoing = at.index, at.loopback
-			r, err = ring.Open(cfg)
+			rings, err = ring.OpenGroup(cfg, o.workers)
 		}
 		var absent noInterface
 		switch {
@@ -270,8 +276,24 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 			told = err.Error()
 			log.Warn("the interface is back but cannot be captured: trying again", "interface", o.iface, "reason", err)
 		}
-		return r, err
+		return rings, err
 	}
+}
+
+// newWorkers makes the workers, among which the connections that there is room for are shared out.
+// It returns those that there are also with an error.
+func (o *options) newWorkers() (workers []*capture.Worker, err error) {
+	for range o.workers {
+		w, err := capture.NewWorker(capture.Config{
+			MaxConnections: (o.maxConnections + o.workers - 1) / o.workers,
+			StreamAge:      o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
+		})
+		if err != nil {
+			return workers, err
+		}
+		workers = append(workers, w)
+	}
+	return workers, nil
 }
 
 // clocks reads the monotonic and the real-time clock together.

@@ -58,7 +58,8 @@ func TestDocsListEveryFamily(t *testing.T) {
 	answer := httptest.NewRecorder()
 	h := collector.New(oneOfAll{}, collector.Options{})
 	lost := loss.Figures{Links: make([]loss.Link, 1), Softnet: true}
-	h.Registry().MustRegister(collector.Own(func() (s capture.Stats) { return s }, "eth0"), collector.BuildInfo("", "", ""),
+	h.Registry().MustRegister(collector.Own(func() (s capture.Stats) { return s }, "eth0"),
+		collector.Workers(func() []uint64 { return []uint64{1} }), collector.BuildInfo("", "", ""),
 		collector.Losses(func() loss.Figures { return lost }), h.Durations())
 	h.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	exported := map[string]string{} // name → type

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"sync"
@@ -36,6 +37,7 @@ const (
 type Capture struct {
 	worker *Worker
 	room   int // connections, of the worker's table
+	cpu    int // to run on, or anyCPU
 	open   Opener
 	clock  Clock
 	// cpuTime reads the processor time of the calling thread, ns.
@@ -79,6 +81,26 @@ type Change struct {
 	Err error
 }
 
+// anyCPU leaves it to the kernel where a worker runs.
+const anyCPU = -1
+
+// pin has the calling thread run on one CPU alone.
+func pin(cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		remedy := ""
+		switch {
+		case errors.Is(err, unix.EPERM):
+			remedy = ": a systemd unit must allow it with SystemCallFilter=sched_setaffinity"
+		case errors.Is(err, unix.EINVAL):
+			remedy = ": the program may not run there, or there is no such CPU"
+		}
+		return fmt.Errorf("capture: pin a worker to CPU %d: %w%s", cpu, err, remedy)
+	}
+	return nil
+}
+
 // resting is no time: nothing is under way.
 const resting = math.MinInt64
 
@@ -88,7 +110,7 @@ const resting = math.MinInt64
 func New(w *Worker, r *ring.Ring, open Opener, clock Clock, report func(Change)) *Capture {
 	c := &Capture{
 		cpuTime: threadCPU,
-		worker:  w, room: w.table.Cap(), open: open, clock: clock, report: report, requests: newRequests(),
+		worker:  w, room: w.table.Cap(), cpu: anyCPU, open: open, clock: clock, report: report, requests: newRequests(),
 		visited: resting, ageFrom: math.MinInt64,
 		wantRecords: make(chan int, 1), populated: make(chan struct{}),
 	}
@@ -108,9 +130,13 @@ func (c *Capture) SetSuperAbove(bytes uint32) { c.superAbove.Store(bytes) }
 // warm. It returns an error only when capturing cannot go on.
 func (c *Capture) Run() error {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	defer c.end()
 	go c.populate()
+	if c.cpu == anyCPU {
+		defer runtime.UnlockOSThread()
+	} else if err := pin(c.cpu); err != nil { // a pinned thread ends with its goroutine
+		return err
+	}
 	for {
 		if c.ring == nil && !c.await() {
 			return nil

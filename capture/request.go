@@ -67,15 +67,20 @@ func (c *Capture) sleep(d time.Duration) {
 // Snapshot fills s with every stream and the totals. It returns ctx's error if that ends first,
 // and ErrStopped once the capture has ended.
 func (c *Capture) Snapshot(ctx context.Context, s *Snapshot) error {
+	if err := s.empty(c.room); err != nil {
+		return err
+	}
+	return c.fill(ctx, s)
+}
+
+// fill appends every stream to s, which must have room for them, and sets the totals.
+func (c *Capture) fill(ctx context.Context, s *Snapshot) error {
 	select {
 	case c.turn <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	defer func() { <-c.turn }()
-	if err := s.room(c.room); err != nil {
-		return err
-	}
 	q := &request{into: s, filled: make(chan struct{}, 1)}
 	c.wanted.Store(q)
 	c.rouse()

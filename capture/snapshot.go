@@ -38,8 +38,8 @@ func (s *Snapshot) Close() error {
 	return rows.Close()
 }
 
-// room makes the snapshot empty, with room for all streams of a table of n connections.
-func (s *Snapshot) room(n int) error {
+// empty makes the snapshot empty, with room for all streams of tables of n connections.
+func (s *Snapshot) empty(n int) error {
 	if s.rows == nil {
 		rows, err := table.NewRows(n)
 		if err != nil {
@@ -120,7 +120,7 @@ func (w *Worker) Stats() Stats {
 // Snapshot copies every stream into s, on the worker's own goroutine.
 func (w *Worker) Snapshot(s *Snapshot) error {
 	w.flush()
-	if err := s.room(w.table.Cap()); err != nil {
+	if err := s.empty(w.table.Cap()); err != nil {
 		return err
 	}
 	for pos, done := 0, false; !done; {

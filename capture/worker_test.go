@@ -278,7 +278,7 @@ func TestSnapshotInPiecesHoldsEveryStreamOnce(t *testing.T) {
 	}
 	// No piece is larger than it may be.
 	var s Snapshot
-	if err := s.room(w.table.Cap()); err != nil {
+	if err := s.empty(w.table.Cap()); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()

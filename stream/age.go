@@ -41,6 +41,9 @@ func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 			continue
 		}
 		t.Expired++
+		if r := &c.hot[i^1]; r.packets == 0 && r.flags&isnKnown != 0 && s.flags&ackKnown != 0 && s.lastAck.After(r.isn.Add(1)) {
+			t.OneSided++
+		}
 		t.Streams--
 		if s.flags&finalized == 0 {
 			t.Active--

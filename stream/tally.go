@@ -13,6 +13,21 @@ type Tally struct {
 	Replaced  uint64 // streams that gave way to a new connection on their four-tuple
 	Expired   uint64 // streams dropped for their age
 	Recycled  uint64 // streams dropped to make room
+	OneSided  uint64 // of the expired ones, those that acknowledged data of a reverse stream never seen
+}
+
+// Add brings another worker's tally to t.
+func (t *Tally) Add(o *Tally) {
+	t.Streams += o.Streams
+	t.Active += o.Active
+	t.Opened += o.Opened
+	t.ClosedFin += o.ClosedFin
+	t.ClosedRst += o.ClosedRst
+	t.Reopened += o.Reopened
+	t.Replaced += o.Replaced
+	t.Expired += o.Expired
+	t.Recycled += o.Recycled
+	t.OneSided += o.OneSided
 }
 
 // Drop takes a connection's streams out of the gauges and returns how many there were.

@@ -1,0 +1,203 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"tcp-stream-exporter/ring"
+)
+
+// GroupOpener opens the rings of all workers, when the interface is back.
+type GroupOpener func() ([]*ring.Ring, error)
+
+// Group runs several captures among which the kernel shares out one interface's traffic, each with a
+// worker, a ring, a table and a thread of its own: nothing is shared on the packet path. Both
+// directions of a connection come to the same one. With one worker it is that capture alone. All
+// methods but Run may be called from any goroutine.
+type Group struct {
+	captures []*Capture
+	room     int // connections, of all tables
+	open     GroupOpener
+	report   func(Change)
+
+	mu    sync.Mutex   // guards the rest
+	ready []*ring.Ring // opened for workers that have not taken theirs yet
+	away  int          // workers whose interface is away
+}
+
+// NewGroup makes a group of workers with one of the open rings each, or with nil if the interface is
+// down. open and report are as in New; report is told once of all workers.
+func NewGroup(workers []*Worker, rings []*ring.Ring, open GroupOpener, clock Clock, report func(Change)) *Group {
+	g := &Group{open: open, report: report, ready: make([]*ring.Ring, len(workers))}
+	if rings == nil {
+		g.away = len(workers)
+	}
+	for i, w := range workers {
+		var r *ring.Ring
+		if rings != nil {
+			r = rings[i]
+		}
+		g.captures = append(g.captures, New(w, r, func() (*ring.Ring, error) { return g.take(i) }, clock, g.told))
+		g.room += w.table.Cap()
+	}
+	return g
+}
+
+// take opens worker i's next ring. The rings of a group are opened together, for the kernel moves
+// connections from one to another whenever their number changes: the first worker that finds its
+// interface gone opens them all, and the others take theirs when they have found out.
+func (g *Group) take(i int) (*ring.Ring, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ready[i] == nil {
+		rings, err := g.open()
+		if err != nil {
+			return nil, err
+		}
+		g.drop()
+		g.ready = rings
+	}
+	r := g.ready[i]
+	g.ready[i] = nil
+	return r, nil
+}
+
+// drop closes the rings that nobody has taken.
+func (g *Group) drop() {
+	for i, r := range g.ready {
+		if r != nil {
+			_ = r.Close() // nobody has used it
+			g.ready[i] = nil
+		}
+	}
+}
+
+// told passes on what a worker reports: that the first of them has lost the interface, and that the
+// last has it again.
+func (g *Group) told(change Change) {
+	g.mu.Lock()
+	tell := false
+	if change.Up {
+		g.away--
+		tell = g.away == 0
+	} else {
+		tell = g.away == 0
+		g.away++
+	}
+	g.mu.Unlock()
+	if tell {
+		g.report(change)
+	}
+}
+
+// SetCPUs has each worker run on one of the CPUs, in turn, once Run is called.
+func (g *Group) SetCPUs(cpus []int) {
+	for i, c := range g.captures {
+		c.cpu = cpus[i%len(cpus)]
+	}
+}
+
+// SetSuperAbove is Capture's for all workers.
+func (g *Group) SetSuperAbove(bytes uint32) {
+	for _, c := range g.captures {
+		c.SetSuperAbove(bytes)
+	}
+}
+
+// Run captures until Stop, or until one of the workers cannot go on, whose error it returns.
+func (g *Group) Run() error {
+	errs := make([]error, len(g.captures))
+	var running sync.WaitGroup
+	for i, c := range g.captures {
+		running.Go(func() {
+			errs[i] = c.Run()
+			g.Stop()
+		})
+	}
+	running.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.drop()
+	return errors.Join(errs...)
+}
+
+// Stop ends Run. It returns at once.
+func (g *Group) Stop() {
+	for _, c := range g.captures {
+		c.Stop()
+	}
+}
+
+// Snapshot is Capture's, of all workers one after the other. The totals are the sums.
+func (g *Group) Snapshot(ctx context.Context, s *Snapshot) error {
+	if err := s.empty(g.room); err != nil {
+		return err
+	}
+	var all Stats
+	for i, c := range g.captures {
+		if err := c.fill(ctx, s); err != nil {
+			return err
+		}
+		all.add(&s.Stats, i == 0)
+	}
+	s.Stats = all
+	return nil
+}
+
+// Stats returns the totals of all workers as of at most a second ago.
+func (g *Group) Stats() Stats {
+	var all Stats
+	for i, c := range g.captures {
+		s := c.Stats()
+		all.add(&s, i == 0)
+	}
+	return all
+}
+
+// Packets are the packets that each worker has taken out of its ring, as of at most a second ago.
+func (g *Group) Packets() []uint64 {
+	all := make([]uint64, len(g.captures))
+	for i, c := range g.captures {
+		all[i] = c.Stats().Packets
+	}
+	return all
+}
+
+// add brings another worker's totals to s: sums of what is counted, the worst of the rest.
+func (s *Stats) add(o *Stats, first bool) {
+	if first {
+		*s = *o
+		return
+	}
+	s.Counters.add(&o.Counters)
+	s.Tally.Add(&o.Tally)
+	s.Dropped += o.Dropped
+	s.Freezes += o.Freezes
+	s.Connections += o.Connections
+	s.Capacity += o.Capacity
+	s.Reopened = max(s.Reopened, o.Reopened)
+	s.InterfaceUp = s.InterfaceUp && o.InterfaceUp
+	if !s.InterfaceUp {
+		s.IfIndex = NoInterface
+	}
+	s.MaxTurn = max(s.MaxTurn, o.MaxTurn)
+	s.MaxTurnWork = max(s.MaxTurnWork, o.MaxTurnWork)
+	s.MaxFrameAge = max(s.MaxFrameAge, o.MaxFrameAge)
+	s.MaxExpiryLag = max(s.MaxExpiryLag, o.MaxExpiryLag)
+}
+
+func (c *Counters) add(o *Counters) {
+	c.Packets += o.Packets
+	c.Copies += o.Copies
+	c.NoRoom += o.NoRoom
+	c.Blocks += o.Blocks
+	c.TimedOut += o.TimedOut
+	c.BadBlocks += o.BadBlocks
+	for i := range c.Skipped {
+		c.Skipped[i] += o.Skipped[i]
+	}
+	c.SuperPackets += o.SuperPackets
+	c.RecycledHalfOpen += o.RecycledHalfOpen
+	c.RecycledFinalized += o.RecycledFinalized
+}

@@ -1,0 +1,138 @@
+package ring
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"tcp-stream-exporter/internal/packet"
+)
+
+func mustOpenGroup(t *testing.T, c Config, n int) []*Ring {
+	t.Helper()
+	rings, err := OpenGroup(c, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rings {
+		t.Cleanup(func() { _ = r.Close() })
+	}
+	return rings
+}
+
+// onlyIPv4 accepts 200 bytes of IPv4.
+func onlyIPv4(t *testing.T) []bpf.RawInstruction {
+	t.Helper()
+	return assemble(t,
+		bpf.LoadAbsolute{Off: 12, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0x0800, SkipFalse: 1},
+		bpf.RetConstant{Val: 200},
+		bpf.RetConstant{},
+	)
+}
+
+// Every frame comes out of exactly one ring, both directions of a connection out of the same one, and
+// the rings share many connections about evenly.
+func TestAGroupSharesOutConnections(t *testing.T) {
+	cap0, gen0 := veth(t)
+	const connections, each = 400, 6
+	c := small(t, cap0)
+	c.Filter, c.NumBlocks = onlyIPv4(t), 64
+	rings := mustOpenGroup(t, c, 3)
+	s := newSender(t, gen0)
+	r := rand.New(rand.NewPCG(1, 2))
+	for range each {
+		for i := range connections {
+			client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), uint16(1024+i))
+			server := netip.MustParseAddrPort("192.0.2.1:443")
+			p := packet.TCP{Src: client, Dst: server, Flags: packet.ACK, Payload: r.IntN(100)}
+			if r.IntN(2) == 0 {
+				p.Src, p.Dst = server, client
+			}
+			s.send(t, p.Ethernet())
+		}
+	}
+	in := map[uint32]int{} // by client: the ring of its first frame
+	total := 0
+	for k, ring := range rings {
+		frames := collect(t, ring, -1, 100*time.Millisecond)
+		total += len(frames)
+		if n := len(frames); n < connections*each/6 || n > connections*each/2 {
+			t.Errorf("ring %d has %d of %d frames", k, n, connections*each)
+		}
+		for _, f := range frames {
+			client := binary.BigEndian.Uint32(f.Data[26:])
+			if f.Data[26] != 10 {
+				client = binary.BigEndian.Uint32(f.Data[30:])
+			}
+			if first, ok := in[client]; ok && first != k {
+				t.Fatalf("connection %#x is in rings %d and %d", client, first, k)
+			}
+			in[client] = k
+		}
+	}
+	if total != connections*each || len(in) != connections {
+		t.Errorf("%d frames of %d connections, want %d of %d", total, len(in), connections*each, connections)
+	}
+}
+
+// Two groups on one interface have numbers of their own: each gets everything.
+func TestGroupsDoNotCollide(t *testing.T) {
+	cap0, gen0 := veth(t)
+	one, two := mustOpenGroup(t, small(t, cap0), 2), mustOpenGroup(t, small(t, cap0), 2)
+	s := newSender(t, gen0)
+	for i := range 50 {
+		s.send(t, numbered(i, 100))
+	}
+	for name, rings := range map[string][]*Ring{"first": one, "second": two} {
+		n := 0
+		for _, r := range rings {
+			n += len(collect(t, r, -1, 50*time.Millisecond))
+		}
+		if n != 50 {
+			t.Errorf("the %s group has %d frames, want 50", name, n)
+		}
+	}
+}
+
+// In a group the socket's own PACKET_IGNORE_OUTGOING would have no effect.
+func TestAGroupIgnoresOutgoingFrames(t *testing.T) {
+	cap0, _ := veth(t)
+	for _, ignore := range []bool{false, true} {
+		c := small(t, cap0)
+		c.IgnoreOutgoing = ignore
+		rings := mustOpenGroup(t, c, 2)
+		newSender(t, cap0).send(t, numbered(1, 100)) // out of the captured interface
+		var seen []seen
+		for _, r := range rings {
+			seen = append(seen, collect(t, r, -1, 50*time.Millisecond)...)
+		}
+		if want := map[bool]int{false: 1, true: 0}[ignore]; len(seen) != want {
+			t.Errorf("ignoring them %v: %d outgoing frames, want %d", ignore, len(seen), want)
+		}
+	}
+}
+
+func TestGroupSizes(t *testing.T) {
+	cap0, _ := veth(t)
+	for _, n := range []int{-1, 0, MaxRings + 1} {
+		if rings, err := OpenGroup(small(t, cap0), n); err == nil || rings != nil {
+			t.Errorf("a group of %d rings: %v", n, err)
+		}
+	}
+	if rings := mustOpenGroup(t, small(t, cap0), 1); len(rings) != 1 {
+		t.Errorf("%d rings", len(rings))
+	} else if id, err := unix.GetsockoptInt(rings[0].fd, unix.SOL_PACKET, unix.PACKET_FANOUT); err != nil || id != 0 {
+		t.Errorf("a ring alone is in group %#x, %v", id, err)
+	}
+	c := small(t, cap0)
+	c.NumBlocks = 0
+	if _, err := OpenGroup(c, 2); err == nil {
+		t.Error("a group with a bad configuration")
+	}
+}
