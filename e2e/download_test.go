@@ -66,10 +66,15 @@ func TestDownloadVethWithLoss(t *testing.T) {
 // A packet socket sees each packet on lo twice; it must be counted once. Scrapes travel over lo
 // too and are left out.
 func TestDownloadLo(t *testing.T) {
-	l := lab.New(t)
-	d := &download{s: serve(t, l.A, netip.MustParseAddr("127.0.0.1")), c: newClient(t, l.A), server: l.A}
-	d.exporter = l.A.StartExporter(t, binary(t), append(ages, "-interface", "lo", "-packet-filter", "tcp port 8080")...)
-	d.test(t)
+	for _, workers := range []string{"1", "2"} {
+		t.Run("workers="+workers, func(t *testing.T) {
+			l := lab.New(t)
+			d := &download{s: serve(t, l.A, netip.MustParseAddr("127.0.0.1")), c: newClient(t, l.A), server: l.A}
+			d.exporter = l.A.StartExporter(t, binary(t),
+				append(ages, "-interface", "lo", "-packet-filter", "tcp port 8080", "-workers", workers)...)
+			d.test(t)
+		})
+	}
 }
 
 func (d *download) test(t *testing.T) {

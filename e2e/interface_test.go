@@ -110,11 +110,11 @@ type life struct {
 	last  lab.Metrics // the newest scrape: no counter may fall behind it
 }
 
-func newLife(t *testing.T) *life {
+func newLife(t *testing.T, flags ...string) *life {
 	t.Helper()
 	l := lab.New(t)
 	s, c := serve(t, l.A, l.A.Addr), newClient(t, l.B)
-	f := &life{Exporter: l.A.StartExporter(t, binary(t), "-interface", lab.IfName), l: l}
+	f := &life{Exporter: l.A.StartExporter(t, binary(t), append(flags, "-interface", lab.IfName)...), l: l}
 	if err := c.exchange(s, 1000, 1_000_000); err != nil {
 		t.Fatal(err)
 	}
