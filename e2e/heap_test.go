@@ -211,6 +211,7 @@ func (g *generator) checkStreams(t *testing.T, m lab.Metrics) {
 type sentStream struct {
 	flow           lab.Flow
 	packets, bytes float64
+	forged         float64 // in its name, on top
 }
 
 func (g *generator) rows(t *testing.T) []sentStream {
@@ -233,7 +234,7 @@ func (g *generator) rows(t *testing.T) []sentStream {
 	for i, name := range lines[0] {
 		column[name] = i
 	}
-	for _, name := range []string{"src", "sport", "dst", "dport", "packets", "payload_bytes"} {
+	for _, name := range []string{"src", "sport", "dst", "dport", "packets", "payload_bytes", "forged"} {
 		if _, ok := column[name]; !ok {
 			t.Fatalf("%s has no column %s but %q", g.streams, name, lines[0])
 		}
@@ -245,12 +246,13 @@ func (g *generator) rows(t *testing.T) []sentStream {
 		dst, err2 := netip.ParseAddrPort(at("dst") + ":" + at("dport"))
 		packets, err3 := strconv.ParseFloat(at("packets"), 64)
 		bytes, err4 := strconv.ParseFloat(at("payload_bytes"), 64)
-		for _, err := range []error{err1, err2, err3, err4} {
+		forged, err5 := strconv.ParseFloat(at("forged"), 64)
+		for _, err := range []error{err1, err2, err3, err4, err5} {
 			if err != nil {
 				t.Fatalf("%s: %q: %v", g.streams, line, err)
 			}
 		}
-		rows = append(rows, sentStream{lab.Flow{Src: src, Dst: dst}, packets, bytes})
+		rows = append(rows, sentStream{lab.Flow{Src: src, Dst: dst}, packets, bytes, forged})
 	}
 	return rows
 }
