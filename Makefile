@@ -1,6 +1,7 @@
 # "make help" lists the targets; each target's line of help stands behind its "##".
 #
-# Variables: ARGS (flags for "make run"), FUZZTIME (for each fuzz target), BENCH (which benchmarks),
+# Variables: ARGS (flags for "make run"), FUZZTIME (for each fuzz target), SOAKTIME, FLOODTIME, BENCH
+# (which benchmarks), LIVE and SCENE (flags for "make bench-live" and "make bench-scene"), PROFILEPORT,
 # GOFLAGS and CGO_ENABLED as the go command knows them.
 
 SHELL := /bin/sh
@@ -11,9 +12,14 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 
 BINARY   := tcp-stream-exporter
 VERSION  := $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
-FUZZTIME ?= 20s
+FUZZTIME ?= 50000x
+SOAKTIME ?= 10m
+FLOODTIME ?= 20s
 BENCH    ?= .
 ARGS     ?=
+LIVE     ?=
+SCENE    ?=
+PROFILEPORT ?= 6061
 
 # The version is stamped from git describe, so the go command need not ask git once more
 # (which fails in a folder that belongs to another user).
@@ -22,10 +28,10 @@ BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)
 # One package at a time: tests that measure live traffic would disturb one another.
 TEST := go test -count=1 -p 1
 
-.PHONY: help setup setup-build build run test lint race fuzz bench pgo compare clean
+.PHONY: help setup setup-build build run test lint race fuzz soak flood bench bench-live bench-scene profile pgo compare clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what building and testing need and the machine lacks
 	@scripts/setup.sh test
@@ -59,14 +65,44 @@ lint: setup-build ## gofmt, vet (with and without cgo), staticcheck, and where u
 race: setup ## all tests under the race detector
 	$(TEST) -race -timeout 20m ./...
 
-fuzz: setup-build ## every fuzz target in turn, FUZZTIME (20s) each
+fuzz: setup-build ## every fuzz target in turn, FUZZTIME (50000x: so many inputs, or 10m) each
 	@set -e; for package in $$(go list ./...); do \
 		targets=$$(go test -list '^Fuzz' $$package); \
 		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
 			echo "fuzz: $$package $$target for $(FUZZTIME)"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$package; \
 		done; \
 	done
+
+soak: setup ## let connections come and go: in the table and the wheel, then live for SOAKTIME (10m)
+	go run ./internal/soak
+	$(TEST) -v -run TestSoak -timeout 24h ./e2e -args -soak $(SOAKTIME)
+
+flood: setup ## SYN flood of FLOODTIME (20s), as fast as the generator goes
+	$(TEST) -v -run TestSYNFlood -timeout 24h ./e2e -args -flood $(FLOODTIME) -floodrate 0
+
+# Programs of the module in bench/, in a folder that is gone afterwards.
+TOOLS = tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && go build -C bench -o "$$tools/" ./cmd/...
+
+bench-live: build setup ## exporter, bare ring walk and gopacket on the same traffic (6 minutes, root): make bench-live LIVE="-runs 3"
+	@$(TOOLS) && "$$tools/benchlive" -exporter ./$(BINARY) $(LIVE)
+
+bench-scene: build setup ## a web server's scene on lo, with drops, CPU time and memory (80 seconds, root)
+	@$(TOOLS) && "$$tools/benchscene" -exporter ./$(BINARY) $(SCENE)
+
+# The profile over a file is taken of the exporter that reads the file again and again.
+profile: build setup ## CPU profiles: file.prof over a generated file, live.prof on live traffic (40 seconds, root)
+	@$(TOOLS) && \
+	go run ./internal/pcapgen/gen -connections 1000 > "$$tools/file.pcap" && \
+	{ ./$(BINARY) -read "$$tools/file.pcap" -repeat 1000000 -pprof $(PROFILEPORT) > /dev/null & } && \
+	reader=$$! && trap 'kill $$reader; rm -rf "$$tools"' EXIT && \
+	sleep 2 && curl -sSf -o file.prof 'http://127.0.0.1:$(PROFILEPORT)/debug/pprof/profile?seconds=10' && \
+	kill $$reader && trap 'rm -rf "$$tools"' EXIT && \
+	"$$tools/benchlive" -exporter ./$(BINARY) -streams 1000 -duration 10s -profile live.prof && \
+	for profile in file.prof live.prof; do \
+		echo "$$profile:"; go tool pprof -top -nodecount 15 $(BINARY) $$profile 2>/dev/null; \
+	done && \
+	echo "look further with: go tool pprof -http :8081 $(BINARY) $(CURDIR)/live.prof (or $(CURDIR)/file.prof)"
 
 # The compiler reads default.pgo whenever it builds the program: what is hot is inlined further.
 pgo: setup-build ## record default.pgo again, the profile that the program is built with
@@ -82,4 +118,4 @@ compare: setup ## hold the figures of a capture file against tshark's: make comp
 	@go run ./internal/tsharkcmp/compare "$(PCAP)"
 
 clean: ## remove what was built
-	rm -f $(BINARY)
+	rm -f $(BINARY) file.prof live.prof

@@ -31,13 +31,13 @@ type options struct {
 	cpus           []int // that workers are pinned to; empty: none is
 	ipv6           bool
 	debug          bool
-	goMetrics      bool
-	processMetrics bool
+	metrics        metricsFlags
 	version        bool
 	read           string // file to read instead of a live capture, - for standard input
 	readGiven      bool
 	repeat         int
 	repeatGiven    bool
+	pprof          string // address to serve profiles on; empty: none are
 }
 
 // errHelp is returned after -help has printed the flags.
@@ -65,10 +65,10 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.IntVar(&o.maxConnections, "max-connections", 262144, "`number` of connections (two streams each) that are tracked at most")
 	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
 	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
-	fs.BoolVar(&o.goMetrics, "go-metrics", false, "export metrics of the Go runtime")
-	fs.BoolVar(&o.processMetrics, "process-metrics", false, "export metrics of the exporter's process")
+	o.metrics.register(fs)
 	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng; -: standard input) instead of an interface, print the metrics and exit")
 	fs.IntVar(&o.repeat, "repeat", 1, "with -read: hold the file in memory, account it this `number` of times and tell the time per packet")
+	pprof := fs.String("pprof", "", "serve profiles of the program (Go's net/http/pprof) on this `address`; a port alone is one of 127.0.0.1 (default: none)")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -88,6 +88,15 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
 	if err := o.checkRead(given); err != nil {
 		return nil, err
+	}
+	if err := o.metrics.settle(given); err != nil {
+		return nil, err
+	}
+	if given["pprof"] {
+		var err error
+		if o.pprof, err = profileAddress(*pprof); err != nil {
+			return nil, err
+		}
 	}
 	if given["cpus"] {
 		var err error

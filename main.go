@@ -64,6 +64,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 			versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH, pcapfilter.Version())
 		return exitOK
 	}
+	stopProfiles, profilesAt, err := o.serveProfiles()
+	if err != nil {
+		complain(stderr, err)
+		return exitFailure
+	}
+	defer stopProfiles()
 	if o.readGiven {
 		if err := o.readFile(stdout, stderr); err != nil {
 			complain(stderr, err)
@@ -78,6 +84,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	lines := newLogQueue(stderr)
 	defer lines.close()
 	log := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: level}))
+	if profilesAt != "" {
+		log.Info("serving profiles", "address", profilesAt)
+	}
 	if err := serve(o, log); err != nil {
 		complain(lines, err)
 		return exitFailure
@@ -191,7 +200,7 @@ func serve(o *options, log *slog.Logger) error {
 		<-ended
 	}()
 
-	metrics := collector.New(c, collector.Options{GoMetrics: o.goMetrics, ProcessMetrics: o.processMetrics})
+	metrics := collector.New(c, o.metrics.Options)
 	metrics.Registry().MustRegister(collector.Own(c.Stats, o.iface), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
 		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()))
 	started := time.Now()

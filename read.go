@@ -48,7 +48,7 @@ func (o *options) readFile(stdout, stderr io.Writer) error {
 	}
 	defer worker.Close()
 
-	var snap capture.Snapshot
+	snap := capture.Snapshot{WithExtras: true}
 	if err := worker.Snapshot(&snap); err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func endOf(err error) error {
 // writeExposition writes what a scrape of the worker would get.
 func (o *options) writeExposition(snap *capture.Snapshot, to io.Writer) error {
 	out := bufio.NewWriter(to)
-	h := collector.New(fixed{snap}, collector.Options{GoMetrics: o.goMetrics, ProcessMetrics: o.processMetrics})
+	h := collector.New(fixed{snap}, o.metrics.Options)
 	err := h.WriteText(context.Background(), out)
 	if err == nil {
 		err = out.Flush()

@@ -45,18 +45,19 @@ func TestReadmeShowsTheHelp(t *testing.T) {
 	}
 }
 
-// oneOfAll is a source of one stream with every conditional figure.
+// oneOfAll is a source of one stream with every figure.
 type oneOfAll struct{}
 
 func (oneOfAll) Snapshot(_ context.Context, s *capture.Snapshot) error {
 	all := stream.HasRate | stream.HasDelay | stream.HasBitrate | stream.HasSize | stream.HasInterarrival
 	s.Views = []stream.View{{Has: all}}
+	s.Extras = []stream.Extra{{Syn: 1}}
 	return nil
 }
 
 func TestDocsListEveryFamily(t *testing.T) {
 	answer := httptest.NewRecorder()
-	h := collector.New(oneOfAll{}, collector.Options{})
+	h := collector.New(oneOfAll{}, collector.Options{Families: collector.AllFamilies()})
 	lost := loss.Figures{Links: make([]loss.Link, 1), Softnet: true}
 	h.Registry().MustRegister(collector.Own(func() (s capture.Stats) { return s }, "eth0"),
 		collector.Workers(func() []uint64 { return []uint64{1} }), collector.BuildInfo("", "", ""),

@@ -296,6 +296,7 @@ func (c *Capture) stats() Stats {
 	k := c.total()
 	s.Dropped, s.Freezes = k.Drops, k.Freezes
 	s.Reopened, s.InterfaceUp, s.IfIndex = c.reopened, c.up, NoInterface
+	s.Holds = c.holds
 	if c.up {
 		s.IfIndex = c.index
 	}

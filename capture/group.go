@@ -172,6 +172,7 @@ func (s *Stats) add(o *Stats, first bool) {
 	}
 	s.Counters.add(&o.Counters)
 	s.Tally.Add(&o.Tally)
+	s.Holds.add(&o.Holds)
 	s.Dropped += o.Dropped
 	s.Freezes += o.Freezes
 	s.Connections += o.Connections

@@ -18,6 +18,7 @@ type requests struct {
 	serving atomic.Pointer[request] // the one that the worker is at
 	wake    chan struct{}           // ends a wait for the interface
 	stopped chan struct{}           // closed when the worker has ended
+	holds   Holds                   // owned by the worker
 }
 
 func newRequests() requests {
@@ -45,9 +46,15 @@ func (c *Capture) serve() bool {
 	if c.wanted.Load() != q {
 		return false
 	}
+	begin, _ := c.clock()
 	done := false
+	q.into.shift = c.shift
 	if q.pos, done = c.worker.viewsFrom(q.pos, q.into); done {
 		q.into.Stats = c.stats()
+	}
+	end, _ := c.clock()
+	c.holds.note(end - begin)
+	if done {
 		c.wanted.CompareAndSwap(q, nil)
 		q.filled <- struct{}{}
 	}

@@ -10,22 +10,38 @@ import (
 // Snapshot is what a reader gets: every stream, and the totals of the same moment. It is reused from
 // call to call. Close gives its memory back.
 type Snapshot struct {
-	Views []stream.View
-	Wide  []stream.Ends // what View.Ends needs
-	Stats Stats
+	// What the reader asks for, set before the call.
+	TotalsOnly bool // no streams: it costs nothing then
+	WithExtras bool // Extras, too
 
-	rows *table.Rows // where Views and Wide are
+	Views  []stream.View
+	Wide   []stream.Ends  // what View.Ends needs
+	Extras []stream.Extra // of the streams in Views, if asked for; times are real time
+	Stats  Stats
+
+	rows  *table.Rows // where they are
+	most  int         // streams that there were before Keep
+	shift int64       // the worker's clock less the real-time one, ns
+}
+
+// Keep drops all streams but the first n.
+func (s *Snapshot) Keep(n int) {
+	s.most = max(s.most, len(s.Views))
+	s.Views = s.Views[:n]
+	if s.WithExtras {
+		s.Extras = s.Extras[:n]
+	}
 }
 
 // keptViews is how many streams' memory a snapshot at rest keeps: 26 MB.
 const keptViews = 1 << 18
 
-// Release tells that Views and Wide are not looked at any more. Much memory goes back to the kernel.
+// Release tells that the streams are not looked at any more. Much memory goes back to the kernel.
 func (s *Snapshot) Release() {
 	if s.rows != nil {
-		s.rows.Shrink(len(s.Views), keptViews)
+		s.rows.Shrink(max(s.most, len(s.Views)), keptViews)
 	}
-	s.Views, s.Wide = nil, nil
+	s.Views, s.Wide, s.Extras, s.most = nil, nil, nil, 0
 }
 
 // Close frees the snapshot's memory, which must not be looked at after it.
@@ -40,6 +56,10 @@ func (s *Snapshot) Close() error {
 
 // empty makes the snapshot empty, with room for all streams of tables of n connections.
 func (s *Snapshot) empty(n int) error {
+	s.Views, s.Wide, s.Extras, s.most = nil, nil, nil, 0
+	if s.TotalsOnly {
+		return nil
+	}
 	if s.rows == nil {
 		rows, err := table.NewRows(n)
 		if err != nil {
@@ -47,7 +67,7 @@ func (s *Snapshot) empty(n int) error {
 		}
 		s.rows = rows
 	}
-	s.Views, s.Wide = s.rows.Views(), s.rows.Ends()
+	s.Views, s.Wide, s.Extras = s.rows.Views(), s.rows.Ends(), s.rows.Extras()
 	return nil
 }
 
@@ -60,6 +80,7 @@ type Stats struct {
 	Connections int    // in the table
 	Capacity    int    // of the table
 	Reopened    uint64 // times that the ring was opened again
+	Holds       Holds
 	InterfaceUp bool
 	IfIndex     int // of the captured interface; 0: all, NoInterface: it is away
 
@@ -90,6 +111,9 @@ const (
 // viewsFrom appends the streams of the records from index pos on to s, within one piece of work. It
 // returns the index to go on with and whether that was all.
 func (w *Worker) viewsFrom(pos int, s *Snapshot) (int, bool) {
+	if s.TotalsOnly {
+		return pos, true
+	}
 	used := w.table.Used()
 	end := min(pos+pieceRecords, used)
 	views, full := s.Views, len(s.Views)+pieceStreams-2 // a record may add two
@@ -105,6 +129,10 @@ func (w *Worker) viewsFrom(pos int, s *Snapshot) (int, bool) {
 			var e stream.Ends
 			e.Src, e.Dst, v.SrcPort, v.DstPort = r.Key.Endpoints(dir)
 			s.Wide = v.SetEnds(e, s.Wide)
+			if s.WithExtras {
+				s.Extras = s.Extras[:len(views)]
+				r.Extra(dir, s.shift, &s.Extras[len(views)-1])
+			}
 		}
 	}
 	s.Views = views
@@ -117,7 +145,8 @@ func (w *Worker) Stats() Stats {
 	return Stats{Counters: w.counters, Tally: w.tally, Connections: w.table.Len(), Capacity: w.table.Cap()}
 }
 
-// Snapshot copies every stream into s, on the worker's own goroutine.
+// Snapshot copies every stream into s, on the worker's own goroutine. Times are those of the worker's
+// clock.
 func (w *Worker) Snapshot(s *Snapshot) error {
 	w.flush()
 	if err := s.empty(w.table.Cap()); err != nil {

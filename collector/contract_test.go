@@ -115,7 +115,7 @@ func TestContractAndTableHoldTheSameFamilies(t *testing.T) {
 			t.Errorf("%s is in the table twice", f.name)
 		}
 		kinds[f.name] = f.kind
-		if strings.ContainsAny(f.help, "\\\n") || f.help == "" {
+		if strings.ContainsAny(f.help, "\\\n\"") || f.help == "" {
 			t.Errorf("%s: help %q would need escaping, or is empty", f.name, f.help)
 		}
 	}

@@ -1,6 +1,8 @@
 package collector
 
 import (
+	"math"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tcp-stream-exporter/stream"
@@ -28,49 +30,71 @@ type family struct {
 	number     number
 	needs      stream.Has // bits that a stream must have to appear; 0: it always appears
 	value      func(*stream.View) float64
+	// extra has the value and whether there is one, of a family that needs more than the View; value
+	// and needs say nothing then.
+	extra func(*stream.Extra) (x float64, known bool)
 }
 
-// streamFamilies are the per-stream families in the order in which they are written.
+// streamFamilies are the per-stream families that are exported unless the selection says otherwise, in
+// the order in which they are written.
 var streamFamilies = []family{
-	{"tcp_avg_delay_seconds", "Mean round-trip time of the last 100 or so samples: from a data segment to the peer's ACK of it.",
-		gauge, single, stream.HasDelay, func(v *stream.View) float64 { return float64(v.AvgDelay) }},
-	{"tcp_bitrate_bps", "Payload bits in the last complete second.",
-		gauge, double, stream.HasBitrate, func(v *stream.View) float64 { return v.Bitrate }},
-	{"tcp_bitrate_variance", "Coefficient of variation (standard deviation over mean) of the bitrates of the last 60 or so seconds.",
-		gauge, single, stream.HasBitrate, func(v *stream.View) float64 { return float64(v.BitrateVariation) }},
-	{"tcp_bytes_transferred_total", "TCP payload bytes seen, repeated ones included.",
-		counter, whole, 0, func(v *stream.View) float64 { return float64(v.Bytes) }},
-	{"tcp_duplicate_acks_total", "Duplicate ACKs (RFC 5681).",
-		counter, whole, 0, func(v *stream.View) float64 { return float64(v.DuplicateAcks) }},
-	{"tcp_interarrival_variance_seconds", "Standard deviation of the gaps between packets; gaps of 10 s or more are left out.",
-		gauge, single, stream.HasInterarrival, func(v *stream.View) float64 { return float64(v.InterarrivalDeviation) }},
-	{"tcp_jitter_seconds", "Standard deviation of the round-trip time samples behind tcp_avg_delay_seconds.",
-		gauge, single, stream.HasDelay, func(v *stream.View) float64 { return float64(v.Jitter) }},
-	{"tcp_max_delay_seconds", "Largest round-trip time sample of the stream's life.",
-		gauge, single, stream.HasDelay, func(v *stream.View) float64 { return float64(v.MaxDelay) }},
-	{"tcp_min_delay_seconds", "Smallest round-trip time sample of the stream's life.",
-		gauge, single, stream.HasDelay, func(v *stream.View) float64 { return float64(v.MinDelay) }},
-	{"tcp_out_of_order_packets_total", "Segments that filled a hole in the sequence space late and were no repeats.",
-		counter, whole, 0, func(v *stream.View) float64 { return float64(v.OutOfOrder) }},
-	{"tcp_packet_rate_pps", "Packets per second of the stream's uptime.",
-		gauge, double, stream.HasRate, (*stream.View).PacketRate},
-	{"tcp_packet_size_variance", "Coefficient of variation (standard deviation over mean) of the payload sizes of the last 100 or so packets with payload.",
-		gauge, single, stream.HasSize, func(v *stream.View) float64 { return float64(v.SizeVariation) }},
-	{"tcp_resets_total", "RST segments.",
-		counter, whole, 0, func(v *stream.View) float64 { return float64(v.Resets) }},
-	{"tcp_retransmits_total", "Segments that repeated sequence space already seen.",
-		counter, whole, 0, func(v *stream.View) float64 { return float64(v.Retransmits) }},
-	{"tcp_sequence_gaps_total", "Segments that started beyond the next expected sequence number.",
-		counter, whole, 0, func(v *stream.View) float64 { return float64(v.Gaps) }},
-	{"tcp_stream_health_score", "Health of the stream, from 100 (no trouble seen) down to 0.",
-		gauge, whole, 0, func(v *stream.View) float64 { return float64(v.Health) }},
-	{"tcp_stream_uptime_seconds", "Time from the stream's first packet to now, or to its FIN or RST.",
-		gauge, double, 0, func(v *stream.View) float64 { return v.Uptime }},
-	{"tcp_window_size_bytes", "Receive window last advertised, scaled if both SYNs were seen.",
-		gauge, whole, 0, func(v *stream.View) float64 { return float64(v.WindowBytes) }},
-	{"tcp_zero_window_events_total", "Segments that advertised a receive window of 0; SYN, FIN and RST do not count.",
-		counter, whole, 0, func(v *stream.View) float64 { return float64(v.ZeroWindows) }},
+	{name: "tcp_avg_delay_seconds", help: "Mean round-trip time of the last 100 or so samples: from a data segment to the peer's ACK of it.",
+		kind: gauge, number: single, needs: stream.HasDelay, value: func(v *stream.View) float64 { return float64(v.AvgDelay) }},
+	{name: "tcp_bitrate_bps", help: "Payload bits in the last complete second.",
+		kind: gauge, number: double, needs: stream.HasBitrate, value: func(v *stream.View) float64 { return v.Bitrate }},
+	{name: "tcp_bitrate_variance", help: "Coefficient of variation (standard deviation over mean) of the bitrates of the last 60 or so seconds.",
+		kind: gauge, number: single, needs: stream.HasBitrate, value: func(v *stream.View) float64 { return float64(v.BitrateVariation) }},
+	{name: "tcp_bytes_transferred_total", help: "TCP payload bytes seen, repeated ones included.",
+		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Bytes) }},
+	{name: "tcp_duplicate_acks_total", help: "Duplicate ACKs (RFC 5681).",
+		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.DuplicateAcks) }},
+	{name: "tcp_interarrival_variance_seconds", help: "Standard deviation of the gaps between packets; gaps of 10 s or more are left out.",
+		kind: gauge, number: single, needs: stream.HasInterarrival, value: func(v *stream.View) float64 { return float64(v.InterarrivalDeviation) }},
+	{name: "tcp_jitter_seconds", help: "Standard deviation of the round-trip time samples behind tcp_avg_delay_seconds.",
+		kind: gauge, number: single, needs: stream.HasDelay, value: func(v *stream.View) float64 { return float64(v.Jitter) }},
+	{name: "tcp_max_delay_seconds", help: "Largest round-trip time sample of the stream's life.",
+		kind: gauge, number: single, needs: stream.HasDelay, value: func(v *stream.View) float64 { return float64(v.MaxDelay) }},
+	{name: "tcp_min_delay_seconds", help: "Smallest round-trip time sample of the stream's life.",
+		kind: gauge, number: single, needs: stream.HasDelay, value: func(v *stream.View) float64 { return float64(v.MinDelay) }},
+	{name: "tcp_out_of_order_packets_total", help: "Segments that filled a hole in the sequence space late and were no repeats.",
+		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.OutOfOrder) }},
+	{name: "tcp_packet_rate_pps", help: "Packets per second of the stream's uptime.",
+		kind: gauge, number: double, needs: stream.HasRate, value: (*stream.View).PacketRate},
+	{name: "tcp_packet_size_variance", help: "Coefficient of variation (standard deviation over mean) of the payload sizes of the last 100 or so packets with payload.",
+		kind: gauge, number: single, needs: stream.HasSize, value: func(v *stream.View) float64 { return float64(v.SizeVariation) }},
+	{name: "tcp_resets_total", help: "RST segments.",
+		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Resets) }},
+	{name: "tcp_retransmits_total", help: "Segments that repeated sequence space already seen.",
+		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Retransmits) }},
+	{name: "tcp_sequence_gaps_total", help: "Segments that started beyond the next expected sequence number.",
+		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Gaps) }},
+	{name: "tcp_stream_health_score", help: "Health of the stream, from 100 (no trouble seen) down to 0.",
+		kind: gauge, number: whole, value: func(v *stream.View) float64 { return float64(v.Health) }},
+	{name: "tcp_stream_uptime_seconds", help: "Time from the stream's first packet to now, or to its FIN or RST.",
+		kind: gauge, number: double, value: func(v *stream.View) float64 { return v.Uptime }},
+	{name: "tcp_window_size_bytes", help: "Receive window last advertised, scaled if both SYNs were seen.",
+		kind: gauge, number: whole, value: func(v *stream.View) float64 { return float64(v.WindowBytes) }},
+	{name: "tcp_zero_window_events_total", help: "Segments that advertised a receive window of 0; SYN, FIN and RST do not count.",
+		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.ZeroWindows) }},
 }
+
+// optionalFamilies are the per-stream families that are exported only if asked for, in the same order.
+var optionalFamilies = []family{
+	{name: "tcp_first_packet_timestamp_seconds", help: "When the stream's first packet came, to the millisecond, since the epoch.",
+		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return sinceEpoch(e.First), true }},
+	{name: "tcp_handshake_seconds", help: "Time from the connection's latest SYN to the first segment with ACK and without SYN of either side.",
+		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return float64(e.Handshake) / 1e9, e.Handshake >= 0 }},
+	{name: "tcp_last_packet_timestamp_seconds", help: "When the stream's latest packet came, to the millisecond, since the epoch.",
+		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return sinceEpoch(e.Last), true }},
+	{name: "tcp_packets_total", help: "Packets of the stream.",
+		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Packets) }},
+	{name: "tcp_syn_timestamp_seconds", help: "When the connection's latest SYN without ACK came, to the millisecond, since the epoch.",
+		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return sinceEpoch(e.Syn), e.Syn != 0 }},
+}
+
+// sinceEpoch are the seconds of ns, rounded to milliseconds: finer digits would change from scrape to
+// scrape with the two clocks that a time is converted by.
+func sinceEpoch(ns int64) float64 { return math.Round(float64(ns)/1e6) / 1e3 }
 
 // The families without labels, which client_golang gathers.
 var (

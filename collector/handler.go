@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,17 +25,22 @@ const (
 	maxOpen = 4
 )
 
-// Options choose what is gathered besides the streams and the capture totals.
+// Options choose what is exported. The zero value is what the exporter does without flags.
 type Options struct {
 	GoMetrics      bool // the Go runtime's own metrics, go_*
 	ProcessMetrics bool // the exporter's CPU time, memory, file descriptors, process_*
+
+	Families Families // per stream; nil: those that are exported by default
+	Limits   Limits   // on the streams that are exported
 }
 
 // Handler is the http.Handler for /metrics. Make it with New.
 type Handler struct {
 	src      Source
 	registry *prometheus.Registry
-	formats  []expfmt.Format
+	families Families // per stream
+	limits   Limits
+	ranking  ranking
 	open     gate
 	working  gate
 	idle     chan *scrape // scrapes at rest, kept for their memory
@@ -49,12 +54,17 @@ func New(src Source, o Options) *Handler {
 	h := &Handler{
 		src:      src,
 		registry: prometheus.NewRegistry(),
-		formats:  []expfmt.Format{expfmt.FmtText},
+		families: o.Families,
+		limits:   o.Limits,
+		ranking:  newRanking(o.Limits.Top),
 		open:     make(gate, maxOpen),
 		working:  make(gate, maxWorking),
 		idle:     make(chan *scrape, maxWorking),
 
 		durations: newDurations(),
+	}
+	if h.families == nil {
+		h.families = streamFamilies
 	}
 	if o.GoMetrics {
 		h.registry.MustRegister(collectors.NewGoCollector())
@@ -69,11 +79,17 @@ func New(src Source, o Options) *Handler {
 // bear the name of one that this package exports.
 func (h *Handler) Registry() *prometheus.Registry { return h.registry }
 
+// formats are those that a scraper can ask for, by preference: OpenMetrics (its two versions differ in
+// nothing that is written here) and the text format. Whoever asks for something else gets text.
+var formats = []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtText}
+
 // ServeHTTP answers one scrape. It waits for a place at work as long as the request's context
-// lasts, and ends early when the client hangs up.
+// lasts, and ends early when the client hangs up. The parameters name[] of the query name the
+// families that are wanted; without any, all are.
 //
-//   - 200: the text format, version 0.0.4. A HEAD request is answered after the snapshot, so that
-//     its status is the one that GET would have had.
+//   - 200: the text format, version 0.0.4, or OpenMetrics, plain or compressed, as the request accepts
+//     it. A HEAD request is answered after the snapshot, so that its status is the one that GET would
+//     have had.
 //   - 405: neither GET nor HEAD.
 //   - 500: a registered collector failed.
 //   - 503: no snapshot was to be had, or the request's context ended before the first byte.
@@ -100,28 +116,59 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := h.take()
 	defer h.put(s)
 
-	copying := time.Now()
-	if err := h.src.Snapshot(ctx, &s.snapshot); err != nil {
-		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("no snapshot of the streams: %v", err))
+	format := expfmt.NegotiateAccept(r.Header, formats...)
+	wanted := namesOf(r)
+	as := shapeOf(format, h.families, wanted)
+	if r.Method == http.MethodHead {
+		as.families = nil
+	}
+	if err := h.snapshot(ctx, s, as); err != nil {
+		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	observe(h.durations.snapshots, copying)
-	s.figures = figures{stats: s.snapshot.Stats}
-	format := expfmt.NegotiateAccept(r.Header, h.formats...)
-	if err := s.gather(h.registry, format); err != nil {
+	if err := s.gather(h.registry, format, wanted); err != nil {
 		fail(w, http.StatusInternalServerError, fmt.Sprintf("gathering: %v", err))
 		return
 	}
-	w.Header().Set("Content-Type", string(format))
-	w.Header().Set("Vary", "Accept")
+	coding := chooseEncoding(r.Header)
+	header := w.Header()
+	header["Vary"] = varies
+	header.Set("Content-Type", string(format))
+	if coding != noCoding {
+		header.Set("Content-Encoding", coding)
+	}
 	if r.Method == http.MethodHead {
 		return
 	}
+	var to lastWriter = &out
+	if coding != noCoding {
+		s.packer.begin(&out, coding)
+		defer s.packer.end()
+		to = &s.packer
+	}
 	// The only error is that the client went away; there is nobody left to tell.
-	if s.text.write(&out, s.head.Bytes(), &s.snapshot) == nil {
+	if s.text.write(to, s.head.Bytes(), &s.snapshot, as) == nil {
 		observe(h.durations.scrapes, begin)
 	}
 }
+
+// snapshot takes a snapshot of what is written in the given shape.
+func (h *Handler) snapshot(ctx context.Context, s *scrape, as shape) error {
+	s.snapshot.TotalsOnly, s.snapshot.WithExtras = len(as.families) == 0, as.extras()
+	begin := time.Now()
+	if err := h.src.Snapshot(ctx, &s.snapshot); err != nil {
+		return fmt.Errorf("no snapshot of the streams: %w", err)
+	}
+	observe(h.durations.snapshots, begin)
+	s.figures = figures{stats: s.snapshot.Stats}
+	if len(as.families) > 0 {
+		h.limit(&s.snapshot)
+	}
+	return nil
+}
+
+// varies are the headers of a request that the answer depends on.
+var varies = []string{"Accept", "Accept-Encoding"}
 
 // take returns a scrape at rest, or a new one.
 func (h *Handler) take() *scrape {
@@ -155,6 +202,7 @@ type scrape struct {
 	own      *prometheus.Registry // figures alone
 	head     bytes.Buffer         // the registries' part of the answer
 	text     textWriter
+	packer   packer
 }
 
 func newScrape() *scrape {
@@ -163,57 +211,22 @@ func newScrape() *scrape {
 	return s
 }
 
-// gather encodes the families without stream labels into s.head.
-func (s *scrape) gather(shared prometheus.Gatherer, format expfmt.Format) error {
+// gather encodes the families without stream labels into s.head: all, or those with the wanted names.
+func (s *scrape) gather(shared prometheus.Gatherer, format expfmt.Format, wanted []string) error {
 	s.head.Reset()
 	families, err := prometheus.Gatherers{s.own, shared}.Gather()
 	if err != nil {
 		return err
 	}
+	// Not closed: what an OpenMetrics text ends with comes after the streams.
 	enc := expfmt.NewEncoder(&s.head, format)
 	for _, f := range families {
+		if len(wanted) > 0 && !slices.Contains(wanted, f.GetName()) {
+			continue
+		}
 		if err := enc.Encode(f); err != nil {
 			return fmt.Errorf("encoding %s: %w", f.GetName(), err)
 		}
 	}
 	return nil
-}
-
-// output is the way to one client. It gives up the scrape's place at work for as long as the
-// client takes to accept a piece, so that slow clients do not keep others from being served. After
-// each piece it looks whether the client has hung up.
-type output struct {
-	ctx     context.Context
-	w       http.ResponseWriter
-	working gate
-	bytes   prometheus.Counter // sent, of all scrapes
-	atWork  bool
-	writing atomic.Int64 // since when the client has been given a piece, as sinceStart; 0: it has none
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.pause()
-	o.writing.Store(sinceStart())
-	n, err := o.w.Write(p)
-	o.writing.Store(0)
-	o.bytes.Add(float64(n))
-	if err != nil {
-		return n, err
-	}
-	return n, o.resume()
-}
-
-// resume waits for a place at work.
-func (o *output) resume() error {
-	err := o.working.enter(o.ctx)
-	o.atWork = err == nil
-	return err
-}
-
-// pause gives the place back; without one it does nothing.
-func (o *output) pause() {
-	if o.atWork {
-		o.working.leave()
-		o.atWork = false
-	}
 }

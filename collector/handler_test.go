@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -199,6 +200,7 @@ func atRest(t *testing.T, h *Handler) {
 type nullWriter struct {
 	header  http.Header
 	pieces  int
+	bytes   int
 	onWrite func(piece int)
 }
 
@@ -206,6 +208,7 @@ func (n *nullWriter) Header() http.Header { return n.header }
 func (n *nullWriter) WriteHeader(int)     {}
 func (n *nullWriter) Write(p []byte) (int, error) {
 	n.pieces++
+	n.bytes += len(p)
 	if n.onWrite != nil {
 		n.onWrite(n.pieces)
 	}
@@ -285,5 +288,35 @@ func TestFamiliesComeTogetherOnce(t *testing.T) {
 	}
 	if len(order) != 19 || !slices.IsSorted(order) {
 		t.Errorf("the families come in this order: %v", order)
+	}
+}
+
+// name[] picks families as promhttp does, those of streams and the others.
+func TestNamesInTheQuery(t *testing.T) {
+	h := New(&fakeSource{views: fixedViews(), stats: totals(7, 8, 9)}, Options{})
+	h.Registry().MustRegister(h.Durations())
+	for _, row := range []struct {
+		says, query string
+		want        []string
+	}{
+		{"one of the streams'", "?name[]=tcp_resets_total", []string{"tcp_resets_total"}},
+		{"a total", "?name[]=tcp_stream_count", []string{"tcp_stream_count"}},
+		{"one of each, escaped", "?name%5B%5D=capture_dropped_packets_total&name%5B%5D=tcp_jitter_seconds", []string{"capture_dropped_packets_total", "tcp_jitter_seconds"}},
+		{"a histogram by its family's name", "?name[]=tcp_stream_exporter_scrape_duration_seconds", []string{"tcp_stream_exporter_scrape_duration_seconds"}},
+		{"twice the same", "?name[]=tcp_resets_total&name[]=tcp_resets_total", []string{"tcp_resets_total"}},
+		{"none that there is", "?name[]=up", nil},
+		{"an empty one", "?name[]=", nil},
+	} {
+		for _, contentType := range []string{textType, openType} {
+			_, text := ask(t, h, "/metrics"+row.query, contentType, "")
+			e := parseAs(t, text, contentType)
+			if got := slices.Sorted(maps.Keys(e.types)); !slices.Equal(got, row.want) {
+				t.Errorf("%s: %q gives %v, want %v", row.says, row.query, got, row.want)
+			}
+		}
+	}
+	_, all := ask(t, h, "/metrics", "", "")
+	if _, other := ask(t, h, "/metrics?debug=1&name=x", "", ""); len(other) < len(all) {
+		t.Errorf("other parameters take something away: %d bytes of %d", len(other), len(all))
 	}
 }

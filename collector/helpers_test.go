@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -95,16 +96,24 @@ func totals(packets, dropped, freezes uint64) (s capture.Stats) {
 // fakeSource hands out fixed views. enter, when set, runs inside Snapshot.
 type fakeSource struct {
 	views     []shown
+	extras    []stream.Extra
 	stats     capture.Stats
 	err       error
 	enter     func(ctx context.Context) error
 	snapshots atomic.Int32
 	once      sync.Once
 	filled    capture.Snapshot
+	shared    bool // all readers get the same memory, for those that change nothing in it
+
+	mu    sync.Mutex
+	asked struct{ TotalsOnly, WithExtras bool } // for, the last time
 }
 
 func (f *fakeSource) Snapshot(ctx context.Context, s *capture.Snapshot) error {
 	f.snapshots.Add(1)
+	f.mu.Lock()
+	f.asked.TotalsOnly, f.asked.WithExtras = s.TotalsOnly, s.WithExtras
+	f.mu.Unlock()
 	if f.enter != nil {
 		if err := f.enter(ctx); err != nil {
 			return err
@@ -114,11 +123,23 @@ func (f *fakeSource) Snapshot(ctx context.Context, s *capture.Snapshot) error {
 		return f.err
 	}
 	f.once.Do(func() { fill(&f.filled, f.views) })
-	s.Views, s.Wide, s.Stats = f.filled.Views, f.filled.Wide, f.stats
-	for i := range s.Views {
-		if !s.Views[i].Finalized {
+	s.Stats = f.stats
+	for i := range f.filled.Views {
+		if !f.filled.Views[i].Finalized {
 			s.Stats.Active++
 		}
+	}
+	if f.shared && !s.TotalsOnly {
+		s.Views, s.Wide, s.Extras = f.filled.Views, f.filled.Wide, f.extras
+		return nil
+	}
+	// Each reader gets what is its own: limits move the streams.
+	s.Views, s.Wide, s.Extras = s.Views[:0], f.filled.Wide, s.Extras[:0]
+	if !s.TotalsOnly {
+		s.Views = append(s.Views, f.filled.Views...)
+	}
+	if s.WithExtras {
+		s.Extras = append(s.Extras, f.extras...)
 	}
 	return nil
 }
@@ -139,12 +160,35 @@ type exposition struct {
 	values map[string]float64 // by series: name{labels}
 }
 
+const (
+	textType = "text/plain; version=0.0.4; charset=utf-8"
+	openType = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+)
+
+// The shapes of all families.
+var (
+	plain = shape{families: streamFamilies}
+	open  = shape{families: streamFamilies, openMetrics: true}
+)
+
 func parseText(t testing.TB, text []byte) exposition {
 	t.Helper()
-	p, err := textparse.New(text, "text/plain; version=0.0.4; charset=utf-8", labels.NewSymbolTable(), textparse.ParserOptions{})
+	return parseAs(t, text, textType)
+}
+
+// parseAs reads a text of the given Content-Type. The types and help texts are those of the series'
+// names: OpenMetrics has them under the name without _total.
+func parseAs(t testing.TB, text []byte, contentType string) exposition {
+	t.Helper()
+	p, err := textparse.New(text, contentType, labels.NewSymbolTable(), textparse.ParserOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	suffix := ""
+	if strings.HasPrefix(contentType, "application/openmetrics-text") {
+		suffix = "_total"
+	}
+	var help string
 	e := exposition{map[string]model.MetricType{}, map[string]string{}, map[string]float64{}}
 	for {
 		entry, err := p.Next()
@@ -155,15 +199,19 @@ func parseText(t testing.TB, text []byte) exposition {
 			t.Fatalf("Prometheus' parser: %v", err)
 		}
 		switch entry {
+		case textparse.EntryHelp: // stands before its TYPE
+			_, text := p.Help()
+			help = string(text)
 		case textparse.EntryType:
-			name, kind := p.Type()
-			if _, twice := e.types[string(name)]; twice {
+			b, kind := p.Type()
+			name := string(b)
+			if kind == model.MetricTypeCounter {
+				name += suffix
+			}
+			if _, twice := e.types[name]; twice {
 				t.Fatalf("TYPE of %s twice", name)
 			}
-			e.types[string(name)] = kind
-		case textparse.EntryHelp:
-			name, help := p.Help()
-			e.helps[string(name)] = string(help)
+			e.types[name], e.helps[name] = kind, help
 		case textparse.EntrySeries:
 			_, ts, x := p.Series()
 			if ts != nil {

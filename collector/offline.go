@@ -12,12 +12,12 @@ import (
 // program that serves no HTTP. The error is ctx's, a registered collector's, or w's.
 func (h *Handler) WriteText(ctx context.Context, w io.Writer) error {
 	s := newScrape()
-	if err := h.src.Snapshot(ctx, &s.snapshot); err != nil {
-		return fmt.Errorf("no snapshot of the streams: %w", err)
+	as := shapeOf(expfmt.FmtText, h.families, nil)
+	if err := h.snapshot(ctx, s, as); err != nil {
+		return err
 	}
-	s.figures = figures{stats: s.snapshot.Stats}
-	if err := s.gather(h.registry, expfmt.NewFormat(expfmt.TypeTextPlain)); err != nil {
+	if err := s.gather(h.registry, expfmt.FmtText, nil); err != nil {
 		return fmt.Errorf("gathering: %w", err)
 	}
-	return s.text.write(w, s.head.Bytes(), &s.snapshot)
+	return s.text.write(w, s.head.Bytes(), &s.snapshot, as)
 }

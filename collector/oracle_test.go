@@ -1,16 +1,18 @@
 package collector
 
 import (
-	"bytes"
 	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp/zstd" // what promhttp compresses with
 	"github.com/prometheus/common/expfmt"
 
 	"tcp-stream-exporter/parse"
@@ -49,56 +51,82 @@ func (o oracle) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// handler is the promhttp handler of the oracle, text format only.
+// handler is the promhttp handler of the oracle.
 func (o oracle) handler() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(o)
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{
-		AcceptedFormats: []expfmt.Format{expfmt.FmtText}, DisableCompression: true,
-	})
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{AcceptedFormats: []expfmt.Format{
+		expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtText,
+	}})
 }
 
 func TestSameAsClientGolang(t *testing.T) {
 	for seed := range uint64(5) {
 		views := randomViews(rand.New(rand.NewPCG(seed, 1)), 200)
-		want := parseText(t, scrapeOnce(oracle(views).handler(), "GET", "/metrics").Body.Bytes())
-		got := parseText(t, render(t, views))
-		sameSeries(t, got.values, want.values)
-		for name, kind := range want.types {
-			if got.types[name] != kind {
-				t.Errorf("%s has type %q, client_golang says %q", name, got.types[name], kind)
+		theirs := oracle(views).handler()
+		for contentType, as := range map[string]shape{textType: plain, openType: open} {
+			r := httptest.NewRequest("GET", "/metrics", nil)
+			r.Header.Set("Accept", contentType)
+			w := httptest.NewRecorder()
+			theirs.ServeHTTP(w, r)
+			if got := w.Header().Get("Content-Type"); !strings.HasPrefix(got, contentType) {
+				t.Fatalf("client_golang answers %q", got)
 			}
-		}
-		if len(got.types) != len(want.types) {
-			t.Errorf("%d families, client_golang writes %d", len(got.types), len(want.types))
+			want := parseAs(t, w.Body.Bytes(), contentType)
+			got := parseAs(t, renderAs(t, views, as), contentType)
+			sameSeries(t, got.values, want.values)
+			for name, kind := range want.types {
+				if got.types[name] != kind {
+					t.Errorf("%s: %s has type %q, client_golang says %q", contentType, name, got.types[name], kind)
+				}
+			}
+			if len(got.types) != len(want.types) {
+				t.Errorf("%s: %d families, client_golang writes %d", contentType, len(got.types), len(want.types))
+			}
 		}
 	}
 }
 
-// Content-Type and Vary have to be what promhttp answers when it, too, speaks only text.
+// accepts are what clients ask for.
+var accepts = map[string]string{
+	"a client without Accept": "",
+	"curl":                    "*/*",
+	"plain text":              "text/plain",
+	"text 0.0.4":              "text/plain;version=0.0.4",
+	"text 1.0.0":              "text/plain;version=1.0.0",
+	"OpenMetrics":             "application/openmetrics-text",
+	"OpenMetrics 1.0.0":       "application/openmetrics-text; version=1.0.0; charset=utf-8",
+	"OpenMetrics 0.0.1":       "application/openmetrics-text;version=0.0.1",
+	"OpenMetrics 2.0.0":       "application/openmetrics-text;version=2.0.0",
+	"Prometheus 2.42":         "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+	"Prometheus 3":            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+	"Prometheus 3, old names": "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=underscores;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+	"protobuf first":          "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1",
+	"protobuf alone":          "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+	"text with UTF-8 names":   "text/plain;version=0.0.4;escaping=allow-utf-8",
+	"a browser":               "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+	"nonsense":                ";;q=x,/",
+}
+
+// Content-Type, Vary and Content-Encoding have to be what promhttp answers with the same formats.
 func TestHeadersAsPromhttp(t *testing.T) {
 	ours, theirs := New(&fakeSource{}, Options{}), oracle(nil).handler()
-	for name, accept := range map[string]string{
-		"a client without Accept": "",
-		"curl":                    "*/*",
-		"plain text":              "text/plain",
-		"text 0.0.4":              "text/plain;version=0.0.4",
-		"Prometheus 2.42":         "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-		"Prometheus 3":            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
-		"text with UTF-8 names":   "text/plain;version=0.0.4;escaping=allow-utf-8",
-		"a browser":               "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-		"nonsense":                ";;q=x,/",
-	} {
-		r := httptest.NewRequest("GET", "/metrics", nil)
-		if accept != "" {
-			r.Header.Set("Accept", accept)
-		}
-		got, want := httptest.NewRecorder(), httptest.NewRecorder()
-		ours.ServeHTTP(got, r)
-		theirs.ServeHTTP(want, r)
-		for _, h := range []string{"Content-Type", "Vary", "Content-Encoding"} {
-			if g, w := got.Header().Get(h), want.Header().Get(h); g != w || h == "Content-Type" && w == "" {
-				t.Errorf("%s: %s is %q, promhttp sends %q", name, h, g, w)
+	for name, accept := range accepts {
+		for _, encoding := range []string{"", "gzip", "identity", "zstd", "zstd,gzip", "gzip;q=0.5,zstd;q=0.9", "br", "*;q=0", "gzip;q=0"} {
+			r := httptest.NewRequest("GET", "/metrics", nil)
+			if accept != "" {
+				r.Header.Set("Accept", accept)
+			}
+			if encoding != "" {
+				r.Header.Set("Accept-Encoding", encoding)
+			}
+			got, want := httptest.NewRecorder(), httptest.NewRecorder()
+			ours.ServeHTTP(got, r)
+			theirs.ServeHTTP(want, r)
+			for _, h := range []string{"Content-Type", "Vary", "Content-Encoding"} {
+				if g, w := got.Header()[h], want.Header()[h]; !slices.Equal(g, w) || h == "Content-Type" && len(w) == 0 {
+					t.Errorf("%s, Accept-Encoding %q: %s is %q, promhttp sends %q", name, encoding, h, g, w)
+				}
 			}
 		}
 	}
@@ -111,7 +139,7 @@ func TestAnyFloatAndAnyAddress(t *testing.T) {
 	}
 }
 
-// FuzzText holds the writer against Prometheus' parser on arbitrary bits.
+// FuzzText holds the writer, in both formats, against Prometheus' parsers on arbitrary bits.
 func FuzzText(f *testing.F) {
 	v4 := uint64(0xffff) << 32
 	for _, x := range []float64{0, math.Copysign(0, -1), 1, -1, 0.1, math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64,
@@ -137,6 +165,7 @@ func check(t *testing.T, a [4]uint64, ports uint32, bits uint64, bits32 uint32, 
 		AvgDelay: y, Jitter: -y, BitrateVariation: y, SizeVariation: -y, InterarrivalDeviation: y,
 		Retransmits: bits32, OutOfOrder: ^bits32, DuplicateAcks: bits32 >> 8, Gaps: bits32 >> 16, ZeroWindows: bits32 >> 24, Resets: bits32 << 8,
 	}}}
-	text := render(t, views)
-	sameSeries(t, parseText(t, bytes.Clone(text)).values, expected(views))
+	want := expected(views)
+	sameSeries(t, parseText(t, render(t, views)).values, want)
+	sameSeries(t, parseAs(t, renderAs(t, views, open), openType).values, want)
 }

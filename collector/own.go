@@ -45,6 +45,7 @@ var (
 	turnDesc        = ownDesc("max_turn_seconds", "Longest time between two looks at the ring in the last minute, waits for packets left out.")
 	workDesc        = ownDesc("max_turn_cpu_seconds", "Most processor time that the capture spent between two looks at the ring in the last minute.")
 	frameAgeDesc    = ownDesc("max_packet_wait_seconds", "Longest time in the last minute that a packet lay in the ring.")
+	holdDesc        = ownDesc("snapshot_hold_seconds", "Time that a piece of a snapshot kept the capture from its packets.")
 	lagDesc         = ownDesc("max_expiry_lag_seconds", "How late streams were expired in the last minute, at most; in steps of 0.1 s.")
 )
 
@@ -86,6 +87,19 @@ func (o own) Collect(ch chan<- prometheus.Metric) {
 	gauge(workDesc, s.MaxTurnWork.Seconds())
 	gauge(frameAgeDesc, s.MaxFrameAge.Seconds())
 	gauge(lagDesc, s.MaxExpiryLag.Seconds())
+	ch <- holdHistogram(&s.Holds)
+}
+
+// holdHistogram is a histogram of what the worker has counted.
+func holdHistogram(h *capture.Holds) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(capture.HoldBounds))
+	all := uint64(0)
+	for i, bound := range capture.HoldBounds {
+		all += h.Counts[i]
+		buckets[float64(bound)/1e9] = all
+	}
+	all += h.Counts[len(capture.HoldBounds)]
+	return prometheus.MustNewConstHistogram(holdDesc, all, float64(h.Sum)/1e9, buckets)
 }
 
 // oneIf is how a gauge says yes.

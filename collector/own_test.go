@@ -24,6 +24,8 @@ func TestOwnFamilies(t *testing.T) {
 	s.InterfaceUp, s.Reopened = true, 51
 	s.SuperPackets, s.MaxTurn, s.MaxTurnWork = 61, 620*time.Microsecond, 62*time.Microsecond
 	s.MaxFrameAge, s.MaxExpiryLag = 63*time.Millisecond, 1400*time.Millisecond
+	s.Holds.Counts = [...]uint64{5, 4, 3, 2, 1, 0, 0, 0, 1}
+	s.Holds.Sum = 12_345_000
 	f := loss.Figures{
 		Links:   []loss.Link{{Name: "eth7", Lost: [loss.NumCounters]uint64{71, 72, 73, 74}}, {Name: loss.Others, Lost: [loss.NumCounters]uint64{75}}},
 		Softnet: true, SoftnetDropped: 76, SoftnetSqueezed: 77,
@@ -59,6 +61,12 @@ func TestOwnFamilies(t *testing.T) {
 		`tcp_stream_exporter_max_turn_cpu_seconds 6.2e-05`,
 		`tcp_stream_exporter_max_packet_wait_seconds 0.063`,
 		`tcp_stream_exporter_max_expiry_lag_seconds 1.4`,
+		`tcp_stream_exporter_snapshot_hold_seconds_bucket{le="1e-05"} 5`,
+		`tcp_stream_exporter_snapshot_hold_seconds_bucket{le="5e-05"} 12`,
+		`tcp_stream_exporter_snapshot_hold_seconds_bucket{le="0.01"} 15`,
+		`tcp_stream_exporter_snapshot_hold_seconds_bucket{le="+Inf"} 16`,
+		`tcp_stream_exporter_snapshot_hold_seconds_sum 0.012345`,
+		`tcp_stream_exporter_snapshot_hold_seconds_count 16`,
 		`tcp_stream_exporter_capture_complete 0`,
 		`tcp_stream_exporter_interface_lost_packets_total{counter="rx_dropped",interface="eth7"} 71`,
 		`tcp_stream_exporter_interface_lost_packets_total{counter="rx_missed_errors",interface="eth7"} 72`,

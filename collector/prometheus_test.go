@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,12 +21,32 @@ import (
 	"tcp-stream-exporter/internal/need"
 )
 
-// A real Prometheus scrapes the handler, and its query API is asked for every family.
+// A real Prometheus scrapes the handler, and its query API is asked for every family: as it asks by
+// itself, for compressed OpenMetrics, and as if it asked for nothing, which gets it plain text.
 func TestARealPrometheusScrapes(t *testing.T) {
 	need.Tool(t, "prometheus")
+	t.Run("OpenMetrics, gzip", func(t *testing.T) { prometheusScrapes(t, openType, gzipCoding, func(*http.Request) {}) })
+	t.Run("text, plain", func(t *testing.T) {
+		prometheusScrapes(t, textType, "", func(r *http.Request) {
+			r.Header.Del("Accept")
+			r.Header.Del("Accept-Encoding")
+		})
+	})
+}
+
+func prometheusScrapes(t *testing.T, format, coding string, change func(*http.Request)) {
 	views := fixedViews()
 	h := New(&fakeSource{views: views, stats: totals(11, 12, 13)}, Options{})
-	exporter := httptest.NewServer(h)
+	exporter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		change(r)
+		h.ServeHTTP(w, r)
+		if got := w.Header().Get("Content-Type"); !strings.HasPrefix(got, format) {
+			t.Errorf("the answer is %q, want %q", got, format)
+		}
+		if got := w.Header().Get("Content-Encoding"); got != coding {
+			t.Errorf("the answer is coded as %q, want %q", got, coding)
+		}
+	}))
 	defer exporter.Close()
 	api := startPrometheus(t, exporter.Listener.Addr().String())
 
@@ -48,10 +69,14 @@ func TestARealPrometheusScrapes(t *testing.T) {
 	got := map[string]float64{}
 	for _, c := range contract {
 		var meta map[string][]struct{ Type, Help string }
-		if err := api.get("/api/v1/metadata?metric="+c.name, &meta); err != nil {
+		family := c.name
+		if format == openType && c.kind == "counter" { // Prometheus keeps it under the name in the header
+			family = strings.TrimSuffix(family, "_total")
+		}
+		if err := api.get("/api/v1/metadata?metric="+family, &meta); err != nil {
 			t.Fatal(err)
 		}
-		if m := meta[c.name]; len(m) != 1 || m[0].Type != c.kind || m[0].Help == "" {
+		if m := meta[family]; len(m) != 1 || m[0].Type != c.kind || m[0].Help == "" {
 			t.Errorf("%s: Prometheus knows %v, want a %s with a help text", c.name, m, c.kind)
 		}
 		var result struct {

@@ -3,6 +3,7 @@ package collector
 import (
 	"io"
 	"strconv"
+	"strings"
 
 	"tcp-stream-exporter/capture"
 )
@@ -19,8 +20,7 @@ const lineRoom = 1 << 10
 // instead of being written out again for each: 13 MB. Copying one takes half as long as writing it.
 const labelledStreams = 1 << 17
 
-// textWriter writes per-stream families in the text format, version 0.0.4. The zero value is
-// ready. Its memory is kept from scrape to scrape: once it has seen as many streams as it will
+// textWriter writes per-stream families. The zero value is ready. Its memory is kept from scrape to scrape: once it has seen as many streams as it will
 // see again, it allocates nothing. One goroutine at a time.
 type textWriter struct {
 	buf    []byte   // the piece being filled
@@ -30,17 +30,25 @@ type textWriter struct {
 
 // write writes head, then every family that has at least one line, to w in pieces of about
 // pieceSize. It stops at the first error of w and returns it as it is.
-func (t *textWriter) write(w io.Writer, head []byte, s *capture.Snapshot) error {
+func (t *textWriter) write(w io.Writer, head []byte, s *capture.Snapshot, as shape) error {
 	if t.buf == nil {
 		t.buf = make([]byte, 0, pieceSize+lineRoom)
 	}
-	t.renderLabels(s)
+	if len(as.families) > 0 {
+		t.renderLabels(s)
+	}
 	// head may be longer than the buffer's room; then append makes a larger one, which is kept.
 	t.buf = append(t.buf[:0], head...)
-	for i := range streamFamilies {
-		if err := t.writeFamily(w, &streamFamilies[i], s); err != nil {
+	for i := range as.families {
+		if err := t.writeFamily(w, &as.families[i], s, as.openMetrics); err != nil {
 			return err
 		}
+	}
+	if as.openMetrics {
+		t.buf = append(t.buf, "# EOF\n"...)
+	}
+	if w, ok := w.(lastWriter); ok {
+		return w.WriteLast(t.buf)
 	}
 	if len(t.buf) == 0 {
 		return nil
@@ -62,7 +70,7 @@ func (t *textWriter) renderLabels(s *capture.Snapshot) {
 	}
 }
 
-func (t *textWriter) writeFamily(w io.Writer, f *family, s *capture.Snapshot) error {
+func (t *textWriter) writeFamily(w io.Writer, f *family, s *capture.Snapshot, openMetrics bool) error {
 	b := t.buf
 	started, kept := false, len(t.ends) == len(s.Views)
 	begin := uint32(0)
@@ -71,9 +79,15 @@ func (t *textWriter) writeFamily(w io.Writer, f *family, s *capture.Snapshot) er
 		if kept {
 			end = t.ends[i]
 		}
-		if v.Has&f.needs == f.needs {
+		x, known := 0.0, false
+		if f.extra != nil {
+			x, known = f.extra(&s.Extras[i])
+		} else if known = v.Has&f.needs == f.needs; known {
+			x = f.value(v)
+		}
+		if known {
 			if !started {
-				b, started = appendHeader(b, f), true
+				b, started = appendHeader(b, f, openMetrics), true
 			}
 			b = append(b, f.name...)
 			if kept {
@@ -81,7 +95,7 @@ func (t *textWriter) writeFamily(w io.Writer, f *family, s *capture.Snapshot) er
 			} else {
 				b = appendLabels(b, v, s.Wide)
 			}
-			b = appendValue(b, f.value(v), f.number)
+			b = appendValue(b, x, f.number)
 			b = append(b, '\n')
 			if len(b) >= pieceSize {
 				t.buf = b
@@ -103,15 +117,20 @@ func (t *textWriter) flush(w io.Writer) error {
 	return err
 }
 
-// appendHeader appends the HELP and TYPE lines. Help texts hold neither a backslash nor a line
-// feed, the two characters that would have to be escaped.
-func appendHeader(b []byte, f *family) []byte {
+// appendHeader appends the HELP and TYPE lines. Help texts hold neither a backslash, a quotation mark
+// nor a line feed, the characters that would have to be escaped. OpenMetrics has the name of a counter
+// without its suffix there.
+func appendHeader(b []byte, f *family, openMetrics bool) []byte {
+	name := f.name
+	if openMetrics && f.kind == counter {
+		name = strings.TrimSuffix(name, "_total")
+	}
 	b = append(b, "# HELP "...)
-	b = append(b, f.name...)
+	b = append(b, name...)
 	b = append(b, ' ')
 	b = append(b, f.help...)
 	b = append(b, "\n# TYPE "...)
-	b = append(b, f.name...)
+	b = append(b, name...)
 	b = append(b, ' ')
 	b = append(b, f.kind...)
 	return append(b, '\n')

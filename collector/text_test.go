@@ -24,19 +24,20 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestGoldenText(t *testing.T) {
 	h := New(&fakeSource{views: fixedViews(), stats: totals(123456789, 42, 7)}, Options{})
-	got := scrapeOnce(h, "GET", "/metrics").Body.Bytes()
-	const path = "testdata/metrics.txt"
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
+	for path, contentType := range map[string]string{"testdata/metrics.txt": textType, "testdata/openmetrics.txt": openType} {
+		_, got := ask(t, h, "/metrics", contentType, "")
+		if *update {
+			if err := os.WriteFile(path, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("the text differs from %s (go test -update writes it anew):\n%s", path, got)
+		if !bytes.Equal(got, want) {
+			t.Errorf("the text differs from %s (go test -update writes it anew):\n%s", path, got)
+		}
 	}
 }
 
@@ -152,7 +153,7 @@ func TestPiecesHaveTheirSizeAndEndWithALine(t *testing.T) {
 				t.Fatal("a piece ends inside a line")
 			}
 			return whole.Write(p)
-		}), []byte("# head\n"), fill(&capture.Snapshot{}, views))
+		}), []byte("# head\n"), fill(&capture.Snapshot{}, views), plain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +173,7 @@ func TestALongHeadIsWrittenWhole(t *testing.T) {
 	head := []byte(strings.Repeat("# a line of a registry with very many families\n", 3000))
 	var out bytes.Buffer
 	var w textWriter
-	if err := w.write(&out, head, fill(&capture.Snapshot{}, fixedViews())); err != nil {
+	if err := w.write(&out, head, fill(&capture.Snapshot{}, fixedViews()), plain); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.HasPrefix(out.Bytes(), head) {
@@ -191,7 +192,7 @@ func TestWriterStopsAtTheFirstError(t *testing.T) {
 				return 0, gone
 			}
 			return len(p), nil
-		}), nil, fill(&capture.Snapshot{}, randomViews(rand.New(rand.NewPCG(3, 4)), 2000)))
+		}), nil, fill(&capture.Snapshot{}, randomViews(rand.New(rand.NewPCG(3, 4)), 2000)), plain)
 		if !errors.Is(err, gone) || n != accepted+1 {
 			t.Errorf("a client that takes %d pieces: error %v after %d writes, want %v after %d", accepted, err, n, gone, accepted+1)
 		}
@@ -202,7 +203,7 @@ func TestWriterDoesNotAllocate(t *testing.T) {
 	views := fill(&capture.Snapshot{}, randomViews(rand.New(rand.NewPCG(5, 6)), 2000))
 	var w textWriter
 	if n := testing.AllocsPerRun(5, func() {
-		if err := w.write(io.Discard, nil, views); err != nil {
+		if err := w.write(io.Discard, nil, views, plain); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -242,9 +243,14 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // render writes views with a fresh writer.
 func render(t testing.TB, views []shown) []byte {
 	t.Helper()
+	return renderAs(t, views, plain)
+}
+
+func renderAs(t testing.TB, views []shown, as shape) []byte {
+	t.Helper()
 	var out bytes.Buffer
 	var w textWriter
-	if err := w.write(&out, nil, fill(&capture.Snapshot{}, views)); err != nil {
+	if err := w.write(&out, nil, fill(&capture.Snapshot{}, views), as); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()

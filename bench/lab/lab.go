@@ -65,6 +65,7 @@ func (p *Pair) setUp(o Options) error {
 			"peer", "name", Device, "netns", p.B.Namespace, "numtxqueues", queues, "numrxqueues", queues},
 	}
 	for _, e := range []End{p.A, p.B} {
+		steps = append(steps, []string{"ip", "-n", e.Namespace, "link", "set", "lo", "up"}) // for readers that serve their figures
 		set := []string{"ip", "-n", e.Namespace, "link", "set", Device}
 		// No ARP, no multicast, no link-local address: the line stays silent by itself.
 		steps = append(steps, append(set, "arp", "off", "multicast", "off", "addrgenmode", "none"))

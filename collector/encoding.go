@@ -1,0 +1,175 @@
+package collector
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// The content codings (RFC 9110, section 8.4.1).
+const (
+	noCoding   = "identity"
+	gzipCoding = "gzip" // RFC 1952
+	zstdCoding = "zstd" // RFC 8878
+)
+
+// chooseEncoding picks the coding of the answer by the request's Accept-Encoding (RFC 9110, section
+// 12.5.3): the one with the highest weight, and of several the first of gzip, zstd, identity. Nothing
+// is compressed for a client that does not name what it can read, or that refuses everything.
+func chooseEncoding(h http.Header) string {
+	best, weight := noCoding, 0.0
+	for _, line := range h["Accept-Encoding"] {
+		for item := range strings.SplitSeq(line, ",") {
+			coding, params, _ := strings.Cut(item, ";")
+			coding = strings.ToLower(strings.TrimSpace(coding))
+			if coding == "x-gzip" { // RFC 9110, section 8.4.1.3: the same
+				coding = gzipCoding
+			}
+			if coding != gzipCoding && coding != zstdCoding && coding != noCoding {
+				continue
+			}
+			if q := weightOf(params); q > weight || q == weight && q > 0 && rank(coding) < rank(best) {
+				best, weight = coding, q
+			}
+		}
+	}
+	return best
+}
+
+// rank orders codings of the same weight. Compressing either way takes about the same time.
+func rank(coding string) int {
+	switch coding {
+	case gzipCoding:
+		return 0
+	case zstdCoding:
+		return 1
+	}
+	return 2
+}
+
+// weightOf is the value of the parameter q, 1 without one, and 0 where it is none (RFC 9110, section
+// 12.4.2).
+func weightOf(params string) float64 {
+	for param := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(param, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "q") {
+			continue
+		}
+		q, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil || !(q >= 0 && q <= 1) {
+			return 0
+		}
+		return q
+	}
+	return 1
+}
+
+// compressor is what gzip.Writer and zstd.Encoder have in common.
+type compressor interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
+
+// zstdWindow is how far back zstd looks. Most of what repeats is in the line before; more only costs
+// memory.
+const zstdWindow = 512 << 10
+
+// newCompressor makes a compressor of the fastest level, which works on the caller's goroutine: more
+// would take the processor that the capture runs on.
+func newCompressor(coding string) compressor {
+	if coding == zstdCoding {
+		// The only errors are of options that do not go together.
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+			zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true))
+		if err != nil {
+			panic(err)
+		}
+		return z
+	}
+	g, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // the level is one
+	}
+	return g
+}
+
+// lastWriter is a writer that wants to know which piece is the last one.
+type lastWriter interface {
+	io.Writer
+	WriteLast(p []byte) error
+}
+
+// packer compresses pieces on their way to the client. It gathers what comes out into pieces of about
+// the same size. One goroutine at a time; its memory is kept from scrape to scrape.
+type packer struct {
+	out    *output
+	to     compressor // one of all
+	all    map[string]compressor
+	packed []byte
+}
+
+// begin makes p ready for one answer.
+func (p *packer) begin(out *output, coding string) {
+	if p.all == nil {
+		p.all = map[string]compressor{}
+		p.packed = make([]byte, 0, pieceSize)
+	}
+	if p.all[coding] == nil {
+		p.all[coding] = newCompressor(coding)
+	}
+	p.out, p.to, p.packed = out, p.all[coding], p.packed[:0]
+	p.to.Reset((*packed)(p))
+}
+
+// end lets go of the client.
+func (p *packer) end() {
+	if p.to != nil {
+		p.to.Reset(io.Discard)
+	}
+	p.out, p.to = nil, nil
+}
+
+// Write compresses a piece of text. It looks after each whether the client is still there: it may take
+// many before there is something to send.
+func (p *packer) Write(text []byte) (int, error) {
+	if err := p.out.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return p.to.Write(text)
+}
+
+// WriteLast compresses the last piece and sends what is left.
+func (p *packer) WriteLast(text []byte) error {
+	if _, err := p.Write(text); err != nil {
+		return err
+	}
+	if err := p.to.Close(); err != nil {
+		return err
+	}
+	return p.out.WriteLast(p.packed)
+}
+
+// packed is the packer as its compressor sees it.
+type packed packer
+
+func (p *packed) Write(b []byte) (int, error) {
+	n := 0
+	for len(b) > 0 {
+		some := min(len(b), cap(p.packed)-len(p.packed))
+		p.packed = append(p.packed, b[:some]...)
+		n += some
+		b = b[some:]
+		// The last full piece waits for more: it may be the last one.
+		if len(b) > 0 {
+			if _, err := p.out.Write(p.packed); err != nil {
+				return n, err
+			}
+			p.packed = p.packed[:0]
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"expvar"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// profileHeaderTimeout bounds the header of a request for a profile. The answer has no bound: it
+// takes as long as the profile was asked for.
+const profileHeaderTimeout = 5 * time.Second
+
+// profileAddress is where -pprof has profiles served. A port alone is one of 127.0.0.1: profiles are
+// for whoever is on this machine, unless an address says otherwise.
+func profileAddress(text string) (string, error) {
+	if !strings.Contains(text, ":") {
+		text = ":" + text
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err == nil && port != "" {
+		if _, err = net.LookupPort("tcp", port); err == nil {
+			if host == "" {
+				host = "127.0.0.1"
+			}
+			return net.JoinHostPort(host, port), nil
+		}
+	}
+	return "", fmt.Errorf("-pprof %q is no address: want a port, which is then one of 127.0.0.1, or host:port", text)
+}
+
+// serveProfiles serves profiles if -pprof was given, until the function that it returns is called. at
+// is where.
+func (o *options) serveProfiles() (stop func(), at string, err error) {
+	if o.pprof == "" {
+		// That a profile could be asked for has the runtime sample allocations from the start on.
+		runtime.MemProfileRate = 0
+		return func() {}, "", nil
+	}
+	l, err := net.Listen("tcp", o.pprof)
+	if err != nil {
+		return nil, "", fmt.Errorf("-pprof %s: %w: want a free port and an address of this machine", o.pprof, err)
+	}
+	server := &http.Server{Handler: profiles(), ReadHeaderTimeout: profileHeaderTimeout}
+	go func() { _ = server.Serve(l) }() // ends when it is closed
+	return func() { _ = server.Close() }, l.Addr().String(), nil
+}
+
+// profiles are the pages of package net/http/pprof and the memory statistics of package expvar, which
+// are exact where those of -go-metrics are up to date only once a page of memory is full. They are
+// nowhere else: the metrics' server does not know them.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.Handle("/debug/vars", expvar.Handler())
+	return mux
+}

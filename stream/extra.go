@@ -1,0 +1,27 @@
+package stream
+
+// Extra is what a reader can have of a stream besides its View. 32 bytes.
+type Extra struct {
+	First, Last int64 // ns, first and latest packet
+	Syn         int64 // ns, the connection's latest SYN without ACK; 0: none was seen
+	Handshake   int64 // ns, from that SYN to the first segment with ACK and without SYN of either side; -1: not measured
+}
+
+// ExtraSize is the size of an Extra in bytes.
+const ExtraSize = 32
+
+// Extra fills e with direction dir, which must be a stream. shift is taken from every time: the clock
+// of the Conn less the one that the reader wants.
+func (c *Conn) Extra(dir int, shift int64, e *Extra) {
+	s := &c.hot[dir&1]
+	*e = Extra{First: s.firstTime - shift, Last: s.lastTime - shift, Handshake: -1}
+	if c.state&synSeen != 0 {
+		e.Syn = c.synTime - shift
+	}
+	switch {
+	case c.handshake == handshakeZero:
+		e.Handshake = 0
+	case c.handshake != 0:
+		e.Handshake = c.handshakeTime()
+	}
+}
