@@ -48,16 +48,11 @@ func (o *options) readFile(stdout, stderr io.Writer) error {
 	}
 	defer worker.Close()
 
-	snap := capture.Snapshot{WithExtras: true}
-	if err := worker.Snapshot(&snap); err != nil {
-		return err
-	}
-	defer snap.Close()
-	if err := o.writeExposition(&snap, stdout); err != nil {
+	if err := o.writeExposition(worker, stdout); err != nil {
 		return err
 	}
 	report.name, report.packets, report.filteredOut = name, file.Packets(), filter.rejected
-	report.stats = snap.Stats
+	report.stats = worker.Stats()
 	say(stderr, report.String())
 	if damage != nil {
 		return fmt.Errorf("%s: %w: what stands before it is accounted", name, damage)
@@ -157,9 +152,9 @@ func endOf(err error) error {
 }
 
 // writeExposition writes what a scrape of the worker would get.
-func (o *options) writeExposition(snap *capture.Snapshot, to io.Writer) error {
+func (o *options) writeExposition(w *capture.Worker, to io.Writer) error {
 	out := bufio.NewWriter(to)
-	h := collector.New(fixed{snap}, o.metrics.Options)
+	h := collector.New(idle{w}, o.metrics.Options)
 	err := h.WriteText(context.Background(), out)
 	if err == nil {
 		err = out.Flush()
@@ -170,10 +165,7 @@ func (o *options) writeExposition(snap *capture.Snapshot, to io.Writer) error {
 	return nil
 }
 
-// fixed is a snapshot that has been taken, as the collector's source.
-type fixed struct{ snap *capture.Snapshot }
+// idle is a worker that has accounted everything, as the collector's source.
+type idle struct{ worker *capture.Worker }
 
-func (f fixed) Snapshot(_ context.Context, to *capture.Snapshot) error {
-	*to = *f.snap
-	return nil
-}
+func (i idle) Snapshot(_ context.Context, to *capture.Snapshot) error { return i.worker.Snapshot(to) }

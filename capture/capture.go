@@ -24,8 +24,8 @@ const (
 	// idleWait bounds a wait for frames, so that streams expire on a silent line too.
 	idleWait = 100 * time.Millisecond
 	// expireBudget is how many due connections are looked at between two visits to the ring:
-	// about 0.2 ms of work.
-	expireBudget = 1024
+	// about 0.1 ms of work, and 0.3 ms where all of them go and nothing is in the cache.
+	expireBudget = 512
 	// housekeeping is how often the kernel's counters are read and the interface is looked at.
 	housekeeping = int64(time.Second)
 	// clockStep is by how much the real-time clock must move against the monotonic one between two

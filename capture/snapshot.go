@@ -105,7 +105,7 @@ func (s *Stats) Lost() uint64 {
 // so that a reader never holds the worker for long (about 20 µs).
 const (
 	pieceStreams = 128
-	pieceRecords = 1024
+	pieceRecords = 256
 )
 
 // viewsFrom appends the streams of the records from index pos on to s, within one piece of work. It

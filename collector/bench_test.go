@@ -36,18 +36,25 @@ func BenchmarkText(b *testing.B) {
 	}
 }
 
-// BenchmarkScrape is a whole scrape over loopback, read to the end by the client.
+// BenchmarkScrape is a whole scrape over loopback, read to the end by the client, which does not
+// unpack it. impl=client_golang is the path that the writer replaces: promhttp over an object for each
+// value.
 func BenchmarkScrape(b *testing.B) {
-	for _, n := range benchSizes {
-		b.Run(fmt.Sprintf("impl=direct/streams=%d", n), func(b *testing.B) {
-			benchScrape(b, New(&fakeSource{views: benchViews(n), shared: true}, Options{}))
-		})
-	}
-	// The path that the writer replaces. 100,000 streams would take it the better part of a minute.
-	for _, n := range benchSizes[:2] {
-		b.Run(fmt.Sprintf("impl=client_golang/streams=%d", n), func(b *testing.B) {
-			benchScrape(b, oracle(benchViews(n)).handler())
-		})
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		views := benchViews(n)
+		for _, impl := range []struct {
+			name string
+			h    http.Handler
+		}{
+			{"direct", New(&fakeSource{views: views, shared: true}, Options{})},
+			{"client_golang", oracle(views).handler()},
+		} {
+			for _, coding := range []string{noCoding, gzipCoding, zstdCoding} {
+				b.Run(fmt.Sprintf("impl=%s/streams=%d/coding=%s", impl.name, n, coding), func(b *testing.B) {
+					benchScrape(b, impl.h, coding)
+				})
+			}
+		}
 	}
 }
 
@@ -86,12 +93,17 @@ func BenchmarkSelection(b *testing.B) {
 	}
 }
 
-func benchScrape(b *testing.B, h http.Handler) {
+func benchScrape(b *testing.B, h http.Handler, coding string) {
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	buf := make([]byte, 64<<10)
+	r, err := http.NewRequest("GET", srv.URL, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("Accept-Encoding", coding)
 	scrape := func() int64 {
-		resp, err := srv.Client().Get(srv.URL)
+		resp, err := srv.Client().Do(r)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -102,11 +114,12 @@ func benchScrape(b *testing.B, h http.Handler) {
 		resp.Body.Close()
 		return n
 	}
-	b.SetBytes(scrape()) // and makes the memory that later scrapes reuse
+	size := scrape() // and makes the memory that later scrapes reuse
 	b.ReportAllocs()
 	for b.Loop() {
 		scrape()
 	}
+	b.ReportMetric(float64(size), "bytes")
 }
 
 // benchViews are streams with every figure, so that all 19 lines are written.

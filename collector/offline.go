@@ -12,6 +12,7 @@ import (
 // program that serves no HTTP. The error is ctx's, a registered collector's, or w's.
 func (h *Handler) WriteText(ctx context.Context, w io.Writer) error {
 	s := newScrape()
+	defer s.snapshot.Close() // unmapping what was mapped cannot fail
 	as := shapeOf(expfmt.FmtText, h.families, nil)
 	if err := h.snapshot(ctx, s, as); err != nil {
 		return err
