@@ -139,7 +139,7 @@ func expiryFiles() []expiryFile {
 	passing := expiryFile{
 		name:     "streams come and go all the time",
 		arrivals: arrivals{each: 500, all: 5_000_000, again: 400, others: 1000, rate: 1500, length: 10_000},
-		room:     600_000, age: 6 * time.Second, memory: 380e6,
+		room:     600_000, age: 6 * time.Second, memory: 350e6,
 	}
 	together := expiryFile{
 		name:     "all streams are there together, then go",

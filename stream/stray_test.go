@@ -48,9 +48,8 @@ func (d *download) step() {
 	d.acked = d.data
 }
 
-// far is a distance that no window of the download reaches.
+// far is a distance that no window of the download reaches: 509 << 7 and leastReach are below 2^20.
 func far(r *rand.Rand) parse.Seq {
-	const window = 509 << 7
 	return parse.Seq(1<<20 + r.Uint32N(1<<32-1-(2<<20)))
 }
 
