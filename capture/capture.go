@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/table"
 )
 
 // Clock reads the monotonic and the real-time clock at the same moment, in ns.
@@ -63,8 +64,8 @@ type Capture struct {
 	ageFrom int64
 
 	reserved    int           // records that there is memory for, or will be soon
-	wantRecords chan int      // asks populate for memory
-	populated   chan struct{} // closed when populate has ended
+	wantRecords chan int       // asks populate for memory of the records from here on
+	populating  sync.WaitGroup // until populate has ended
 
 	requests   // from readers
 	stop       atomic.Bool
@@ -112,7 +113,7 @@ func New(w *Worker, r *ring.Ring, open Opener, clock Clock, report func(Change))
 		cpuTime: threadCPU,
 		worker:  w, room: w.table.Cap(), cpu: anyCPU, open: open, clock: clock, report: report, requests: newRequests(),
 		visited: resting, ageFrom: math.MinInt64,
-		wantRecords: make(chan int, 1), populated: make(chan struct{}),
+		wantRecords: make(chan int, reserveMost/table.PageRecords),
 	}
 	mono, real := clock()
 	c.shift, c.peaks.began = mono-real, mono
@@ -131,7 +132,10 @@ func (c *Capture) SetSuperAbove(bytes uint32) { c.superAbove.Store(bytes) }
 func (c *Capture) Run() error {
 	runtime.LockOSThread()
 	defer c.end()
-	go c.populate()
+	c.populating.Add(populators)
+	for range populators {
+		go c.populate()
+	}
 	if c.cpu == anyCPU {
 		defer runtime.UnlockOSThread()
 	} else if err := pin(c.cpu); err != nil { // a pinned thread ends with its goroutine
@@ -345,6 +349,6 @@ func (c *Capture) end() {
 	c.publish()
 	c.setRing(nil)
 	close(c.wantRecords)
-	<-c.populated
+	c.populating.Wait()
 	close(c.stopped)
 }

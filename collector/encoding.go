@@ -40,7 +40,8 @@ func chooseEncoding(h http.Header) string {
 	return best
 }
 
-// rank orders codings of the same weight. Compressing either way takes about the same time.
+// rank orders codings of the same weight. gzip first, as promhttp has it, and on live figures it took less
+// time than zstd, for 14 % more bytes (PERF.md).
 func rank(coding string) int {
 	switch coding {
 	case gzipCoding:
