@@ -6,12 +6,12 @@ import "tcp-stream-exporter/table"
 // 0.2 ms when it is first written, and for 5 ms on a virtual machine whose host has to find the memory
 // first; that must not happen while packets wait. It happens on other threads, which may have to share
 // their processors and be a tenth of a second late: in that time 25,000 connections come if 250,000
-// come in a second. Towards the end of the table it is fewer, so that a table that is nearly full
-// holds hardly more memory than it uses.
+// come in a second. A table that is nearly full shall hold hardly more memory than it uses, so it is
+// fewer towards its end: of what was never used a share that is a sixth of this one's of the whole.
 const (
-	reserveMost  = 6 * table.PageRecords // 12 MB
+	reserveMost  = 8 * table.PageRecords // 16 MB
 	reserveLeast = table.PageRecords
-	reserveShare = 16 // between the two, one for so many records that were never used
+	reserveShare = 6
 
 	// populators are the threads: two pages are there sooner than one after the other.
 	populators = 2
@@ -20,8 +20,10 @@ const (
 // reserve asks for memory for the records that will be used next.
 func (c *Capture) reserve() {
 	used := c.worker.table.Used()
-	ahead := min(max((c.room-used)/reserveShare, reserveLeast), reserveMost)
-	for c.reserved < min(used+ahead, c.room) {
+	rest := c.room - used
+	ahead := rest / (reserveShare*c.room/(rest+1) + 1)
+	ahead = min(max(ahead, reserveLeast), reserveMost, rest)
+	for c.reserved < used+ahead {
 		select {
 		case c.wantRecords <- c.reserved:
 			c.reserved += table.PageRecords
