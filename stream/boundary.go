@@ -22,8 +22,8 @@ func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev
 			c.state |= established
 			ev |= Answered
 		}
-	case seg.Flags&parse.LenUnknown != 0 || seg.Flags&parse.ACK != 0 || f.flags&isnKnown == 0:
-	case seg.Seq == f.isn:
+	case seg.Flags&parse.LenUnknown != 0 || seg.Flags&parse.ACK != 0 || f.flags&isnKnown == 0 && c.state&ended == 0:
+	case f.flags&isnKnown != 0 && seg.Seq == f.isn:
 		// A repeated SYN. A RST with a stray sequence number in between must not hide it.
 		f.nxt = f.contig
 	case !c.givesWay(dir, now):
@@ -46,10 +46,11 @@ func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev
 }
 
 // givesWay reports whether a SYN with a new initial sequence number may start a new connection at
-// once: the known one is finished, was never answered, or has been idle.
+// once: the known one is finished, was never answered, or has been idle. Of one that a RST finished
+// the other direction may still be there when the one with the RST has expired.
 func (c *Conn) givesWay(dir uint32, now int64) bool {
 	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
-	return c.state&established == 0 || f.flags&finalized != 0 || f.idle(now) && r.idle(now)
+	return c.state&established == 0 || f.flags&finalized != 0 || f.packets == 0 && c.state&ended != 0 || f.idle(now) && r.idle(now)
 }
 
 // idle reports whether the direction has been silent for idleTime, or altogether.

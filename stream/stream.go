@@ -103,6 +103,7 @@ const (
 	established                       // a segment without SYN was seen
 	pending0                          // a SYN of direction 0 waits for confirmation
 	pending1
+	ended      // a direction has expired after its FIN or RST
 	anyPending = pending0 | pending1
 )
 
