@@ -63,7 +63,7 @@ type Capture struct {
 	// known.
 	ageFrom int64
 
-	reserved    int           // records that there is memory for, or will be soon
+	reserved    int            // records that there is memory for, or will be soon
 	wantRecords chan int       // asks populate for memory of the records from here on
 	populating  sync.WaitGroup // until populate has ended
 

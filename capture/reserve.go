@@ -10,7 +10,7 @@ import "tcp-stream-exporter/table"
 // fewer towards its end: of what was never used a share that is a sixth of this one's of the whole.
 const (
 	reserveMost  = 8 * table.PageRecords // 16 MB
-	reserveLeast = table.PageRecords
+	reserveLeast = 2 * table.PageRecords
 	reserveShare = 6
 
 	// populators are the threads: two pages are there sooner than one after the other.

@@ -44,7 +44,7 @@ var (
 	expiryShortForm = expiry{
 		streams: 60_000, room: 72_000, age: 2 * time.Second,
 		before: 500 * time.Millisecond, length: 4 * time.Second, rate: 50_000, scrape: 500 * time.Millisecond,
-		memory: 100e6, turn: 10 * time.Millisecond,
+		memory: 100e6, turn: 100 * time.Millisecond,
 	}
 )
 

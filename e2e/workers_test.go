@@ -16,7 +16,7 @@ func TestWorkersShareOutTheTraffic(t *testing.T) {
 	l := lab.New(t)
 	tcpgen := buildGenerator(t)
 	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName, "-workers", "2", "-cpus", "0-1", "-numblocks", "64",
-		"-stream-age", "2s", "-finalized-age", "1s")
+		"-stream-age", "8s", "-finalized-age", "4s")
 	g := generateConnections(t, l.B, tcpgen, connections, 40_000, "-duration", "1m")
 	e.Await(t, 5*time.Second, func(m lab.Metrics) error {
 		if n := m["tcp_stream_count"]; n != 2*connections {
@@ -48,7 +48,7 @@ func TestWorkersShareOutTheTraffic(t *testing.T) {
 	})
 	m = e.Settle(t)
 	t.Logf("%v packets: %v and %v", sent, worker(m, 0), worker(m, 1))
-	e.Await(t, 10*time.Second, func(m lab.Metrics) error {
+	e.Await(t, 30*time.Second, func(m lab.Metrics) error {
 		if n, gone := m["tcp_stream_count"], m[`tcp_stream_exporter_streams_closed_total{reason="timeout"}`]; n != 0 || gone < 2*connections {
 			return fmt.Errorf("%v streams left, %v gone for their age", n, gone)
 		}
