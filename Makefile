@@ -13,6 +13,7 @@ export PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 BINARY   := tcp-stream-exporter
 VERSION  := $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 FUZZTIME ?= 50000x
+RACE     ?= ./...
 SOAKTIME ?= 10m
 FLOODTIME ?= 20s
 BENCH    ?= .
@@ -63,7 +64,7 @@ lint: setup-build ## gofmt, vet (with and without cgo), staticcheck, and where u
 	go test -count=1 ./internal/fence
 
 race: setup ## all tests under the race detector
-	$(TEST) -race -timeout 20m ./...
+	$(TEST) -race -timeout 20m $(RACE)
 
 fuzz: setup-build ## every fuzz target in turn, FUZZTIME (50000x: so many inputs, or 10m) each
 	@set -e; for package in $$(go list ./...); do \

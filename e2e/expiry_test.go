@@ -39,8 +39,8 @@ var (
 		before: time.Second, length: 26 * time.Second, rate: 150_000, scrape: 2 * time.Second,
 		memory: 350e6, turn: time.Millisecond,
 	}
-	// The short form's machine may be busy with anything; letting all streams go in one turn would take
-	// 20 ms and more all the same.
+	// The short form's machine may be busy with anything, and slow to clear memory; a turn that copies
+	// or lets go all streams while others wait for the processor shows all the same.
 	expiryShortForm = expiry{
 		streams: 60_000, room: 72_000, age: 2 * time.Second,
 		before: 500 * time.Millisecond, length: 4 * time.Second, rate: 50_000, scrape: 500 * time.Millisecond,
