@@ -29,7 +29,7 @@ BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)
 # One package at a time: tests that measure live traffic would disturb one another.
 TEST := go test -count=1 -p 1
 
-.PHONY: help setup setup-build build run test lint race fuzz soak flood bench bench-live bench-scene profile pgo compare clean
+.PHONY: help setup setup-build build run test lint race fuzz soak flood expiry bench bench-live bench-scene profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ soak: setup ## let connections come and go: in the table and the wheel, then liv
 
 flood: setup ## SYN flood of FLOODTIME (20s), as fast as the generator goes
 	$(TEST) -v -run TestSYNFlood -timeout 24h ./e2e -args -flood $(FLOODTIME) -floodrate 0
+
+expiry: setup ## half a million streams live and five million of a file, all of which go again (1 minute)
+	$(TEST) -v -run Expiry -timeout 1h ./e2e -args -expiry
 
 # Programs of the module in bench/, in a folder that is gone afterwards.
 TOOLS = tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && go build -C bench -o "$$tools/" ./cmd/...

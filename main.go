@@ -189,6 +189,10 @@ func serve(o *options, log *slog.Logger) error {
 		},
 	})
 	go watcher.Run(ctx)
+	// A worker keeps its P while it waits for a moment: others need one too.
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= o.workers {
+		runtime.GOMAXPROCS(o.workers + 1)
+	}
 	captured := make(chan error, 1)
 	ended := make(chan struct{}) // the worker's memory must not go before its goroutine has
 	go func() {

@@ -59,3 +59,12 @@ func (w *Worker) Expire(budget int) (more bool) {
 // behind is how late, in ns, the streams are that come next, after an Expire that has left some:
 // none of them has been due for longer.
 func (w *Worker) behind() int64 { return int64(w.wheel.Behind(tick(w.now))) * tickTime }
+
+// nextDue is when Expire, which has left nothing, may find something next: never, if there is nothing.
+func (w *Worker) nextDue() int64 {
+	ahead, ok := w.wheel.Next()
+	if !ok {
+		return math.MaxInt64
+	}
+	return (int64(tick(w.now)) + int64(ahead)) * tickTime
+}

@@ -105,11 +105,13 @@ func (g *Group) SetSuperAbove(bytes uint32) {
 	}
 }
 
-// Run captures until Stop, or until one of the workers cannot go on, whose error it returns.
+// Run captures until Stop, or until one of the workers cannot go on, whose error it returns. It takes
+// less processor time with GOMAXPROCS above the number of workers.
 func (g *Group) Run() error {
 	errs := make([]error, len(g.captures))
 	var running sync.WaitGroup
 	for i, c := range g.captures {
+		c.keepP(len(g.captures))
 		running.Go(func() {
 			errs[i] = c.Run()
 			g.Stop()

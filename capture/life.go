@@ -96,7 +96,7 @@ func (c *Capture) await() bool {
 				return false
 			}
 			mono, _ := c.clock()
-			c.pause(mono, min(time.Until(until), idleWait))
+			c.pause(mono, min(time.Until(until), awayWait))
 		}
 		c.publish()
 		r, err := c.tryOpen()
@@ -141,7 +141,7 @@ func (c *Capture) tryOpen() (*ring.Ring, error) {
 			return nil, ErrStopped
 		}
 		mono, _ := c.clock()
-		c.pause(mono, idleWait)
+		c.pause(mono, awayWait)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/ring"
-	"tcp-stream-exporter/table"
 )
 
 var stageSink uint64
@@ -26,7 +25,8 @@ func BenchmarkStage(b *testing.B) {
 		}
 	}
 	var segs [1]parse.Segment
-	var lookups [1]table.Lookup
+	var hashes [1]uint64
+	var records [1]uint32
 	decode := func(f *ring.Frame) {
 		parse.Frame(parse.LinkFromARPHRD(f.Hatype()), f.Data, f.WireLen(), &segs[0])
 	}
@@ -38,8 +38,8 @@ func BenchmarkStage(b *testing.B) {
 		{"parse", each(func(_ *Worker, f *ring.Frame) { decode(f) })},
 		{"find", each(func(w *Worker, f *ring.Frame) {
 			decode(f)
-			lookups[0].Hash = w.table.Hash(&segs[0].Flow)
-			w.table.FindAll(segs[:], lookups[:])
+			hashes[0] = w.table.Hash(&segs[0].Flow)
+			w.table.FindAll(segs[:], hashes[:], records[:])
 		})},
 		{"account", func(w *Worker, mem []byte) {
 			blk := ring.BlockOf(mem)

@@ -3,6 +3,7 @@ package capture
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"time"
 
 	"tcp-stream-exporter/parse"
@@ -28,7 +29,7 @@ type Config struct {
 const (
 	// batchSize is how many frames are decoded before the first is looked up, so that their cache
 	// misses overlap.
-	batchSize = 32
+	batchSize = table.BatchSize
 	// tickTime is the wheel's resolution.
 	tickTime = int64(100 * time.Millisecond)
 	// maxDisorder is how far apart the timestamps of frames that were captured on different CPUs
@@ -71,9 +72,10 @@ type Worker struct {
 
 	superAbove uint32 // bytes of payload above which a frame is a super-packet
 
-	// The frames of a batch: decoded, looked up, and when they came, ns.
+	// The frames of a batch: decoded, their keys' hashes, their records, and when they came, ns.
 	segs    [batchSize]parse.Segment
-	lookups [batchSize]table.Lookup
+	hashes  [batchSize]uint64
+	records [batchSize]uint32
 	times   [batchSize]int64
 	// gathered is how many of them wait for the batch to fill, in Frame.
 	gathered int
@@ -152,12 +154,14 @@ func (w *Worker) Block(b *ring.Block, mono, real int64) {
 //
 //go:noinline
 func (w *Worker) gather(b *ring.Block, off uint64, left uint32) (n uint, next uint64, rest uint32) {
+	t := w.table
 	for n < batchSize && left != 0 {
 		f, next := b.At(off)
 		if next == 0 {
 			b.Stop()
 			break
 		}
+		at := off
 		off = next
 		left--
 		hatype := f.Hatype()
@@ -168,13 +172,14 @@ func (w *Worker) gather(b *ring.Block, off uint64, left uint32) (n uint, next ui
 			w.counters.Copies++
 			continue
 		}
-		w.times[n%batchSize] = f.Time()
-		if why := parse.Frame(w.link, f.Data, f.WireLen(), &w.segs[n%batchSize]); why != parse.OK {
-			w.counters.Skipped[why%parse.NumReasons]++
-			continue
+		w.times[n] = f.Time()
+		seg := &w.segs[n]
+		if parse.Ordinary(w.link, f.Data, f.WireLen(), seg) {
+			w.hashes[n] = t.HashNarrow(&seg.Flow)
+			n++
+		} else if w.decodeAt(b, at, n) {
+			n++
 		}
-		w.lookups[n%batchSize].Hash = w.table.Hash(&w.segs[n%batchSize].Flow)
-		n++
 	}
 	return n, off, left
 }
@@ -190,15 +195,34 @@ const (
 func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) {
 	w.setNow(now)
 	w.counters.Packets++
-	if why := parse.Frame(link, data, wireLen, &w.segs[w.gathered%batchSize]); why != parse.OK {
-		w.counters.Skipped[why%parse.NumReasons]++
+	if !w.decode(link, data, wireLen, uint(w.gathered)) {
 		return
 	}
-	w.lookups[w.gathered%batchSize].Hash = w.table.Hash(&w.segs[w.gathered%batchSize].Flow)
 	w.times[w.gathered] = now
 	if w.gathered++; w.gathered == batchSize {
 		w.flush()
 	}
+}
+
+// decodeAt is decode for the frame at off in a block, where there must be one.
+//
+//go:noinline
+func (w *Worker) decodeAt(b *ring.Block, off uint64, n uint) bool {
+	f, _ := b.At(off)
+	return w.decode(w.link, f.Data, f.WireLen(), n)
+}
+
+// decode makes a frame segment n of the batch. It reports false if it is none, and counts why.
+//
+//go:noinline
+func (w *Worker) decode(link parse.Link, data []byte, wireLen uint32, n uint) bool {
+	seg := &w.segs[n%batchSize]
+	if why := parse.Frame(link, data, wireLen, seg); why != parse.OK {
+		w.counters.Skipped[why%parse.NumReasons]++
+		return false
+	}
+	w.hashes[n%batchSize] = w.table.Hash(&seg.Flow)
+	return true
 }
 
 // flush accounts the frames that Frame has gathered.
@@ -208,40 +232,66 @@ func (w *Worker) flush() {
 	w.account(n, 0, math.MinInt64, math.MaxInt64)
 }
 
-// account brings the first n segments of the batch to their connections, in order. All of them
-// are looked up before the first is accounted, so that the cache misses on their records overlap.
-// shift makes their times the worker's clock; from and to bound them.
+// account brings the first n segments of the batch to their connections. All of them are looked up
+// before the first is accounted, so that the cache misses on their records overlap. shift makes
+// their times the worker's clock; from and to bound them.
+//
+// Segments of a connection keep their order, those of different ones need not: up to one with payload
+// that comes after one without of the same connection, those with payload go first, then those
+// without. What Account does with the two differs, and a processor that has to guess which comes
+// next is wrong every other time where they mix at random.
 //
 //go:noinline
 func (w *Worker) account(n int, shift, from, to int64) {
 	if n == 0 {
 		return
 	}
-	segs := w.segs[:n]
-	lookups, times := w.lookups[:len(segs)], w.times[:len(segs)]
-	t, shortest := w.table, w.shortest
-	t.FindAll(segs, lookups)
-	for i := range segs {
-		seg, now := &segs[i], times[i]+shift
-		if uint64(now-from) > uint64(to-from) {
-			now = min(max(now, from), to)
+	found := w.table.FindAll(w.segs[:n], w.hashes[:n], w.records[:n])
+	b := bounds{since: shift - from, span: uint64(to - from), from: from}
+	known := found.Data | found.Bare
+	for rest := known; rest != 0; {
+		run := rest
+		if after := found.After & rest &^ (run & -run); after != 0 {
+			run = rest & (after&-after - 1)
 		}
-		w.lastTime = now
+		rest &^= run
+		w.settled(run&found.Data, &b)
+		w.settled(run&found.Bare, &b)
+	}
+	for set := ^known & uint32(1<<n-1); set != 0; set &= set - 1 {
+		i := bits.TrailingZeros32(set) % batchSize
+		w.unsettled(i, b.time(w.times[i]))
+	}
+	w.lastTime = b.time(w.times[(n-1)%batchSize])
+}
+
+// bounds make a frame's time one of the worker's clock.
+type bounds struct {
+	since int64  // ns, less the earliest time that is right, on the frame's clock
+	span  uint64 // ns, from the earliest to the latest
+	from  int64  // ns, the earliest on the worker's clock
+}
+
+func (b *bounds) time(t int64) int64 {
+	t += b.since
+	if uint64(t) > b.span {
+		t = min(max(t, 0), int64(b.span))
+	}
+	return t + b.from
+}
+
+// settled accounts those segments of the batch whose bit is set and whose connections were found.
+//
+//go:noinline
+func (w *Worker) settled(set uint32, b *bounds) {
+	t, shortest := w.table, w.shortest
+	for ; set != 0; set &= set - 1 {
+		i := bits.TrailingZeros32(set) % batchSize
+		seg, now := &w.segs[i], b.time(w.times[i])
 		if seg.Len > w.superAbove {
 			w.counters.SuperPackets++
 		}
-		index := lookups[i].Index
-		if index == table.Elsewhere {
-			removed := t.Removed()
-			w.unsettled(i, now)
-			if t.Removed() != removed {
-				// What was found of the others may be theirs no more.
-				for j := range lookups[i+1:] {
-					lookups[i+1+j].Index = table.Elsewhere
-				}
-			}
-			continue
-		}
+		index := w.records[i]
 		r := t.Found(index)
 		if r.QuietSince(now - shortest) {
 			w.late(index, i, now)
@@ -258,8 +308,8 @@ func (w *Worker) account(n int, shift, from, to int64) {
 //
 //go:noinline
 func (w *Worker) unsettled(n int, now int64) {
-	p, seg := &w.lookups[n], &w.segs[n]
-	i, known := w.table.Find(&seg.Flow, p.Hash)
+	seg, hash := &w.segs[n], w.hashes[n]
+	i, known := w.table.Find(&seg.Flow, hash)
 	if known {
 		w.late(i, n, now)
 		return
@@ -268,7 +318,7 @@ func (w *Worker) unsettled(n int, now int64) {
 		w.counters.Skipped[parse.IPv6]++
 		return
 	}
-	i, ok := w.insert(&seg.Flow, p.Hash)
+	i, ok := w.insert(&seg.Flow, hash)
 	if !ok {
 		w.counters.NoRoom++
 		return

@@ -2,83 +2,103 @@ package parse
 
 import "math/bits"
 
-// Flow is a connection's pair of endpoints in ascending order, A before B, and which of them sent
+// Flow is a connection's pair of endpoints in ascending order, a before b, and which of them sent
 // this segment.
+//
+// Between IPv4 addresses, or what stands for them, it is narrow: a.Lo and b.Lo are the addresses
+// above the ports, both as a little-endian load takes them from the wire, 48 bits, and the rest of
+// both words is 0. Any order will do, and this one needs no bytes swapped. Otherwise the flow is
+// wide, and the ports are in the tag.
 type Flow struct {
-	A, B Addr
+	a, b Addr
 	tag  uint64
 }
 
-// Flow.tag: the ports as (A's << 16 | B's) in the lower half, and these bits.
+// Flow.tag: these bits, and the ports of a wide flow as (a's << 16 | b's) in the upper half.
 const (
-	flowDir  = 1 << 32 // B sent the segment
-	flowWide = 1 << 33 // one of the addresses is not IPv4 in its mapped form
+	flowDir  = 1 << 0 // b sent the segment
+	flowWide = 1 << 1
+
+	flowPorts = 32 // shift
 )
 
 // FlowOf is the flow of a segment from src to dst.
 func FlowOf(src, dst Addr, srcPort, dstPort uint16) (f Flow) {
-	f.A, f.B = src, dst
-	f.order(srcPort, dstPort)
+	f.set(src, dst, srcPort, dstPort)
 	return f
 }
 
 // Conn is f without its direction: the same for both.
-func (f *Flow) Conn() Flow { return Flow{f.A, f.B, f.tag &^ flowDir} }
+func (f *Flow) Conn() Flow { return Flow{f.a, f.b, f.tag &^ flowDir} }
 
 // NoFlow is a flow that no segment has, for its ends stand in descending order.
-func NoFlow() Flow { return Flow{A: Addr{^uint64(0), ^uint64(0)}, tag: flowWide} }
+func NoFlow() Flow { return Flow{a: Addr{^uint64(0), ^uint64(0)}, tag: flowWide} }
 
-// Dir is the direction of the segment: 0 if A sent it, 1 if B did.
-func (f *Flow) Dir() uint32 { return uint32(f.tag>>32) & 1 }
+// Dir is the direction of the segment: 0 if the lower end sent it, 1 if the higher did.
+func (f *Flow) Dir() uint32 { return uint32(f.tag) & flowDir }
 
-// Ports are A's port in the upper half and B's in the lower.
-func (f *Flow) Ports() uint32 { return uint32(f.tag) }
-
-// PortsHigh is Ports in the upper half of a word, and 0 below.
-func (f *Flow) PortsHigh() uint64 { return f.tag << 32 }
-
-// Wide reports whether one of the addresses is not IPv4 in its mapped form.
+// Wide reports whether one of the addresses is neither IPv4 nor IPv4 in its mapped form.
 func (f *Flow) Wide() bool { return f.tag&flowWide != 0 }
+
+// Narrow are both ends of a flow that is not wide.
+func (f *Flow) Narrow() (a, b uint64) { return f.a.Lo, f.b.Lo }
+
+// Words are both addresses and the ports of a flow that is wide.
+func (f *Flow) Words() (a, b Addr, ports uint64) { return f.a, f.b, f.tag >> flowPorts }
 
 // Same reports whether both are flows of the same connection. The upper halves of the addresses
 // are 0 unless the flow is wide.
 func (f *Flow) Same(o *Flow) bool {
-	return (f.A.Lo^o.A.Lo)|(f.B.Lo^o.B.Lo)|(f.tag^o.tag)&^flowDir == 0 &&
-		(f.tag&flowWide == 0 || f.A.Hi == o.A.Hi && f.B.Hi == o.B.Hi)
+	return (f.a.Lo^o.a.Lo)|(f.b.Lo^o.b.Lo)|(f.tag^o.tag)&^flowDir == 0 &&
+		(f.tag&flowWide == 0 || f.a.Hi == o.a.Hi && f.b.Hi == o.b.Hi)
 }
 
 // Endpoints returns the source and destination of direction dir.
 func (f *Flow) Endpoints(dir int) (src, dst Addr, srcPort, dstPort uint16) {
-	if dir == 0 {
-		return f.A, f.B, uint16(f.tag >> 16), uint16(f.tag)
+	src, dst, srcPort, dstPort = f.a, f.b, uint16(f.tag>>(flowPorts+16)), uint16(f.tag>>flowPorts)
+	if !f.Wide() {
+		src, srcPort = fromNarrow(f.a.Lo)
+		dst, dstPort = fromNarrow(f.b.Lo)
 	}
-	return f.B, f.A, uint16(f.tag), uint16(f.tag >> 16)
+	if dir != 0 {
+		return dst, src, dstPort, srcPort
+	}
+	return src, dst, srcPort, dstPort
 }
 
-// set4 makes f the flow of an IPv4 segment, without a branch: directions alternate too
-// unpredictably for one. src and dst are addresses above ports, 48 bits.
-func (f *Flow) set4(src, dst uint64) {
-	a, b := min(src, dst), max(src, dst)
-	tag := uint64(uint32(a)<<16 | uint32(uint16(b)))
+// narrow is one end of a narrow flow, and fromNarrow the way back.
+func narrow(a Addr, port uint16) uint64 {
+	return uint64(bits.ReverseBytes32(uint32(a.Lo)))<<16 | uint64(bits.ReverseBytes16(port))
+}
+
+func fromNarrow(end uint64) (Addr, uint16) {
+	return AddrFrom4(bits.ReverseBytes32(uint32(end >> 16))), bits.ReverseBytes16(uint16(end))
+}
+
+// setNarrow makes f the flow of an IPv4 segment, without a branch: directions alternate too
+// unpredictably for one.
+func (f *Flow) setNarrow(src, dst uint64) {
+	tag := uint64(0)
 	if src >= dst {
-		tag |= flowDir
+		tag = flowDir
 	}
-	f.A.Hi, f.A.Lo = 0, v4Mapped|a>>16
-	f.B.Hi, f.B.Lo = 0, v4Mapped|b>>16
+	f.a.Hi, f.a.Lo = 0, min(src, dst)
+	f.b.Hi, f.b.Lo = 0, max(src, dst)
 	f.tag = tag
 }
 
-// order makes f the flow of a segment from f.A to f.B, any addresses.
-func (f *Flow) order(srcPort, dstPort uint16) {
-	_, less := bits.Sub64(uint64(srcPort), uint64(dstPort), 0)
-	_, less = bits.Sub64(f.A.Lo, f.B.Lo, less)
-	_, less = bits.Sub64(f.A.Hi, f.B.Hi, less)
-	f.tag = uint64(srcPort)<<16 | uint64(dstPort)
-	if less == 0 {
-		f.A, f.B = f.B, f.A
-		f.tag = uint64(dstPort)<<16 | uint64(srcPort) | flowDir
+// set makes f the flow of any segment.
+func (f *Flow) set(src, dst Addr, srcPort, dstPort uint16) {
+	if src.Is4() && dst.Is4() {
+		f.setNarrow(narrow(src, srcPort), narrow(dst, dstPort))
+		return
 	}
-	if !f.A.Is4() || !f.B.Is4() {
-		f.tag |= flowWide
+	_, less := bits.Sub64(uint64(srcPort), uint64(dstPort), 0)
+	_, less = bits.Sub64(src.Lo, dst.Lo, less)
+	_, less = bits.Sub64(src.Hi, dst.Hi, less)
+	if less == 0 {
+		*f = Flow{dst, src, uint64(dstPort)<<(flowPorts+16) | uint64(srcPort)<<flowPorts | flowWide | flowDir}
+	} else {
+		*f = Flow{src, dst, uint64(srcPort)<<(flowPorts+16) | uint64(dstPort)<<flowPorts | flowWide}
 	}
 }

@@ -33,14 +33,13 @@ func ipv4(b []byte, wireLen uint32, seg *Segment) Reason {
 	if total < ihl+tcpMinLen {
 		return BadIPHeader
 	}
-	seg.A = AddrFrom4(binary.BigEndian.Uint32(b[12:]))
-	seg.B = AddrFrom4(binary.BigEndian.Uint32(b[16:]))
+	src, dst := AddrFrom4(binary.BigEndian.Uint32(b[12:])), AddrFrom4(binary.BigEndian.Uint32(b[16:]))
 	seg.IPVersion = 4
 	first := fragment&0x2000 != 0 // more fragments: it says where it starts, not where it ends
 	if uint32(len(b)) < ihl+tcpMinLen {
 		return Truncated
 	}
-	return tcp(b[ihl:], total-ihl, first, seg)
+	return tcp(b[ihl:], total-ihl, first, src, dst, seg)
 }
 
 // IPv6 extension headers that may stand before TCP (RFC 8200 section 4.1, RFC 4302, RFC 6275).
@@ -69,8 +68,8 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 	if payload == 0 || payload > wireLen-ipv6Len {
 		payload = wireLen - ipv6Len
 	}
-	seg.A = Addr{binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])}
-	seg.B = Addr{binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])}
+	src := Addr{binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])}
+	dst := Addr{binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])}
 	seg.IPVersion = 6
 	first := false
 	next := b[6]
@@ -85,7 +84,7 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 			if len(b) < tcpMinLen {
 				return Truncated
 			}
-			return tcp(b, payload, first, seg)
+			return tcp(b, payload, first, src, dst, seg)
 		case extHopByHop, extRouting, extDestination, extMobility:
 			if len(b) < 8 {
 				return Truncated

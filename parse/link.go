@@ -70,16 +70,23 @@ const (
 // Frame decodes one captured frame that starts with a header of kind link. b holds the captured
 // bytes, wireLen is the frame's length on the wire in bytes. seg is written only in part unless
 // the answer is OK.
-//
-// Nearly all frames are whole IPv4 packets without options over Ethernet. For them the checks of
-// every layer are made at once, on two words; all others, and these too in the tests, go layer by
-// layer through anyFrame.
 func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
+	if Ordinary(link, b, wireLen, seg) {
+		return OK
+	}
+	return anyFrame(link, b, wireLen, seg)
+}
+
+// Ordinary is Frame for what nearly all frames are: whole IPv4 packets without options over Ethernet
+// that are no SYN. For them the checks of every layer are made at once, on two words, and the flow is
+// narrow. All others it leaves to Frame, which goes layer by layer, as it does with these too in
+// the tests.
+func Ordinary(link Link, b []byte, wireLen uint32, seg *Segment) bool {
 	const tcpAt = etherLen + ipv4MinLen
 	if link != LinkEthernet || len(b) < tcpAt+tcpMinLen ||
 		binary.LittleEndian.Uint32(b[12:])&0x00ffffff != 0x45<<16|etherIPv4>>8 || // EtherType, version and IHL
 		binary.LittleEndian.Uint32(b[20:])&0xff00ff3f != protoTCP<<24 { // more fragments, offset, protocol
-		return anyFrame(link, b, wireLen, seg)
+		return false
 	}
 	wireLen = max(wireLen, uint32(len(b)))
 	n := uint32(binary.BigEndian.Uint16(b[16:]))
@@ -88,17 +95,18 @@ func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	// Unsigned, so that what is too short fails too.
 	if n-(ipv4MinLen+tcpMinLen) > wireLen-(tcpAt+tcpMinLen) || dataOff-tcpMinLen > n-(ipv4MinLen+tcpMinLen) ||
 		ctl>>16&uint32(SYN) != 0 {
-		return anyFrame(link, b, wireLen, seg)
+		return false
 	}
 	seg.MSS, seg.WScale, seg.IPVersion = 0, NoWScale, 4
-	addrs, ports := binary.BigEndian.Uint64(b[26:]), binary.BigEndian.Uint32(b[tcpAt:])
-	seg.set4(addrs>>32<<16|uint64(ports>>16), uint64(uint32(addrs))<<16|uint64(uint16(ports)))
+	seg.setNarrow(
+		uint64(binary.LittleEndian.Uint32(b[26:]))<<16|uint64(binary.LittleEndian.Uint16(b[tcpAt:])),
+		uint64(binary.LittleEndian.Uint32(b[30:]))<<16|uint64(binary.LittleEndian.Uint16(b[tcpAt+2:])))
 	numbers := binary.BigEndian.Uint64(b[tcpAt+4:])
 	seg.Ack, seg.Seq = Seq(numbers), Seq(numbers>>32)
 	seg.Len, seg.WireLen = n-ipv4MinLen-dataOff, wireLen
 	ctl &= 0x00ff_ffff
 	seg.Window, seg.Flags = uint16(ctl), Flags(ctl>>16)
-	return OK
+	return true
 }
 
 // anyFrame is Frame for any frame.

@@ -16,13 +16,13 @@ const (
 const maxWScale = 14
 
 // tcp decodes a TCP header (RFC 9293 section 3.1). The caller has checked that b holds at least
-// the 20 fixed bytes, and set the flow's ends to source and destination; n is the segment's length
-// in bytes, header included, by the IP header. first: it is the first of several fragments.
-func tcp(b []byte, n uint32, first bool, seg *Segment) Reason {
+// the 20 fixed bytes; n is the segment's length in bytes, header included, by the IP header. first:
+// it is the first of several fragments.
+func tcp(b []byte, n uint32, first bool, src, dst Addr, seg *Segment) Reason {
 	if len(b) < tcpMinLen { // proves the constant indices below
 		return Truncated
 	}
-	seg.order(binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]))
+	seg.set(src, dst, binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]))
 	seg.Seq = Seq(binary.BigEndian.Uint32(b[4:]))
 	seg.Ack = Seq(binary.BigEndian.Uint32(b[8:]))
 	seg.Flags = Flags(b[13])

@@ -3,7 +3,7 @@ package ring
 import (
 	"math"
 	"sync/atomic"
-	"unsafe" // the only file of this package that does
+	"unsafe" // besides pollheld.go
 )
 
 // blockHdr is struct tpacket_block_desc with struct tpacket_hdr_v1 (linux/if_packet.h), in host

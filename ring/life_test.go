@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,8 +170,15 @@ func TestFramesBeforeTheEndAreNotLost(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
+	for _, hold := range []time.Duration{0, 2 * time.Millisecond} {
+		t.Run(hold.String(), func(t *testing.T) { testWait(t, hold) })
+	}
+}
+
+func testWait(t *testing.T, hold time.Duration) {
 	cap0, gen0 := veth(t)
 	r := mustOpen(t, small(t, cap0))
+	r.SetHold(hold)
 	took := func(d time.Duration) time.Duration {
 		t.Helper()
 		start := time.Now()
@@ -181,11 +190,16 @@ func TestWait(t *testing.T) {
 	if d := took(0); d > 50*time.Millisecond {
 		t.Errorf("Wait(0) took %s", d)
 	}
-	if d := took(30 * time.Millisecond); d < 30*time.Millisecond {
-		t.Errorf("Wait(30ms) on a silent interface took %s", d)
-	}
-	if d := took(300 * time.Microsecond); d < 300*time.Microsecond {
-		t.Errorf("Wait(300µs) on a silent interface took %s", d)
+	for _, want := range []time.Duration{30 * time.Millisecond, 300 * time.Microsecond} {
+		d := took(want)
+		for range 10 {
+			if d < want { // the scheduler's signals may end it early, but not all the time
+				d = took(want)
+			}
+		}
+		if d < want {
+			t.Errorf("Wait(%s) on a silent interface took %s", want, d)
+		}
 	}
 
 	r.Wake()
@@ -193,23 +207,32 @@ func TestWait(t *testing.T) {
 	if d := took(time.Minute); d > time.Second {
 		t.Errorf("after Wake, Wait took %s", d)
 	}
-	if d := took(20 * time.Millisecond); d < 20*time.Millisecond {
-		t.Errorf("two Wakes ended a second Wait after %s", d)
+	if d := took(20*time.Millisecond) + took(20*time.Millisecond); d < 20*time.Millisecond {
+		t.Errorf("two Wakes ended a second and a third Wait after %s", d)
 	}
 	go func() {
 		time.Sleep(20 * time.Millisecond)
 		r.Wake()
 	}()
-	if d := took(-1); d < 10*time.Millisecond {
+	d := took(-1)
+	for range 3 {
+		if d < 10*time.Millisecond {
+			d += took(-1)
+		}
+	}
+	if d < 10*time.Millisecond {
 		t.Errorf("Wait without a timeout ended after %s, before Wake", d)
 	}
 
 	newSender(t, gen0).send(t, numbered(1, 60))
-	if d := took(time.Minute); d > time.Second {
-		t.Errorf("with a frame on its way, Wait took %s", d)
+	b, ok := r.Next()
+	for d := time.Duration(0); !ok; b, ok = r.Next() {
+		if d += took(time.Minute); d > time.Second {
+			t.Fatalf("with a frame on its way, Wait took %s", d)
+		}
 	}
-	if b, ok := r.Next(); !ok || b.Len() != 1 || !b.TimedOut() {
-		t.Errorf("a block: %v with %d frames, timed out %v; want one of 1 frame, closed by the timer", ok, b.Len(), b.TimedOut())
+	if b.Len() != 1 || !b.TimedOut() {
+		t.Errorf("a block with %d frames, timed out %v; want one of 1 frame, closed by the timer", b.Len(), b.TimedOut())
 	}
 	if b, ok := r.Next(); !ok || b.Len() != 1 {
 		t.Error("before Release, Next is another block")
@@ -225,6 +248,75 @@ func TestWait(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(20, func() { _ = r.Wait(0); r.Next() }); n != 0 {
 		t.Errorf("Wait and Next: %v allocations, want 0", n)
+	}
+}
+
+// A nap is not ended by frames, which are there after it, but by Wake.
+func TestNap(t *testing.T) {
+	cap0, gen0 := veth(t)
+	r := mustOpen(t, small(t, cap0))
+	newSender(t, gen0).send(t, numbered(1, 60))
+	for begin := time.Now(); time.Since(begin) < 100*time.Millisecond; {
+		if err := r.Nap(100 * time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(begin); d < 50*time.Millisecond {
+			t.Fatalf("a nap of 100ms ended after %s, with a frame", d)
+		}
+	}
+	if b, ok := r.Next(); !ok || b.Len() != 1 {
+		t.Error("no block of one frame after the nap")
+	}
+	r.Release()
+	begin := time.Now()
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		r.Wake()
+	}()
+	if err := r.Nap(time.Minute); err != nil || time.Since(begin) > 10*time.Second {
+		t.Errorf("Wake did not end a nap: %v after %s", err, time.Since(begin))
+	}
+	// The next wait sees frames again.
+	newSender(t, gen0).send(t, numbered(2, 60))
+	begin = time.Now()
+	if err := r.Wait(time.Minute); err != nil || time.Since(begin) > 10*time.Second {
+		t.Errorf("with a frame on its way after a nap, Wait took %s: %v", time.Since(begin), err)
+	}
+	if n := r.Blocks(); n != len(r.mem)/r.blockSize || n < 2 {
+		t.Errorf("%d blocks", n)
+	}
+	r.Close()
+	if err := r.Nap(time.Minute); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Nap after Close: %v, want os.ErrClosed", err)
+	}
+}
+
+// What stops the world does not have to wait for a held wait to end.
+func TestHeldWaitLetsTheWorldStop(t *testing.T) {
+	cap0, _ := veth(t)
+	r := mustOpen(t, small(t, cap0))
+	r.SetHold(time.Minute)
+	var over atomic.Bool
+	ended := make(chan error)
+	go func() {
+		var err error
+		for err == nil && !over.Load() {
+			err = r.Wait(time.Minute)
+		}
+		ended <- err
+	}()
+	begin := time.Now()
+	for range 20 {
+		time.Sleep(5 * time.Millisecond)
+		runtime.GC()
+	}
+	if d := time.Since(begin); d > 10*time.Second {
+		t.Errorf("20 collections took %s beside a held wait", d)
+	}
+	over.Store(true)
+	r.Wake()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +30,7 @@ type Ring struct {
 	wasDown   bool   // the interface has been seen to go down
 	poll      [2]unix.PollFd
 	pollTime  unix.Timespec
+	hold      time.Duration // see SetHold
 
 	mu     sync.Mutex // guards what other goroutines reach
 	fd     int        // packet socket, -1 once closed

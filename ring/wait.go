@@ -28,13 +28,7 @@ func (r *Ring) Wait(timeout time.Duration) error {
 	if r.held {
 		return errors.New("ring: wait: the block of the last Next is still held: call Release first")
 	}
-	var ts *unix.Timespec
-	if timeout >= 0 {
-		r.pollTime = unix.NsecToTimespec(int64(timeout))
-		ts = &r.pollTime
-	}
-	_, err := unix.Ppoll(r.poll[:], ts, nil) // sets every Revents, to 0 on a timeout
-	switch {
+	switch err := r.wait(timeout); {
 	case errors.Is(err, unix.EINTR):
 		return nil
 	case err != nil:
@@ -52,6 +46,46 @@ func (r *Ring) Wait(timeout time.Duration) error {
 		return fmt.Errorf("ring: %w", ErrGone)
 	}
 	return nil
+}
+
+// Nap is Wait for d, above 0, without looking for frames: only Wake ends it before. It is for a caller
+// that knows frames to come and would rather find several blocks of them at once.
+func (r *Ring) Nap(d time.Duration) error {
+	if r.mem == nil {
+		return errClosed("nap")
+	}
+	r.poll[0].Fd = -1 // poll(2) ignores it
+	defer func() { r.poll[0].Fd = int32(r.fd) }()
+	return r.Wait(d)
+}
+
+// SetHold has Wait and Nap keep Go's scheduler from giving the caller's processor (its P) to others for the
+// first d of a wait; 0, as a ring begins: not at all. Where frames keep coming, most waits are shorter
+// than a few milliseconds and cost a third then. There must be a P for others meanwhile: GOMAXPROCS above
+// the number of rings that are waited for. Not to be called while another goroutine is in Wait.
+func (r *Ring) SetHold(d time.Duration) { r.hold = d }
+
+// wait polls; it sets every Revents, to 0 on a timeout.
+func (r *Ring) wait(timeout time.Duration) error {
+	if hold := r.hold; hold > 0 && timeout != 0 {
+		if timeout > 0 {
+			hold = min(hold, timeout)
+		}
+		n, err := r.pollHeld(hold)
+		if n != 0 || err != nil || hold == timeout {
+			return err
+		}
+		if timeout > 0 {
+			timeout -= hold
+		}
+	}
+	var ts *unix.Timespec
+	if timeout >= 0 {
+		r.pollTime = unix.NsecToTimespec(int64(timeout))
+		ts = &r.pollTime
+	}
+	_, err := unix.Ppoll(r.poll[:], ts, nil)
+	return err
 }
 
 // Wake ends a Wait that is under way, or else the next one.
@@ -110,3 +144,6 @@ func (r *Ring) isGone() bool {
 }
 
 func errClosed(step string) error { return fmt.Errorf("ring: %s: %w", step, os.ErrClosed) }
+
+// Blocks is how many blocks the ring has.
+func (r *Ring) Blocks() int { return len(r.mem) / r.blockSize }

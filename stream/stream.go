@@ -91,7 +91,7 @@ type Conn struct {
 	pendingWin uint16
 	pendingWS  int8
 	state      connState
-	_          [4]byte
+	marks      [2]uint16 // numbers of the latest batches with a segment without payload and with, see Mark
 	hot        [2]Stream
 	cold       [2]Detail
 }
@@ -114,6 +114,17 @@ const (
 	DetailSize = 160
 	ConnSize   = 472
 )
+
+// Mark notes a segment of batch number n, isData being 1 if it has payload and 0 if not, nothing else. It returns 1
+// if the segment has payload and one without was noted of the same batch before, or, by chance, of
+// one with the same number.
+func (c *Conn) Mark(n uint16, isData uint32) (after uint32) {
+	if c.marks[0] == n {
+		after = 1
+	}
+	c.marks[isData] = n
+	return after & isData
+}
 
 // Reset makes c a connection without packets.
 func (c *Conn) Reset() {
@@ -146,9 +157,11 @@ func (c *Conn) Bytes(dir int) uint64 { return c.hot[dir&1].bytes }
 // Packets returns a direction's packets; 0: that direction is not a stream.
 func (c *Conn) Packets(dir int) uint64 { return c.hot[dir&1].packets }
 
-// Touch loads the cache lines that accounting a packet may need. Doing so for a batch of packets
-// before accounting any of them lets their cache misses overlap.
+// Touch loads the cache lines that accounting a packet may need, all but the last, and the one included
+// that a record's key is in. Doing so for a batch of packets before accounting any of them lets their
+// cache misses overlap.
 func (c *Conn) Touch() uint64 {
 	a, b := &c.cold[0], &c.cold[1]
-	return c.hot[0].packets + c.hot[1].packets + uint64(a.winEnd) + uint64(a.maxDelay) + uint64(b.winEnd) + uint64(b.timed.base) + b.winStart
+	return uint64(c.synTime) + c.hot[0].packets + c.hot[1].packets +
+		uint64(a.winEnd) + uint64(a.maxDelay) + uint64(b.winEnd) + uint64(b.timed.base)
 }

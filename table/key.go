@@ -22,16 +22,17 @@ type Seeds [6]uint64
 //
 // All that can be chosen passes two multiplications: through one alone, keys at equal distances are
 // hashes at equal distances, and one start in some hundred has seeds that crowd the ports of a
-// single pair of addresses into a few groups. The upper half of A.Lo is the same for all IPv4
-// addresses, so the ports have room there.
+// single pair of addresses into a few groups.
 func (s *Seeds) narrow(k *Key) uint64 {
-	return mix(mix(k.A.Lo^k.PortsHigh()^s[0], k.B.Lo^s[1]), s[4])
+	a, b := k.Narrow()
+	return mix(mix(a^s[0], b^s[1]), s[4])
 }
 
 // wide is the hash of the others. Here every bit of both addresses can be chosen: ports in one word
 // with an address could be chosen to cancel out, so they come in behind the first multiplications.
 func (s *Seeds) wide(k *Key) uint64 {
-	return mix(mix(mix(k.A.Lo^s[0], k.B.Lo^s[1])^mix(k.A.Hi^s[2], k.B.Hi^s[3])^uint64(k.Ports()), s[4]), s[5])
+	a, b, ports := k.Words()
+	return mix(mix(mix(a.Lo^s[0], b.Lo^s[1])^mix(a.Hi^s[2], b.Hi^s[3])^ports, s[4]), s[5])
 }
 
 func mix(a, b uint64) uint64 {

@@ -23,7 +23,7 @@ type Table struct {
 	seeds   Seeds
 	slab    mapping
 	index   mapping
-	removed uint64
+	batch   uint16 // number of the latest FindAll
 	touched uint64 // keeps the compiler from dropping loads
 }
 
@@ -76,9 +76,6 @@ func (t *Table) Cap() int { return len(t.records) }
 // Used bounds the indices that have ever been in use: records from Used on are untouched memory.
 func (t *Table) Used() int { return int(t.used) }
 
-// Removed counts removals. A record index found earlier is still good if it has not changed.
-func (t *Table) Removed() uint64 { return t.removed }
-
 // At returns the record with index i, which Find or Insert gave.
 func (t *Table) At(i uint32) *Record { return &t.records[i] }
 
@@ -89,6 +86,9 @@ func (t *Table) Hash(k *Key) uint64 {
 	}
 	return t.seeds.narrow(k)
 }
+
+// HashNarrow is Hash for a key that is not wide.
+func (t *Table) HashNarrow(k *Key) uint64 { return t.seeds.narrow(k) }
 
 // Find returns the index of k's record. h is k's hash.
 func (t *Table) Find(k *Key, h uint64) (i uint32, ok bool) {
@@ -157,7 +157,6 @@ func (t *Table) Remove(i uint32) {
 				r.Reset()
 				r.Key = noKey
 				t.free = append(t.free, i)
-				t.removed++
 				return
 			}
 		}

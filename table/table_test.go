@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/dolthub/swiss"
@@ -158,7 +159,7 @@ func TestFindAllAgreesWithFind(t *testing.T) {
 	zero := parse.Segment{}
 	for range 2000 {
 		segs := make([]parse.Segment, 1+r.IntN(32))
-		l := make([]Lookup, 32)
+		hashes, indices := make([]uint64, 32), make([]uint32, 32)
 		for i := range segs {
 			k := numbered(uint32(r.IntN(1000)))
 			segs[i].Flow = parse.FlowOf(k.Endpoints(r.IntN(2)))
@@ -167,28 +168,46 @@ func TestFindAllAgreesWithFind(t *testing.T) {
 			}
 		}
 		for i := range segs {
-			l[i].Hash = tab.Hash(&segs[i].Flow)
+			hashes[i] = tab.Hash(&segs[i].Flow)
 		}
-		tab.FindAll(segs, l)
 		for i := range segs {
-			p, k := &l[i], &segs[i].Flow
-			want, ok := tab.Find(k, tab.Hash(k))
+			segs[i].Len = uint32(r.IntN(2))
+		}
+		got := tab.FindAll(segs, hashes, indices)
+		var want Found
+		var bare []uint32 // records
+		for i := range segs {
+			k, bit := &segs[i].Flow, uint32(1)<<i
+			record, ok := tab.Find(k, tab.Hash(k))
 			if ok {
 				known++
 			}
-			if p.Index != Elsewhere {
-				found++
-				if !ok || p.Index != want {
-					t.Fatalf("%+v: record %d, want %d (%v)", *k, p.Index, want, ok)
-				}
+			if (got.Data|got.Bare)&bit == 0 {
+				continue
+			}
+			found++
+			if !ok || indices[i] != record {
+				t.Fatalf("%+v: record %d, want %d (%v)", *k, indices[i], record, ok)
+			}
+			if segs[i].Len == 0 {
+				want.Bare |= bit
+				bare = append(bare, record)
+				continue
+			}
+			want.Data |= bit
+			if slices.Contains(bare, record) {
+				want.After |= bit
 			}
 		}
+		if got != want {
+			t.Fatalf("found %+v, want %+v", got, want)
+		}
 		for i := range segs {
-			p, k := &l[i], &segs[i].Flow
-			if j, ok := tab.Find(k, p.Hash); ok {
+			k, h := &segs[i].Flow, hashes[i]
+			if j, ok := tab.Find(k, h); ok {
 				tab.Remove(j)
 			} else {
-				tab.Insert(k, p.Hash)
+				tab.Insert(k, h)
 			}
 		}
 	}

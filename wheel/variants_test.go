@@ -81,7 +81,7 @@ func (w *listWheel) Advance(now uint32, out []uint32) (n int, more bool) {
 		if ahead <= 0 {
 			return n, false
 		}
-		step, ok := w.next()
+		step, ok := w.Next()
 		if !ok || step > uint32(ahead) {
 			w.cur = now
 			return n, false

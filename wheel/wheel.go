@@ -126,7 +126,7 @@ func (w *Wheel) Advance(now uint32, out []uint32) (n int, more bool) {
 		if ahead <= 0 {
 			return n, false
 		}
-		step, ok := w.next()
+		step, ok := w.Next()
 		if !ok || step > uint32(ahead) {
 			w.cur = now
 			return n, false
@@ -143,8 +143,9 @@ func (w *Wheel) Advance(now uint32, out []uint32) (n int, more bool) {
 // nothing over.
 func (w *Wheel) Behind(now uint32) uint32 { return uint32(max(int32(now-w.cur), 0)) }
 
-// next is how many ticks ahead the earliest occupied slot is, 1 to 2^24; false if none is.
-func (w *Wheel) next() (step uint32, ok bool) {
+// Next is how many ticks ahead of the wheel the earliest occupied slot is, 1 to 2^24; false if none
+// is. What an Advance has left over is due before that.
+func (w *Wheel) Next() (step uint32, ok bool) {
 	for level := range levels {
 		if w.occ[level] == 0 {
 			continue

@@ -1,0 +1,34 @@
+package capture
+
+import "time"
+
+// Where blocks keep coming, waking up for each of them costs more than walking it: the switch to the
+// thread, and caches that others have used meanwhile. So the worker then sleeps over a few blocks. It
+// must not over so many that a burst finds no room: of a ring's blocks one in napShare may fill at the
+// rate of the last ones, and however fast they fill, the ring's other blocks must last for maxNap.
+const (
+	maxNap    = 4 * time.Millisecond
+	napBlocks = 4
+	napShare  = 32
+)
+
+// naps decides when the worker sleeps over blocks.
+type naps struct {
+	nap    time.Duration // how long, if may has just said so
+	blocks uint64        // that had been walked at the last rest
+	rested int64         // when that was, ns
+}
+
+// may is asked at each rest, with how many blocks the worker has walked in all and the ring has. Blocks
+// must have come since the last one, and so fast that a nap is worth more than one of them.
+func (n *naps) may(now int64, walked uint64, ring int) bool {
+	came, since := walked-n.blocks, now-n.rested
+	n.blocks, n.rested = walked, now
+	over := min(napBlocks, ring/napShare)
+	if came == 0 || over < 2 {
+		return false
+	}
+	each := time.Duration(since) / time.Duration(came)
+	n.nap = min(maxNap, each*time.Duration(over))
+	return each > 0 && each < maxNap*2/3
+}

@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"tcp-stream-exporter/internal/lab"
+)
+
+// The exporter itself, built with the race detector: two workers under load, scrapes of every kind at
+// the same time, the interface going away and coming back, and the end in the middle of it. The
+// detector has a program that raced exit with status 66.
+func TestRaceDetectorFindsNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tcp-stream-exporter-race")
+	if out, err := exec.Command("go", "build", "-C", "..", "-race", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the exporter with the race detector: %v\n%s", err, out)
+	}
+	p := newPressure(t, fewConnections, path, "-workers", "2", "-stream-age", "3s", "-finalized-age", "1s",
+		"-streams-top", "150", "-process-metrics")
+	stop := make(chan struct{})
+	var scrapers sync.WaitGroup
+	var answers atomic.Int64
+	for _, header := range [][2]string{
+		{"Accept-Encoding", "identity"}, {"Accept-Encoding", "gzip"}, {"Accept-Encoding", "zstd"},
+		{"Accept", "application/openmetrics-text; version=1.0.0"},
+	} {
+		scrapers.Go(func() {
+			client := p.l.A.HTTPClient(10 * time.Second)
+			for i, page := range cycle(stop, "/metrics", "/", "/metrics?name[]=tcp_stream_count", "/metrics") {
+				r, err := http.NewRequest("GET", "http://"+lab.Address+page, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				r.Header.Set(header[0], header[1])
+				if resp, err := client.Do(r); err == nil { // once it has ended there is no answer
+					if i%3 != 0 { // the others hang up in the middle
+						io.Copy(io.Discard, resp.Body)
+					}
+					resp.Body.Close()
+					answers.Add(1)
+				}
+			}
+		})
+	}
+	time.Sleep(time.Second)
+	for _, state := range []string{"down", "up"} {
+		p.l.A.Run(t, "ip", "link", "set", lab.IfName, state)
+		time.Sleep(time.Second)
+	}
+	time.Sleep(2 * time.Second)
+	m := p.Scrape(t)
+	if m["tcp_stream_exporter_ring_reopened_total"] < 1 || m["capture_packets_processed_total"] == 0 {
+		t.Errorf("%v packets, the interface back %v times", m["capture_packets_processed_total"], m["tcp_stream_exporter_ring_reopened_total"])
+	}
+	status, _ := p.Stop(t, syscall.SIGTERM)
+	close(stop)
+	scrapers.Wait()
+	if n := answers.Load(); n < 20 {
+		t.Errorf("%d answers, want some more", n)
+	}
+	if out := p.Output(); status != 0 || strings.Contains(out, "DATA RACE") {
+		t.Errorf("exit status %d, want 0 and no word of a race:\n%s", status, out)
+	}
+}
+
+// cycle yields the pages again and again until stop is closed.
+func cycle(stop <-chan struct{}, pages ...string) func(yield func(int, string) bool) {
+	return func(yield func(int, string) bool) {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if !yield(i, pages[i%len(pages)]) {
+				return
+			}
+		}
+	}
+}
