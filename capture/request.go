@@ -46,14 +46,13 @@ func (c *Capture) serve() bool {
 	if c.wanted.Load() != q {
 		return false
 	}
-	begin, _ := c.clock()
+	begin := c.cpuTime()
 	done := false
 	q.into.shift = c.shift
 	if q.pos, done = c.worker.viewsFrom(q.pos, q.into); done {
 		q.into.Stats = c.stats()
 	}
-	end, _ := c.clock()
-	c.holds.note(end - begin)
+	c.holds.note(c.cpuTime() - begin)
 	if done {
 		c.wanted.CompareAndSwap(q, nil)
 		q.filled <- struct{}{}

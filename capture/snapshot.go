@@ -7,8 +7,9 @@ import (
 	"tcp-stream-exporter/table"
 )
 
-// Snapshot is what a reader gets: every stream, and the totals of the same moment. It is reused from
-// call to call. Close gives its memory back.
+// Snapshot is what a reader gets: every stream, taken piece by piece while packets go on coming, and the
+// totals of the moment after the last piece. It is reused from call to call. Close gives its memory
+// back.
 type Snapshot struct {
 	// What the reader asks for, set before the call.
 	TotalsOnly bool // no streams: it costs nothing then

@@ -45,7 +45,7 @@ var (
 	turnDesc        = ownDesc("max_turn_seconds", "Longest time between two looks at the ring in the last minute, waits for packets left out.")
 	workDesc        = ownDesc("max_turn_cpu_seconds", "Most processor time that the capture spent between two looks at the ring in the last minute.")
 	frameAgeDesc    = ownDesc("max_packet_wait_seconds", "Longest time in the last minute that a packet lay in the ring.")
-	holdDesc        = ownDesc("snapshot_hold_seconds", "Time that a piece of a snapshot kept the capture from its packets.")
+	holdDesc        = ownDesc("snapshot_hold_seconds", "Processor time for which a piece of a snapshot kept the capture from its packets.")
 	lagDesc         = ownDesc("max_expiry_lag_seconds", "How late streams were expired in the last minute, at most; in steps of 0.1 s.")
 )
 
