@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/bpf"
+
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/collector"
@@ -29,7 +31,7 @@ import (
 var version string
 
 const (
-	// snapLen is how many bytes of a frame are captured: the longest header stack, Ethernet, two
+	// snapLen is how many bytes of a frame are captured at most: the longest header stack, Ethernet, two
 	// VLAN tags, PPPoE, IP and TCP with all their options, but never the payload.
 	snapLen = 192
 	// maxRetireTimeout is shorter than the time that a worker waits for the last block of an
@@ -125,7 +127,7 @@ func serve(o *options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	filter, err := pcapfilter.Compile(o.filter, at.kind, snapLen)
+	filter, err := compileFilter(o.filter, at.kind)
 	if err != nil {
 		return err
 	}
@@ -270,7 +272,7 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 			err = ring.ErrDown
 		}
 		if err == nil && at.kind != kind {
-			if cfg.Filter, err = pcapfilter.Compile(o.filter, at.kind, snapLen); err == nil {
+			if cfg.Filter, err = compileFilter(o.filter, at.kind); err == nil {
 				kind = at.kind
 			}
 		}
@@ -291,6 +293,15 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 		}
 		return rings, err
 	}
+}
+
+// compileFilter makes the program that the kernel runs, which also says how much of a packet it copies.
+func compileFilter(filter string, kind pcapfilter.LinkType) ([]bpf.RawInstruction, error) {
+	prog, err := pcapfilter.Compile(filter, kind, snapLen)
+	if err != nil {
+		return nil, err
+	}
+	return pcapfilter.HeadersOnly(prog, kind), nil
 }
 
 // newWorkers makes the workers, among which the connections that there is room for are shared out.

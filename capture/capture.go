@@ -32,6 +32,9 @@ const (
 	expireBudget = 512
 	// housekeeping is how often the kernel's counters are read and the interface is looked at.
 	housekeeping = int64(time.Second)
+	// silence is by how much later it may be if nothing has come or gone since the last time. Go's scheduler
+	// makes some 60 switches of threads of one wake-up after a long wait.
+	silence = 6 * housekeeping
 	// clockStep is by how much the real-time clock must move against the monotonic one between two
 	// turns to have been set: slewing it does 0.5 ms in a second.
 	clockStep = int64(10 * time.Millisecond)
@@ -130,7 +133,7 @@ func New(w *Worker, r *ring.Ring, open Opener, clock Clock, report func(Change))
 }
 
 // SetSuperAbove has frames with a payload of more than so many bytes counted as super-packets; before
-// it is called none are. It may be called from any goroutine, and takes effect within a second.
+// it is called none are. It may be called from any goroutine, and takes effect at once.
 func (c *Capture) SetSuperAbove(bytes uint32) { c.superAbove.Store(bytes) }
 
 // keepP has waits keep their P for a moment (ring.SetHold), if there are more of them than workers.
@@ -222,7 +225,11 @@ func (c *Capture) walk() error {
 func (c *Capture) wait(mono int64) time.Duration {
 	until := mono + downCheck
 	if c.up {
-		until = min(c.nextJob, c.worker.nextDue())
+		until = c.nextJob
+		if c.worker.counters.Blocks == c.published.Blocks && c.worker.tally == c.published.Tally {
+			until += silence
+		}
+		until = min(until, c.worker.nextDue())
 	}
 	return time.Duration(max(until-mono, 0))
 }
@@ -232,6 +239,7 @@ func (c *Capture) wait(mono int64) time.Duration {
 func (c *Capture) visit(mono, real int64) {
 	c.noteTurn(mono)
 	c.visited = mono
+	c.worker.superAbove = c.superAbove.Load()
 	shift := mono - real
 	if d := shift - c.shift; d > clockStep || d < -clockStep {
 		c.ageFrom = real
@@ -342,7 +350,7 @@ func (c *Capture) publish() {
 	c.mu.Unlock()
 }
 
-// Stats returns the totals as of at most a second ago.
+// Stats returns the totals as of at most a second ago, or as they have been since the last packet.
 func (c *Capture) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()

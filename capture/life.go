@@ -25,7 +25,6 @@ const (
 // or has become one of another kind, which the filter was not made for, is of no more use than one
 // whose interface is deleted.
 func (c *Capture) housekeep() error {
-	c.worker.superAbove = c.superAbove.Load()
 	c.publish()
 	now, err := c.ring.Link()
 	switch {
