@@ -29,13 +29,18 @@ func TestLogQueueWritesAllLinesInOrder(t *testing.T) {
 // A reader that has stopped holds up nobody, and learns later how much it has missed.
 func TestLogQueueWithAStuckReader(t *testing.T) {
 	r, w := io.Pipe()
-	q := newLogQueue(w)
+	writing := make(chan struct{}, 1)
+	q := newLogQueue(writerFunc(func(line []byte) (int, error) {
+		select {
+		case writing <- struct{}{}:
+		default:
+		}
+		return w.Write(line)
+	}))
 	const lost = 10
 	begin := time.Now()
 	io.WriteString(q, "first\n")
-	for len(q.lines) != 0 { // until it is being written
-		time.Sleep(time.Millisecond)
-	}
+	<-writing // what is lost before would be told before
 	for i := range logLines + lost {
 		fmt.Fprintf(q, "line %d\n", i)
 	}
@@ -56,6 +61,10 @@ func TestLogQueueWithAStuckReader(t *testing.T) {
 		t.Errorf("%d lines: %q", len(lines), lines)
 	}
 }
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 func TestLogQueueEndsAlthoughItsReaderIsStuck(t *testing.T) {
 	r, w := io.Pipe()
