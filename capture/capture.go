@@ -32,8 +32,9 @@ const (
 	expireBudget = 512
 	// housekeeping is how often the kernel's counters are read and the interface is looked at.
 	housekeeping = int64(time.Second)
-	// silence is by how much later it may be if nothing has come or gone since the last time. Go's scheduler
-	// makes some 60 switches of threads of one wake-up after a long wait.
+	// silence is by how much later it may be if nothing has come or gone since the last time: Go's
+	// scheduler makes some 60 switches of threads of one wake-up after a long wait. A change of the
+	// interface does not wait for it: see watch.
 	silence = 6 * housekeeping
 	// clockStep is by how much the real-time clock must move against the monotonic one between two
 	// turns to have been set: slewing it does 0.5 ms in a second.
@@ -78,6 +79,8 @@ type Capture struct {
 
 	requests   // from readers
 	stop       atomic.Bool
+	look       atomic.Bool   // from watch: housekeeping is due
+	watched    atomic.Bool   // look is set when an interface changes
 	superAbove atomic.Uint32 // from SetSuperAbove
 
 	mu        sync.Mutex // guards the rest
@@ -155,6 +158,7 @@ func (c *Capture) Run() error {
 	for range populators {
 		go c.populate()
 	}
+	defer c.watch()()
 	if c.cpu == anyCPU {
 		defer runtime.UnlockOSThread()
 	} else if err := pin(c.cpu); err != nil { // a pinned thread ends with its goroutine
@@ -191,7 +195,8 @@ func (c *Capture) walk() error {
 		}
 		c.reserve()
 		more := c.expire()
-		if mono >= c.nextJob {
+		if mono >= c.nextJob || c.look.Load() {
+			c.look.Store(false)
 			if err := c.housekeep(); err != nil {
 				return err
 			}
@@ -226,7 +231,7 @@ func (c *Capture) wait(mono int64) time.Duration {
 	until := mono + downCheck
 	if c.up {
 		until = c.nextJob
-		if c.worker.counters.Blocks == c.published.Blocks && c.worker.tally == c.published.Tally {
+		if c.watched.Load() && c.worker.counters.Blocks == c.published.Blocks && c.worker.tally == c.published.Tally {
 			until += silence
 		}
 		until = min(until, c.worker.nextDue())

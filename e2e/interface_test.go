@@ -45,6 +45,7 @@ func TestInterfaceLife(t *testing.T) {
 		{"down, deleted and made again", f.ip("link set veth0 down", "link del veth0"), f.makeVeth, false, resumeWithin.Seconds() * beats},
 		{"deleted and made again at once", nil, f.replaceVeth, false, math.Inf(1)},
 		{"renamed and back", f.rename("veth0", "other0"), f.rename("other0", "veth0"), true, math.Inf(1)},
+		{"renamed in silence, and another in its place", nil, f.supersede, false, math.Inf(1)},
 	} {
 		t.Run(event.name, func(t *testing.T) {
 			wentAway, cameBack := f.lines()
@@ -159,6 +160,29 @@ func (f *life) replaceVeth(t *testing.T) {
 	t.Helper()
 	f.ip("link del " + lab.IfName)(t)
 	f.makeVeth(t)
+}
+
+// supersede gives the interface another name while nothing comes and nobody asks, so that only who
+// looks finds out, and makes another pair under its own.
+func (f *life) supersede(t *testing.T) {
+	t.Helper()
+	f.beat.pause()
+	time.Sleep(3 * time.Second / 2) // all that there is to say of the last packets has been said
+	_, cameBack := f.lines()
+	f.rename(lab.IfName, "old0")(t)
+	f.l.B.Run(t, "ip", "link", "set", lab.IfName, "down")
+	f.l.B.Run(t, "ip", "link", "set", lab.IfName, "name", "old0")
+	f.makeVeth(t)
+	t.Cleanup(func() { f.l.A.Run(t, "ip", "link", "del", "old0") })
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if _, n := f.lines(); n > cameBack {
+			break
+		}
+		if time.Since(begin) > resumeWithin {
+			t.Fatalf("the log says nothing of the new interface after %v", time.Since(begin))
+		}
+	}
+	f.beat.resume()
 }
 
 // lines are how often the log tells of the interface going away, and of it coming back.
