@@ -267,9 +267,9 @@ func (w *Worker) account(n int, shift, from, to int64) {
 
 // bounds make a frame's time one of the worker's clock.
 type bounds struct {
-	since int64  // ns, less the earliest time that is right, on the frame's clock
-	span  uint64 // ns, from the earliest to the latest
-	from  int64  // ns, the earliest on the worker's clock
+	from  int64  // ns, the earliest that is right, on the worker's clock
+	span  uint64 // ns, from there to the latest
+	since int64  // ns, what makes a frame's time one since from
 }
 
 func (b *bounds) time(t int64) int64 {

@@ -115,9 +115,9 @@ const (
 	ConnSize   = 472
 )
 
-// Mark notes a segment of batch number n, isData being 1 if it has payload and 0 if not, nothing else. It returns 1
-// if the segment has payload and one without was noted of the same batch before, or, by chance, of
-// one with the same number.
+// Mark notes a segment of batch number n, isData being 1 if it has payload and 0 if not, nothing else.
+// It returns 1 if the segment has payload and one without was noted of the same batch before, or, by
+// chance, of one with the same number.
 func (c *Conn) Mark(n uint16, isData uint32) (after uint32) {
 	if c.marks[0] == n {
 		after = 1
