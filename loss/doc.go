@@ -6,7 +6,7 @@
 // which is of the whole machine). The ring's own losses the capture knows itself: it is asked
 // through Config.Capture.
 //
-// A Watcher reads all of it about once a second on a goroutine of its own, so that a scrape makes
+// A Watcher reads all of it about every two seconds on a goroutine of its own, so that a scrape makes
 // no system call and nothing here ever waits for the capture's worker or keeps it waiting. Figures
 // may be called from any goroutine.
 package loss

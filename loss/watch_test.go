@@ -244,7 +244,7 @@ func TestStaleFigures(t *testing.T) {
 
 func TestReadingTakesNoMoreThanItsShare(t *testing.T) {
 	for took, want := range map[time.Duration]time.Duration{
-		0: time.Second, 20 * time.Millisecond: time.Second, 40 * time.Millisecond: 2 * time.Second, time.Second: 50 * time.Second,
+		0: 2 * time.Second, 40 * time.Millisecond: 2 * time.Second, 60 * time.Millisecond: 3 * time.Second, time.Second: 50 * time.Second,
 	} {
 		if got := pause(took); got != want {
 			t.Errorf("after a sample of %v: %v, want %v", took, got, want)
