@@ -170,7 +170,7 @@ func TestFramesBeforeTheEndAreNotLost(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
-	for _, hold := range []time.Duration{0, 2 * time.Millisecond} {
+	for _, hold := range []time.Duration{0, 2 * time.Millisecond, time.Minute} {
 		t.Run(hold.String(), func(t *testing.T) { testWait(t, hold) })
 	}
 }
@@ -190,16 +190,8 @@ func testWait(t *testing.T, hold time.Duration) {
 	if d := took(0); d > 50*time.Millisecond {
 		t.Errorf("Wait(0) took %s", d)
 	}
-	again := 0 // how often a wait may end early
-	if hold > 0 {
-		again = 3 // of the scheduler's signals
-	}
 	for _, want := range []time.Duration{30 * time.Millisecond, 300 * time.Microsecond} {
-		d := took(want)
-		for n := 0; n < again && d < want; n++ {
-			d = took(want)
-		}
-		if d < want {
+		if d := took(want); d < want {
 			t.Errorf("Wait(%s) on a silent interface took %s", want, d)
 		}
 	}
@@ -209,35 +201,22 @@ func testWait(t *testing.T, hold time.Duration) {
 	if d := took(time.Minute); d > time.Second {
 		t.Errorf("after Wake, Wait took %s", d)
 	}
-	d := took(20 * time.Millisecond)
-	for n := 0; n < again && d < 20*time.Millisecond; n++ {
-		d += took(20 * time.Millisecond)
-	}
-	if d < 20*time.Millisecond {
+	if d := took(20 * time.Millisecond); d < 20*time.Millisecond {
 		t.Errorf("two Wakes ended a second Wait after %s", d)
 	}
 	go func() {
 		time.Sleep(20 * time.Millisecond)
 		r.Wake()
 	}()
-	d = took(-1)
-	for n := 0; n < again && d < 10*time.Millisecond; n++ {
-		d += took(-1)
-	}
-	if d < 10*time.Millisecond {
+	if d := took(-1); d < 10*time.Millisecond {
 		t.Errorf("Wait without a timeout ended after %s, before Wake", d)
 	}
 
 	newSender(t, gen0).send(t, numbered(1, 60))
-	d = took(time.Minute)
-	b, ok := r.Next()
-	for n := 0; n < again && !ok; n++ {
-		d += took(time.Minute)
-		b, ok = r.Next()
-	}
-	if d > time.Second {
+	if d := took(time.Minute); d > time.Second {
 		t.Errorf("with a frame on its way, Wait took %s", d)
 	}
+	b, ok := r.Next()
 	if !ok || b.Len() != 1 || !b.TimedOut() {
 		t.Errorf("a block: %v with %d frames, timed out %v; want one of 1 frame, closed by the timer", ok, b.Len(), b.TimedOut())
 	}
@@ -298,17 +277,20 @@ func TestNap(t *testing.T) {
 	}
 }
 
-// What stops the world does not have to wait for a held wait to end.
+// What stops the world does not have to wait for a held wait to end, and does not end it.
 func TestHeldWaitLetsTheWorldStop(t *testing.T) {
 	cap0, _ := veth(t)
 	r := mustOpen(t, small(t, cap0))
 	r.SetHold(time.Minute)
+	if err := r.Wait(time.Millisecond); err != nil || !r.brisk { // only after a short wait the next one is held
+		t.Fatalf("brisk %v after a wait of 1 ms (%v)", r.brisk, err)
+	}
 	var over atomic.Bool
 	ended := make(chan error)
 	go func() {
-		var err error
-		for err == nil && !over.Load() {
-			err = r.Wait(time.Minute)
+		err := r.Wait(time.Minute)
+		if err == nil && !over.Load() {
+			err = errors.New("the wait ended before Wake")
 		}
 		ended <- err
 	}()
@@ -324,6 +306,30 @@ func TestHeldWaitLetsTheWorldStop(t *testing.T) {
 	r.Wake()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A wait that outlasts the hold costs the scheduler looks; the next one, which is likely to as well, must not.
+func TestHoldEndsWithALongWait(t *testing.T) {
+	cap0, _ := veth(t)
+	r := mustOpen(t, small(t, cap0))
+	r.SetHold(5 * time.Millisecond)
+	for i, row := range []struct {
+		wait  time.Duration
+		brisk bool
+	}{{time.Millisecond, true}, {time.Millisecond, true}, {20 * time.Millisecond, false}, {20 * time.Millisecond, false}, {time.Millisecond, true}} {
+		begin := time.Now()
+		if err := r.Wait(row.wait); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(begin); !row.brisk && d < row.wait {
+			t.Errorf("wait %d of %v took %v", i, row.wait, d)
+		} else if row.brisk && d >= 5*time.Millisecond {
+			continue // others had the processor
+		}
+		if r.brisk != row.brisk {
+			t.Errorf("after wait %d of %v: brisk %v, want %v", i, row.wait, r.brisk, row.brisk)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type Ring struct {
 	poll      [2]unix.PollFd
 	pollTime  unix.Timespec
 	hold      time.Duration // see SetHold
+	brisk     bool          // the last wait was shorter than hold
 
 	mu     sync.Mutex // guards what other goroutines reach
 	fd     int        // packet socket, -1 once closed

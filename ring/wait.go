@@ -59,26 +59,41 @@ func (r *Ring) Nap(d time.Duration) error {
 	return r.Wait(d)
 }
 
-// SetHold has Wait and Nap keep Go's scheduler from giving the caller's processor (its P) to others for the
-// first d of a wait; 0, as a ring begins: not at all. Where frames keep coming, most waits are shorter
-// than a few milliseconds and cost a third then. There must be a P for others meanwhile: GOMAXPROCS above
+// SetHold has Wait and Nap keep Go's scheduler from giving the caller's processor (its P) to others for
+// the first d of a wait that follows one shorter than d; 0, as a ring begins: never. Such waits cost a
+// fraction then, but one that lasts after all costs the scheduler some sixty looks at it, which on a
+// silent line would be most of all wake-ups. There must be a P for others meanwhile: GOMAXPROCS above
 // the number of rings that are waited for. Not to be called while another goroutine is in Wait.
 func (r *Ring) SetHold(d time.Duration) { r.hold = d }
 
 // wait polls; it sets every Revents, to 0 on a timeout.
 func (r *Ring) wait(timeout time.Duration) error {
-	if hold := r.hold; hold > 0 && timeout != 0 {
-		if timeout > 0 {
-			hold = min(hold, timeout)
-		}
-		n, err := r.pollHeld(hold)
-		if n != 0 || err != nil || hold == timeout {
-			return err
-		}
-		if timeout > 0 {
-			timeout -= hold
-		}
+	if r.hold == 0 || timeout == 0 {
+		return r.pollFree(timeout)
 	}
+	if !r.brisk {
+		begin := time.Now()
+		err := r.pollFree(timeout)
+		r.brisk = time.Since(begin) < r.hold
+		return err
+	}
+	hold := r.hold
+	if timeout > 0 {
+		hold = min(hold, timeout)
+	}
+	n, err := r.pollHeld(hold)
+	if n != 0 || err != nil || hold == timeout {
+		return err
+	}
+	r.brisk = false
+	if timeout > 0 {
+		timeout -= hold
+	}
+	return r.pollFree(timeout)
+}
+
+// pollFree is ppoll(2), the P going to whoever wants it; a negative timeout is for ever.
+func (r *Ring) pollFree(timeout time.Duration) error {
 	var ts *unix.Timespec
 	if timeout >= 0 {
 		r.pollTime = unix.NsecToTimespec(int64(timeout))
@@ -147,3 +162,6 @@ func errClosed(step string) error { return fmt.Errorf("ring: %s: %w", step, os.E
 
 // Blocks is how many blocks the ring has.
 func (r *Ring) Blocks() int { return len(r.mem) / r.blockSize }
+
+// Size is how many bytes all blocks have together.
+func (r *Ring) Size() int { return len(r.mem) }
