@@ -22,9 +22,9 @@ type Clock func() (mono, real int64)
 type Opener func() (*ring.Ring, error)
 
 const (
-	// holdTime is how long a wait keeps its P: longer than it takes to fill a block of the default
-	// size with 500,000 packets/s.
-	holdTime = 4 * time.Millisecond
+	// holdTime is how long a wait keeps its P: longer than the kernel's default retire timeout of 64 ms, so
+	// on every line but a silent one.
+	holdTime = 70 * time.Millisecond
 	// awayWait bounds a sleep while there is no ring.
 	awayWait = 100 * time.Millisecond
 	// expireBudget is how many due connections are looked at between two visits to the ring:
@@ -209,7 +209,7 @@ func (c *Capture) walk() error {
 			continue
 		}
 		var err error
-		if now := c.rest(); c.naps.may(now, c.worker.counters.Blocks, c.ring.Blocks()) {
+		if now := c.rest(); c.naps.may(now, c.worker.counters.Blocks, c.ring.Blocks(), c.ring.Size()) {
 			err = c.ring.Nap(c.naps.nap)
 		} else {
 			err = c.ring.Wait(c.wait(now))
