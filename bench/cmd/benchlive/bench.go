@@ -30,23 +30,28 @@ const (
 
 // argv is the command line of a reader.
 func (c *config) argv(reader string) ([]string, error) {
-	tool := func(name string, args ...string) []string {
-		return append([]string{filepath.Join(c.tools, name), "-i", lab.Device, "-snaplen", strconv.Itoa(c.snapLen), "-retire", "64ms"}, args...)
+	tool := func(name string, snapLen int, args ...string) []string {
+		return append([]string{filepath.Join(c.tools, name), "-i", lab.Device, "-snaplen", strconv.Itoa(snapLen), "-retire", "64ms"}, args...)
 	}
 	switch reader {
 	case "exporter":
 		return []string{c.exporter, "-interface", lab.Device, "-port", metricsAddress, "-pprof", pprofAddress}, nil
 	case "walk":
-		return tool("ringwalk"), nil
+		return tool("ringwalk", c.snapLen), nil
 	case "gopacket":
-		return tool("gopacketreader", "-decode", "packet"), nil
+		return tool("gopacketreader", wholeFrames, "-decode", "source"), nil
+	case "gopacket-packet":
+		return tool("gopacketreader", c.snapLen, "-decode", "packet"), nil
 	case "gopacket-lazy":
-		return tool("gopacketreader", "-decode", "lazy"), nil
+		return tool("gopacketreader", c.snapLen, "-decode", "lazy"), nil
 	case "gopacket-parser":
-		return tool("gopacketreader", "-decode", "parser"), nil
+		return tool("gopacketreader", c.snapLen, "-decode", "parser"), nil
 	}
-	return nil, fmt.Errorf("-readers: %q is unknown: take exporter, walk, gopacket, gopacket-lazy or gopacket-parser", reader)
+	return nil, fmt.Errorf("-readers: %q is unknown: take exporter, walk, gopacket, gopacket-packet, gopacket-lazy or gopacket-parser", reader)
 }
+
+// wholeFrames is the snap length of the gopacket reader that does as the exporter's predecessor did.
+const wholeFrames = 65535
 
 // readyTimeout bounds the wait for the first scrape.
 const readyTimeout = 10 * time.Second

@@ -29,7 +29,7 @@ func TestEveryReaderTakesWhatTheGeneratorSends(t *testing.T) {
 	var out, progress bytes.Buffer
 	profile := filepath.Join(dir, "live.prof")
 	args := []string{"-exporter", filepath.Join(dir, "exporter"), "-tools", dir, "-streams", "100", "-rate", "20000", "-duration", "1s", "-runs", "1"}
-	if err := run(context.Background(), append(args, "-idle", "1s", "-readers", "exporter,walk,gopacket,gopacket-lazy,gopacket-parser"), &out, &progress); err != nil {
+	if err := run(context.Background(), append(args, "-idle", "1s", "-readers", "exporter,walk,gopacket,gopacket-packet,gopacket-lazy,gopacket-parser"), &out, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
 	for _, want := range []string{

@@ -91,6 +91,7 @@ func print(w io.Writer, c *config, all []*series) error {
 	for _, streams := range c.streams {
 		for _, of := range []struct{ name, above, below string }{
 			{"exporter / bare ring walk", "exporter", "walk"}, {"gopacket / exporter", "gopacket", "exporter"},
+			{"gopacket-packet / exporter", "gopacket-packet", "exporter"},
 			{"gopacket-lazy / exporter", "gopacket-lazy", "exporter"}, {"gopacket-parser / exporter", "gopacket-parser", "exporter"},
 		} {
 			above, below := find(all, of.above, streams), find(all, of.below, streams)

@@ -58,11 +58,11 @@ func parse(args []string) (c config, err error) {
 	f.StringVar(&c.netns, "netns", "", "`name` of the network namespace that the interface is in (default: this one)")
 	f.IntVar(&c.blockSize, "blocksize", 262144, "`bytes` of a block")
 	f.IntVar(&c.numBlocks, "numblocks", 128, "how many blocks")
-	f.IntVar(&c.snapLen, "snaplen", 192, "`bytes` of each frame that the kernel copies")
+	f.IntVar(&c.snapLen, "snaplen", 65535, "`bytes` of each frame that the kernel copies")
 	f.DurationVar(&c.retire, "retire", 64*time.Millisecond, "how long a block may stay partly filled, 1ms or more")
 	f.DurationVar(&c.duration, "duration", 0, "stop after so long (0: when interrupted)")
 	f.IntVar(&c.cpu, "cpu", -1, "pin the process to this CPU (-1: do not)")
-	f.StringVar(&c.decode, "decode", "packet", "`how`: packet (gopacket.Packet, all layers, of a copy), lazy (of the ring's memory, layers on demand) or parser (DecodingLayerParser, of the ring's memory)")
+	f.StringVar(&c.decode, "decode", "source", "`how`: source (from a PacketSource's channel, layers on demand), packet (gopacket.Packet, all layers, of a copy), lazy (of the ring's memory, layers on demand) or parser (DecodingLayerParser, of the ring's memory)")
 	if err := f.Parse(args); err != nil {
 		return c, err
 	}
@@ -105,6 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	defer read.close()
 	if c.duration > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.duration)

@@ -17,7 +17,7 @@ import (
 func TestReadsEveryPacketAndStreamHoweverItDecodes(t *testing.T) {
 	need.Root(t)
 	need.Tool(t, "ip")
-	for _, decode := range []string{"packet", "lazy", "parser"} {
+	for _, decode := range []string{"source", "packet", "lazy", "parser"} {
 		t.Run(decode, func(t *testing.T) {
 			p, err := lab.New(lab.Options{})
 			if err != nil {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gopacket/gopacket"
@@ -13,10 +15,17 @@ import (
 // reader takes packets from a ring, one at a time, and accounts each to its stream.
 type reader struct {
 	next             func() error
+	close            func() // before the ring
 	packets, skipped uint64 // read; of them no TCP over IPv4
 
 	mu      sync.Mutex // as against a scrape
-	streams map[string]*stream
+	streams map[key]*stream
+}
+
+// key is of text, as labels want it.
+type key struct {
+	source, destination         string
+	sourcePort, destinationPort uint16
 }
 
 // stream is the least that such an exporter keeps of one direction of a connection.
@@ -28,8 +37,10 @@ type stream struct {
 }
 
 func newReader(decode string, ring *afpacket.TPacket) (*reader, error) {
-	r := &reader{streams: make(map[string]*stream)}
+	r := &reader{close: func() {}, streams: make(map[key]*stream)}
 	switch decode {
+	case "source":
+		r.next = r.source(ring)
 	case "packet":
 		source := gopacket.NewPacketSource(ring, layers.LayerTypeEthernet)
 		r.next = func() error {
@@ -54,9 +65,54 @@ func newReader(decode string, ring *afpacket.TPacket) (*reader, error) {
 	case "parser":
 		r.next = r.parser(ring)
 	default:
-		return nil, fmt.Errorf("-decode %q is unknown: take packet, lazy or parser", decode)
+		return nil, fmt.Errorf("-decode %q is unknown: take source, packet, lazy or parser", decode)
 	}
 	return r, nil
+}
+
+// source takes packets from the channel of a gopacket.PacketSource, which another goroutine fills with
+// copies of the frames, and has them decoded on demand: how gopacket's documentation says to do it,
+// and how the predecessor of this exporter did it.
+func (r *reader) source(ring *afpacket.TPacket) func() error {
+	from := &ending{ring: ring}
+	source := gopacket.NewPacketSource(from, layers.LayerTypeEthernet)
+	source.Lazy, source.NoCopy = true, true
+	packets := source.Packets()
+	r.close = func() {
+		from.ended.Store(true)
+		for range packets { // until the other goroutine has left the ring
+		}
+	}
+	patience := time.NewTimer(pollTimeout)
+	return func() error {
+		select {
+		case p := <-packets:
+			r.packet(p)
+			return nil
+		default:
+		}
+		patience.Reset(pollTimeout)
+		select {
+		case p := <-packets:
+			r.packet(p)
+			return nil
+		case <-patience.C:
+			return afpacket.ErrTimeout
+		}
+	}
+}
+
+// ending reads from a ring until it is told to end: the channel's own way to end costs more per packet.
+type ending struct {
+	ring  *afpacket.TPacket
+	ended atomic.Bool
+}
+
+func (e *ending) ReadPacketData() ([]byte, gopacket.CaptureInfo, error) {
+	if e.ended.Load() {
+		return nil, gopacket.CaptureInfo{}, io.EOF
+	}
+	return e.ring.ReadPacketData()
 }
 
 // packet accounts a decoded packet.
@@ -103,14 +159,14 @@ func (r *reader) parser(ring *afpacket.TPacket) func() error {
 
 // account finds the stream by its key and counts.
 func (r *reader) account(ip *layers.IPv4, tcp *layers.TCP, at time.Time) {
-	key := fmt.Sprintf("%s:%d-%s:%d", ip.SrcIP, tcp.SrcPort, ip.DstIP, tcp.DstPort)
+	k := key{ip.SrcIP.String(), ip.DstIP.String(), uint16(tcp.SrcPort), uint16(tcp.DstPort)}
 	payload := uint64(max(int(ip.Length)-int(ip.IHL)*4-int(tcp.DataOffset)*4, 0))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.streams[key]
+	s := r.streams[k]
 	if s == nil {
 		s = &stream{first: at, nextSeq: tcp.Seq}
-		r.streams[key] = s
+		r.streams[k] = s
 	}
 	s.packets++
 	s.bytes += payload
