@@ -311,6 +311,7 @@ func (o *options) newWorkers() (workers []*capture.Worker, err error) {
 		w, err := capture.NewWorker(capture.Config{
 			MaxConnections: (o.maxConnections + o.workers - 1) / o.workers,
 			StreamAge:      o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
+			Optional: o.metrics.Families.Counted(),
 		})
 		if err != nil {
 			return workers, err

@@ -101,6 +101,7 @@ func withRemedy(err error, arg string) error {
 func (o *options) newWorker() (*capture.Worker, error) {
 	return capture.NewWorker(capture.Config{
 		MaxConnections: o.maxConnections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
+		Optional: o.metrics.Families.Counted(),
 	})
 }
 

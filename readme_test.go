@@ -51,7 +51,7 @@ type oneOfAll struct{}
 func (oneOfAll) Snapshot(_ context.Context, s *capture.Snapshot) error {
 	all := stream.HasRate | stream.HasDelay | stream.HasBitrate | stream.HasSize | stream.HasInterarrival
 	s.Views = []stream.View{{Has: all}}
-	s.Extras = []stream.Extra{{Syn: 1}}
+	s.Extras = []stream.Extra{{Syn: 1, MSS: 1}}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -178,6 +179,8 @@ func threadTime() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
+var benchOptional = flag.Bool("optional", false, "BenchmarkWorker counts the optional figures, too")
+
 // BenchmarkWorker is the whole way of a packet after the kernel: walk, parse, look up, account,
 // expire. ns/packet is CPU time without the preparation of the traffic between passes.
 func BenchmarkWorker(b *testing.B) {
@@ -187,6 +190,12 @@ func BenchmarkWorker(b *testing.B) {
 			defer runtime.UnlockOSThread()
 			l := newLoad(streams, 1<<16)
 			w := benchWorker(b, max(streams/2, 1<<18))
+			if *benchOptional {
+				if err := w.table.KeepOptional(); err != nil {
+					b.Fatal(err)
+				}
+				w.optional = true
+			}
 			l.open(w)
 			var spent time.Duration
 			passes := 0

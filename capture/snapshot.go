@@ -133,6 +133,9 @@ func (w *Worker) viewsFrom(pos int, s *Snapshot) (int, bool) {
 			if s.WithExtras {
 				s.Extras = s.Extras[:len(views)]
 				r.Extra(dir, s.shift, &s.Extras[len(views)-1])
+				if w.optional {
+					w.table.Optional(uint32(pos)).Extra(dir, &s.Extras[len(views)-1])
+				}
 			}
 		}
 	}

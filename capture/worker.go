@@ -24,6 +24,8 @@ type Config struct {
 	SynAge time.Duration
 	// IPv6 accounts IPv6 too; without it such frames are counted as skipped.
 	IPv6 bool
+	// Optional counts what stream.Optional holds, too: 64 bytes a connection.
+	Optional bool
 }
 
 const (
@@ -61,6 +63,7 @@ type Worker struct {
 	ages     stream.Ages
 	shortest int64 // of the ages
 	ipv6     bool
+	optional bool
 	tally    stream.Tally
 	counters Counters
 
@@ -99,8 +102,14 @@ func NewWorker(cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
+	if cfg.Optional {
+		if err := t.KeepOptional(); err != nil {
+			t.Close()
+			return nil, fmt.Errorf("capture: %w", err)
+		}
+	}
 	w := &Worker{
-		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), ipv6: cfg.IPv6,
+		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), ipv6: cfg.IPv6, optional: cfg.Optional,
 		ages: stream.Ages{Stream: int64(cfg.StreamAge), Finalized: int64(cfg.FinalizedAge), Syn: int64(cfg.SynAge)},
 		now:  math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
 	}
@@ -249,6 +258,9 @@ func (w *Worker) account(n int, shift, from, to int64) {
 	found := w.table.FindAll(w.segs[:n], w.hashes[:n], w.records[:n])
 	b := bounds{since: shift - from, span: uint64(to - from), from: from}
 	known := found.Data | found.Bare
+	if w.optional {
+		w.touchOptional(known)
+	}
 	for rest := known; rest != 0; {
 		run := rest
 		if after := found.After & rest &^ (run & -run); after != 0 {
@@ -284,6 +296,10 @@ func (b *bounds) time(t int64) int64 {
 //
 //go:noinline
 func (w *Worker) settled(set uint32, b *bounds) {
+	if w.optional {
+		w.settledOptional(set, b)
+		return
+	}
 	t, shortest := w.table, w.shortest
 	for ; set != 0; set &= set - 1 {
 		i := bits.TrailingZeros32(set) % batchSize
@@ -323,8 +339,7 @@ func (w *Worker) unsettled(n int, now int64) {
 		w.counters.NoRoom++
 		return
 	}
-	ev := w.table.At(i).Account(seg.Dir(), seg, now, &w.tally)
-	w.event(i, ev, true, true)
+	w.event(i, w.one(i, w.table.At(i), seg, now), true, true)
 }
 
 // late accounts segment n of the batch, of a connection that may have streams past their
@@ -337,7 +352,7 @@ func (w *Worker) late(i uint32, n int, now int64) {
 	if renewed {
 		r.Reset()
 	}
-	if ev := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
+	if ev := w.one(i, r, seg, now); ev != 0 {
 		w.event(i, ev, false, renewed)
 	}
 }

@@ -318,19 +318,21 @@ func TestPacketPathAllocatesNothing(t *testing.T) {
 	if w.counters.NoRoom != 0 || w.counters.BadBlocks != 0 {
 		t.Errorf("%+v", w.counters)
 	}
-	known := newWorker(t, Config{MaxConnections: 2000, StreamAge: time.Hour, FinalizedAge: time.Hour})
-	l = newLoad(2000, 1<<14)
-	l.open(known)
-	before := known.tally.Opened
-	if n := testing.AllocsPerRun(10, func() { l.advance(); l.run(known) }); n != 0 {
-		t.Errorf("%v allocations per pass over known connections, want 0", n)
-	}
-	if known.tally.Opened != before {
-		t.Errorf("%d streams opened while all were known", known.tally.Opened-before)
-	}
-	for _, v := range viewsOf(known) {
-		if v.Retransmits+v.OutOfOrder+v.Gaps != 0 {
-			t.Fatalf("the load is not clean: %+v", v)
+	for _, optional := range []bool{false, true} {
+		known := newWorker(t, Config{MaxConnections: 2000, StreamAge: time.Hour, FinalizedAge: time.Hour, Optional: optional})
+		l = newLoad(2000, 1<<14)
+		l.open(known)
+		before := known.tally.Opened
+		if n := testing.AllocsPerRun(10, func() { l.advance(); l.run(known) }); n != 0 {
+			t.Errorf("%v allocations per pass over known connections, want 0 (optional figures: %v)", n, optional)
+		}
+		if known.tally.Opened != before {
+			t.Errorf("%d streams opened while all were known", known.tally.Opened-before)
+		}
+		for _, v := range viewsOf(known) {
+			if v.Retransmits+v.OutOfOrder+v.Gaps != 0 {
+				t.Fatalf("the load is not clean: %+v", v)
+			}
 		}
 	}
 }

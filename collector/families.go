@@ -33,6 +33,8 @@ type family struct {
 	// extra has the value and whether there is one, of a family that needs more than the View; value
 	// and needs say nothing then.
 	extra func(*stream.Extra) (x float64, known bool)
+	// counted: its figures are those of a stream.Optional, which the capture must keep for it.
+	counted bool
 }
 
 // streamFamilies are the per-stream families that are exported unless the selection says otherwise, in
@@ -86,10 +88,22 @@ var optionalFamilies = []family{
 		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return float64(e.Handshake) / 1e9, e.Handshake >= 0 }},
 	{name: "tcp_last_packet_timestamp_seconds", help: "When the stream's latest packet came, to the millisecond, since the epoch.",
 		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return sinceEpoch(e.Last), true }},
+	{name: "tcp_mss_bytes", help: "Maximum segment size that the stream's sender announced with its latest SYN.",
+		kind: gauge, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.MSS), e.MSS != 0 }},
 	{name: "tcp_packets_total", help: "Packets of the stream.",
 		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Packets) }},
+	{name: "tcp_retransmitted_bytes_total", help: "Payload bytes of the segments that tcp_retransmits_total counts.",
+		kind: counter, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.Repeated), true }},
+	{name: "tcp_rtt_samples_total", help: "Round-trip time samples, from a data segment to the peer's ACK of it.",
+		kind: counter, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.RTTs), true }},
+	{name: "tcp_rtt_seconds_total", help: "Sum of the round-trip time samples.",
+		kind: counter, number: double, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.RTTSum) / 1e9, true }},
 	{name: "tcp_syn_timestamp_seconds", help: "When the connection's latest SYN without ACK came, to the millisecond, since the epoch.",
 		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return sinceEpoch(e.Syn), e.Syn != 0 }},
+	{name: "tcp_syns_total", help: "Segments with SYN, repeated ones included.",
+		kind: counter, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.SYNs), true }},
+	{name: "tcp_wire_bytes_total", help: "Bytes of the stream's frames on the wire, headers included.",
+		kind: counter, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.Wire), true }},
 }
 
 // sinceEpoch are the seconds of ns, rounded to milliseconds: finer digits would change from scrape to

@@ -89,6 +89,11 @@ func (fs Families) Names() []string {
 	return names
 }
 
+// Counted says whether some need what stream.Optional holds: capture.Config must have Optional then.
+func (fs Families) Counted() bool {
+	return slices.ContainsFunc(fs, func(f family) bool { return f.counted })
+}
+
 func (fs Families) has(name string) bool {
 	return slices.ContainsFunc(fs, func(f family) bool { return f.name == name })
 }

@@ -21,7 +21,8 @@ func TestChooseFamilies(t *testing.T) {
 		{"twice the same", "tcp_resets_total,tcp_resets_total", "", []string{"tcp_resets_total"}},
 		{"a regular expression matches whole names", "tcp_(min|max)_delay_seconds", "", []string{"tcp_max_delay_seconds", "tcp_min_delay_seconds"}},
 		{"a choice inside and outside of brackets", "tcp_resets_total|tcp_jitter.*", "", []string{"tcp_jitter_seconds", "tcp_resets_total"}},
-		{"one more than the default", "default,tcp_packets_total", "", AllFamilies().namesWithout("tcp_first_packet_timestamp_seconds", "tcp_handshake_seconds", "tcp_last_packet_timestamp_seconds", "tcp_syn_timestamp_seconds")},
+		{"one more than the default", "default,tcp_packets_total", "", AllFamilies().namesWithout("tcp_first_packet_timestamp_seconds", "tcp_handshake_seconds", "tcp_last_packet_timestamp_seconds", "tcp_mss_bytes",
+			"tcp_retransmitted_bytes_total", "tcp_rtt_samples_total", "tcp_rtt_seconds_total", "tcp_syn_timestamp_seconds", "tcp_syns_total", "tcp_wire_bytes_total")},
 		{"everything", ".*", "", AllFamilies().Names()},
 		{"without some", "", ".*_variance.*,tcp_resets_total", Families(streamFamilies).namesWithout("tcp_bitrate_variance", "tcp_interarrival_variance_seconds", "tcp_packet_size_variance", "tcp_resets_total")},
 		{"some without one", "tcp_.*_delay_seconds", "tcp_avg_delay_seconds", []string{"tcp_max_delay_seconds", "tcp_min_delay_seconds"}},
@@ -114,7 +115,8 @@ func TestOnlyTheChosenFamiliesAreExported(t *testing.T) {
 func TestOptionalFamilies(t *testing.T) {
 	views := fixedViews()
 	extras := []stream.Extra{
-		{First: 1_700_000_000_123_456_789, Last: 1_700_000_001_999_600_000, Syn: 1_700_000_000_123_000_000, Handshake: 1_500_000},
+		{First: 1_700_000_000_123_456_789, Last: 1_700_000_001_999_600_000, Syn: 1_700_000_000_123_000_000, Handshake: 1_500_000,
+			RTTs: 3, RTTSum: 12_345_678, Wire: 1 << 50, Repeated: 2800, SYNs: 2, MSS: 1460},
 		{First: 1_700_000_000_000_000_000, Last: 1_700_000_000_000_000_000, Handshake: -1},
 		{First: 1, Last: 499_999, Handshake: 0},
 	}
@@ -138,7 +140,18 @@ func TestOptionalFamilies(t *testing.T) {
 			"tcp_handshake_seconds" + labelsOf(&views[0]):     0.0015,
 			"tcp_handshake_seconds" + labelsOf(&views[2]):     0,
 
+			"tcp_mss_bytes" + labelsOf(&views[0]): 1460,
+
 			"tcp_stream_count": 2, "capture_packets_processed_total": 0, "capture_dropped_packets_total": 0, "capture_queue_freezes_total": 0,
+		}
+		for i := range views {
+			x := &extras[i]
+			for name, v := range map[string]float64{
+				"tcp_retransmitted_bytes_total": float64(x.Repeated), "tcp_rtt_samples_total": float64(x.RTTs), "tcp_rtt_seconds_total": float64(x.RTTSum) / 1e9,
+				"tcp_syns_total": float64(x.SYNs), "tcp_wire_bytes_total": float64(x.Wire),
+			} {
+				want[name+labelsOf(&views[i])] = v
+			}
 		}
 		sameSeries(t, e.values, want)
 		for _, f := range optionalFamilies {

@@ -44,7 +44,7 @@ func runIperf(t *testing.T, a, b *lab.NS, duration time.Duration, args ...string
 	r := &iperf{data: lab.Flow{
 		Src: netip.AddrPortFrom(a.Addr, iperfSource), Dst: netip.AddrPortFrom(b.Addr, iperfPort),
 	}}
-	r.exporter = a.StartExporter(t, binary(t), "-interface", lab.IfName)
+	r.exporter = a.StartExporter(t, binary(t), "-interface", lab.IfName, "-metrics", ".*")
 	recording := a.Record(t)
 
 	server := b.Command("iperf3", "--server", "--one-off", "--port", strconv.Itoa(iperfPort))

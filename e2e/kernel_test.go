@@ -54,8 +54,38 @@ func TestLossAgainstTheKernel(t *testing.T) {
 				t.Errorf("tcp_sequence_gaps_total beside the sender: %v, want 0", got)
 			}
 			within(t, "mean of tcp_avg_delay_seconds against tcp_info", mean(r.delays), mean(r.tcpInfo), 0.25)
+			checkCounted(t, r)
 		})
 	}
+}
+
+// checkCounted wants the figures that only are there if asked for, of a run without offloads.
+func checkCounted(t *testing.T, r *iperf) {
+	t.Helper()
+	const (
+		headers    = 14 + 20 + 20 + 12 // Ethernet, IPv4, TCP and its timestamps
+		synOptions = 20 - 12           // by which those of a SYN are longer
+		mss        = 1460
+	)
+	f := func(name string) float64 { return of(t, r.final, r.data, name) }
+	if got, want := f("tcp_wire_bytes_total"), f("tcp_bytes_transferred_total")+headers*f("tcp_packets_total")+synOptions; got != want {
+		t.Errorf("tcp_wire_bytes_total is %v, want %v for %v packets", got, want, f("tcp_packets_total"))
+	}
+	within(t, "segments in tcp_retransmitted_bytes_total against tcp_retransmits_total", f("tcp_retransmitted_bytes_total")/(mss-12), f("tcp_retransmits_total"), 0.03)
+	for _, flow := range []lab.Flow{r.data, r.data.Reverse()} {
+		if got := of(t, r.final, flow, "tcp_mss_bytes"); got != mss {
+			t.Errorf("tcp_mss_bytes of %v is %v, want %v", flow, got, mss)
+		}
+		if got := of(t, r.final, flow, "tcp_syns_total"); got != 1 {
+			t.Errorf("tcp_syns_total of %v is %v, want 1", flow, got)
+		}
+	}
+	samples, rtt := f("tcp_rtt_samples_total"), f("tcp_rtt_seconds_total")/f("tcp_rtt_samples_total")
+	t.Logf("%v RTT samples of %v packets, %.3f ms in the mean; %v bytes sent again", samples, f("tcp_packets_total"), 1e3*rtt, f("tcp_retransmitted_bytes_total"))
+	if samples < 100 || samples > f("tcp_packets_total") || rtt < f("tcp_min_delay_seconds") || rtt > f("tcp_max_delay_seconds") {
+		t.Errorf("%v samples of %v s in the mean: want 100 at least, between %v and %v", samples, rtt, f("tcp_min_delay_seconds"), f("tcp_max_delay_seconds"))
+	}
+	within(t, "mean RTT against tcp_info", rtt, mean(r.tcpInfo), 0.25)
 }
 
 // With offloads a frame is a super-packet of many segments, and so is what is lost and sent again:

@@ -1,14 +1,22 @@
 package stream
 
-// Extra is what a reader can have of a stream besides its View. 32 bytes.
+// Extra is what a reader can have of a stream besides its View. 64 bytes.
 type Extra struct {
 	First, Last int64 // ns, first and latest packet
 	Syn         int64 // ns, the connection's latest SYN without ACK; 0: none was seen
 	Handshake   int64 // ns, from that SYN to the first segment with ACK and without SYN of either side; -1: not measured
+
+	// From an Optional; 0 without one.
+	RTTSum   uint64 // ns, of all RTT samples
+	Wire     uint64 // bytes of all packets on the wire, link header included
+	Repeated uint64 // payload bytes of the retransmissions
+	RTTs     uint32 // RTT samples
+	SYNs     uint16 // segments with SYN
+	MSS      uint16 // bytes, of the latest SYN's option; 0: none was seen, or it had none
 }
 
 // ExtraSize is the size of an Extra in bytes.
-const ExtraSize = 32
+const ExtraSize = 64
 
 // Extra fills e with direction dir, which must be a stream. shift is taken from every time: the clock
 // of the Conn less the one that the reader wants.

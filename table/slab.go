@@ -30,6 +30,8 @@ var (
 	_ [stream.DetailSize]byte = [unsafe.Sizeof(stream.Detail{})]byte{}
 	_ [groupSize]byte         = [unsafe.Sizeof(group{})]byte{}
 	_ [stream.ViewSize]byte   = [unsafe.Sizeof(stream.View{})]byte{}
+
+	_ [stream.OptionalSize]byte = [unsafe.Sizeof(stream.Optional{})]byte{}
 )
 
 // PageRecords is how many records a huge page of memory holds.
@@ -69,8 +71,30 @@ const mostPopulated = 64 << 20
 func (t *Table) Populate(from, upTo int) error {
 	mask := unix.Getpagesize() - 1
 	start, end := from*RecordSize&^mask, upTo*RecordSize
-	return unix.Madvise(t.slab[start:end], unix.MADV_POPULATE_WRITE)
+	if err := unix.Madvise(t.slab[start:end], unix.MADV_POPULATE_WRITE); err != nil || t.optionals == nil {
+		return err
+	}
+	start, end = from*stream.OptionalSize&^mask, upTo*stream.OptionalSize
+	return unix.Madvise(t.optionalMem[start:end], unix.MADV_POPULATE_WRITE)
 }
+
+// KeepOptional makes room for what stream.Optional holds of each connection. To be called before the
+// first Insert.
+//
+// The cast is sound for newSlab's reasons.
+func (t *Table) KeepOptional() error {
+	n := len(t.records)
+	mem, err := newMapping(n * stream.OptionalSize)
+	if err != nil {
+		return fmt.Errorf("table: cannot map %d bytes for the optional figures of %d connections: %w; fewer connections need less", n*stream.OptionalSize, n, err)
+	}
+	t.optionalMem, t.optionals = mem, unsafe.Slice((*stream.Optional)(unsafe.Pointer(unsafe.SliceData(mem))), n)
+	return nil
+}
+
+// Optional is what is kept of record i besides, after KeepOptional. A new record may find what an old
+// one has left.
+func (t *Table) Optional(i uint32) *stream.Optional { return &t.optionals[i] }
 
 // newSlab maps room for n records.
 //

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+
+	"tcp-stream-exporter/stream"
 )
 
 // MaxConnections is the largest capacity of a table.
@@ -23,6 +25,10 @@ type Table struct {
 	seeds   Seeds
 	slab    mapping
 	index   mapping
+
+	optionals   []stream.Optional // see KeepOptional
+	optionalMem mapping
+
 	batch   uint16 // number of the latest FindAll
 	touched uint64 // keeps the compiler from dropping loads
 }
@@ -64,9 +70,10 @@ func NewSeeded(n int, seeds Seeds) (*Table, error) {
 
 // Close gives the records' memory back. The table and every *Record are unusable after it.
 func (t *Table) Close() error {
-	slab, index := t.slab, t.index
+	slab, index, optionals := t.slab, t.index, t.optionalMem
 	t.slab, t.records, t.index, t.groups, t.group0, t.record0 = nil, nil, nil, nil, nil, nil
-	return errors.Join(slab.free(), index.free())
+	t.optionalMem, t.optionals = nil, nil
+	return errors.Join(slab.free(), index.free(), optionals.free())
 }
 
 // Len is how many connections the table holds, Cap how many it can hold.

@@ -1,0 +1,45 @@
+package capture
+
+import (
+	"math/bits"
+
+	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/table"
+)
+
+// one accounts a segment of record i.
+func (w *Worker) one(i uint32, r *table.Record, seg *parse.Segment, now int64) stream.Event {
+	if w.optional {
+		return r.AccountOptional(w.table.Optional(i), seg.Dir(), seg, now, &w.tally)
+	}
+	return r.Account(seg.Dir(), seg, now, &w.tally)
+}
+
+// settledOptional is settled with the optional figures: a loop of its own, so that the other one does
+// not ask for each packet.
+func (w *Worker) settledOptional(set uint32, b *bounds) {
+	for ; set != 0; set &= set - 1 {
+		i := bits.TrailingZeros32(set) % batchSize
+		seg, now := &w.segs[i], b.time(w.times[i])
+		if seg.Len > w.superAbove {
+			w.counters.SuperPackets++
+		}
+		index := w.records[i]
+		r := w.table.Found(index)
+		if r.QuietSince(now - w.shortest) {
+			w.late(index, i, now)
+			continue
+		}
+		if ev := w.one(index, r, seg, now); ev != 0 {
+			w.event(index, ev, false, false)
+		}
+	}
+}
+
+// touchOptional loads the optional figures of the batch's segments whose bit is set.
+func (w *Worker) touchOptional(set uint32) {
+	for ; set != 0; set &= set - 1 {
+		w.touch += w.table.Optional(w.records[bits.TrailingZeros32(set)%batchSize]).Touch()
+	}
+}
