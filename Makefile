@@ -29,6 +29,9 @@ BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)
 # One package at a time: tests that measure live traffic would disturb one another.
 TEST := go test -count=1 -p 1
 
+# Modules of their own, so that what they need does not become the exporter's.
+MODULES := bench collector/scrapetest
+
 .PHONY: help setup setup-build build run test lint race fuzz soak flood expiry bench bench-live bench-scene profile pgo compare clean
 
 help: ## this list
@@ -55,11 +58,15 @@ run: build ## build and serve on real traffic: make run ARGS="-interface eth0 -p
 
 test: setup lint ## lint and all tests; run as root, or tests of live traffic are skipped
 	$(TEST) -timeout 9m ./...
+	@set -e; for module in $(MODULES); do \
+		echo "$(TEST) ./... (in $$module)"; (cd $$module && $(TEST) -timeout 9m ./...); \
+	done
 
 lint: setup-build ## gofmt, vet (with and without cgo), staticcheck, and where unsafe, cgo and imports may go
 	@files=$$(gofmt -l .) && [ -z "$$files" ] || { echo "not formatted by gofmt: $$files" >&2; exit 1; }
 	go vet ./...
 	CGO_ENABLED=0 go vet ./...
+	@set -e; for module in $(MODULES); do echo "go vet ./... (in $$module)"; (cd $$module && go vet ./...); done
 	go tool staticcheck ./...
 	go test -count=1 ./internal/fence
 

@@ -304,7 +304,6 @@ func TestNewRefusesInterfacesThatAreWrong(t *testing.T) {
 		{"bridge0", nil, `bridge0 has the driver "bridge", which may lead to other machines`},
 		{"bridge0", func(c *Config) { c.Force = true }, ""},
 		{"ifb7", nil, "ip link set ifb7 up"},
-		{"lo", nil, "ip link set lo up"},
 		{lab.Device, func(c *Config) { c.Payload = 960 }, ""},
 		{lab.Device, func(c *Config) { c.Payload = 961 }, "ip link set veth0 mtu 1001"},
 		{lab.Device, func(c *Config) { c.Payload, c.Truncate = 9000, true }, ""},
