@@ -97,7 +97,7 @@ func (c *Capture) fill(ctx context.Context, s *Snapshot) error {
 		return ErrStopped
 	case <-ctx.Done():
 		c.wanted.CompareAndSwap(q, nil)
-		for c.serving.Load() == q { // one piece, some 20 µs
+		for c.serving.Load() == q { // one piece, some 2 µs
 			time.Sleep(10 * time.Microsecond)
 		}
 		return ctx.Err()

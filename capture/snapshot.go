@@ -103,10 +103,10 @@ func (s *Stats) Lost() uint64 {
 }
 
 // Work of one piece of a snapshot: at most so many streams copied and so many records looked at,
-// so that a reader never holds the worker for long (about 20 µs).
+// so that a reader never holds the worker for long (2 µs on average).
 const (
-	pieceStreams = 128
-	pieceRecords = 256
+	pieceStreams = 32
+	pieceRecords = 64
 )
 
 // viewsFrom appends the streams of the records from index pos on to s, within one piece of work. It

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/stream"
 )
 
 var benchSizes = []int{1_000, 20_000, 100_000}
@@ -61,7 +62,11 @@ func BenchmarkScrape(b *testing.B) {
 // BenchmarkSelection is what flags and name[] make of 20,000 streams: time, and bytes with and without
 // gzip.
 func BenchmarkSelection(b *testing.B) {
-	views := benchViews(20_000)
+	views, random := benchViews(20_000), rand.New(rand.NewPCG(3, 4))
+	extras := make([]stream.Extra, len(views))
+	for i := range extras {
+		extras[i].RTTs, extras[i].RTTSum = random.Uint32N(1e5), random.Uint64N(1e13)
+	}
 	for _, row := range []struct {
 		name, only, except, query string
 		limits                    Limits
@@ -70,6 +75,7 @@ func BenchmarkSelection(b *testing.B) {
 		{name: "three-families", only: "tcp_bytes_transferred_total,tcp_retransmits_total,tcp_avg_delay_seconds"},
 		{name: "without-variances", except: ".*_variance.*"},
 		{name: "default-and-packets", only: "default,tcp_packets_total"},
+		{name: "default-and-rtt", only: "default,tcp_rtt_.*"},
 		{name: "top-1000", limits: Limits{Top: 1000}},
 		{name: "one-by-name", query: "?name[]=tcp_retransmits_total"},
 	} {
@@ -77,7 +83,7 @@ func BenchmarkSelection(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		h := New(&fakeSource{views: views}, Options{Families: families, Limits: row.limits})
+		h := New(&fakeSource{views: views, extras: extras}, Options{Families: families, Limits: row.limits})
 		for _, coding := range []string{"", gzipCoding} {
 			b.Run("export="+row.name+"/coding="+coding, func(b *testing.B) {
 				r := httptest.NewRequest("GET", "/metrics"+row.query, nil)
