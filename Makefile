@@ -95,7 +95,7 @@ expiry: setup ## half a million streams live and five million of a file, all of 
 # Programs of the module in bench/, in a folder that is gone afterwards.
 TOOLS = tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && go build -C bench -o "$$tools/" ./cmd/...
 
-bench-live: build setup ## exporter, bare ring walk and gopacket on the same traffic (6 minutes, root): make bench-live LIVE="-runs 3"
+bench-live: build setup ## exporter, bare ring walk and gopacket on the same traffic (7 minutes, root): make bench-live LIVE="-runs 3"
 	@$(TOOLS) && "$$tools/benchlive" -exporter ./$(BINARY) $(LIVE)
 
 bench-scene: build setup ## a web server's scene on lo, with drops, CPU time and memory (80 seconds, root)

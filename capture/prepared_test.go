@@ -148,7 +148,7 @@ func (l *load) timed(walk func(i int)) (spent time.Duration) {
 }
 
 func benchWorker(tb testing.TB, connections int) *Worker {
-	w, err := NewWorker(Config{MaxConnections: connections, StreamAge: 5 * time.Minute, FinalizedAge: time.Minute})
+	w, err := NewWorker(Config{MaxConnections: connections, StreamAge: 5 * time.Minute, FinalizedAge: time.Minute, Optional: *benchOptional})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -190,12 +190,6 @@ func BenchmarkWorker(b *testing.B) {
 			defer runtime.UnlockOSThread()
 			l := newLoad(streams, 1<<16)
 			w := benchWorker(b, max(streams/2, 1<<18))
-			if *benchOptional {
-				if err := w.table.KeepOptional(); err != nil {
-					b.Fatal(err)
-				}
-				w.optional = true
-			}
 			l.open(w)
 			var spent time.Duration
 			passes := 0

@@ -11,7 +11,7 @@ const (
 	Window = time.Minute
 
 	// interval is how often everything is read, unless that takes long: then so seldom that it
-	// takes one part in share of one processor's time. On a silent machine each reading is some eight
+	// takes one part in share of one processor's time. On a silent machine each reading is some six
 	// switches of threads of the program, most of them of Go's scheduler.
 	interval = 2 * time.Second
 	share    = 50
