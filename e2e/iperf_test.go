@@ -30,7 +30,6 @@ type iperf struct {
 	final    lab.Metrics
 	delays   []float64 // tcp_avg_delay_seconds of the data, one a scrape
 	tcpInfo  []float64 // the sender's smoothed RTT in s, from tcp_info
-	sent     float64   // bytes that iperf3 handed to TCP, each once
 	retrans  float64   // growth of A's TcpRetransSegs
 	capture  string    // file
 }
@@ -105,14 +104,10 @@ func (r *iperf) readReport(t *testing.T, report []byte) {
 				RTT float64 // µs, tcpi_rtt
 			}
 		}
-		End struct {
-			SumSent struct{ Bytes float64 } `json:"sum_sent"`
-		}
 	}
 	if err := json.Unmarshal(report, &v); err != nil || v.Error != "" {
 		t.Fatalf("iperf3: %v %s\n%.2000s", err, v.Error, report)
 	}
-	r.sent = v.End.SumSent.Bytes
 	for _, i := range v.Intervals {
 		for _, s := range i.Streams {
 			r.tcpInfo = append(r.tcpInfo, s.RTT/1e6)

@@ -34,8 +34,9 @@ type Figures struct {
 
 	Connections uint64    // tshark's streams, or the exporter's incarnations
 	Each        []Figures // of each connection in turn, where there are several and they are known
-	// Of tshark alone: frames put together from IP fragments, frames without a usable length.
-	FragmentFrames, NoLength uint64
+	// Of tshark alone: frames put together from IP fragments, frames without a usable length, and the
+	// sequence numbers of payload from the first that came to the highest, in bytes.
+	FragmentFrames, NoLength, Span uint64
 }
 
 // merge adds the figures of a later connection on the same four-tuple.
@@ -52,6 +53,7 @@ func (f *Figures) merge(o *Figures) {
 	f.Connections += o.Connections
 	f.FragmentFrames += o.FragmentFrames
 	f.NoLength += o.NoLength
+	f.Span += o.Span
 	f.RTT.merge(o.RTT)
 }
 

@@ -168,6 +168,7 @@ func parseTime(text string) (int64, error) {
 type totals struct {
 	each    map[Direction][]*Figures
 	index   map[place]*Figures
+	first   map[place]uint32 // sequence number of the first payload
 	streams map[uint64]*unacked
 }
 
@@ -178,7 +179,9 @@ type place struct {
 }
 
 func newTotals() *totals {
-	return &totals{each: map[Direction][]*Figures{}, index: map[place]*Figures{}, streams: map[uint64]*unacked{}}
+	return &totals{
+		each: map[Direction][]*Figures{}, index: map[place]*Figures{}, first: map[place]uint32{}, streams: map[uint64]*unacked{},
+	}
 }
 
 func (t *totals) at(d Direction, stream uint64) *Figures {
@@ -208,6 +211,9 @@ func (t *totals) add(f frame) {
 	count(&d.Resets, f.flags&flagRST != 0)
 	count(&d.FragmentFrames, f.fragments)
 	count(&d.NoLength, !f.hasLen)
+	if f.len != 0 {
+		t.cover(f, d)
+	}
 	d.Window = f.window
 	u := t.streams[f.stream]
 	if u == nil {
@@ -216,6 +222,20 @@ func (t *totals) add(f frame) {
 	}
 	if rtt, ok := u.add(f); ok {
 		t.at(f.dir.Reverse(), f.stream).RTT.add(rtt)
+	}
+}
+
+// cover widens the span of a direction, of up to 2 GiB, by a frame with payload. One from before the
+// first leaves it as it is.
+func (t *totals) cover(f frame, d *Figures) {
+	at := place{f.dir, f.stream}
+	first, known := t.first[at]
+	if !known {
+		first = f.seq
+		t.first[at] = first
+	}
+	if end := f.seq + uint32(f.len) - first; int32(end) > 0 {
+		d.Span = max(d.Span, uint64(end))
 	}
 }
 
