@@ -90,7 +90,8 @@ func TestExpiry(t *testing.T) {
 		break
 	}
 	sent, came := other.wait(t), crowd.wait(t)
-	const packets, gone = "capture_packets_processed_total", `tcp_stream_exporter_streams_closed_total{reason="timeout"}`
+	const packets, closed = "capture_packets_processed_total", "tcp_stream_exporter_streams_closed_total"
+	const gone = closed + `{reason="timeout"}`
 	// Packet totals are up to a second old, and form.age after the last packet the other streams go too:
 	// what is left of it is for the scrape after this one.
 	e.Await(t, form.age/2, func(m lab.Metrics) error {
@@ -101,7 +102,7 @@ func TestExpiry(t *testing.T) {
 			return fmt.Errorf("%s is %v, want all of the %d that came at once", gone, m[gone], form.streams)
 		}
 		return nil
-	})
+	}, packets, closed)
 	m := e.Scrape(t) // the totals are younger than the streams, whose copying takes a while
 	nothingDropped(t, m)
 	other.checkStreams(t, m)

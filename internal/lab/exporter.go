@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -59,7 +60,7 @@ func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
 	})
 
 	for deadline := time.Now().Add(startTimeout); ; {
-		_, err := e.scrape()
+		_, err := e.scrape("/metrics")
 		if err == nil {
 			return e
 		}
@@ -124,20 +125,20 @@ func (e *Exporter) Do(method, path string) (*http.Response, string, error) {
 // Scrape gets and parses /metrics; the test ends if either fails.
 func (e *Exporter) Scrape(t testing.TB) Metrics {
 	t.Helper()
-	m, err := e.scrape()
+	m, err := e.scrape("/metrics")
 	if err != nil {
 		t.Fatalf("scrape: %v", err)
 	}
 	return m
 }
 
-func (e *Exporter) scrape() (Metrics, error) {
-	resp, body, err := e.Do("GET", "/metrics")
+func (e *Exporter) scrape(path string) (Metrics, error) {
+	resp, body, err := e.Do("GET", path)
 	if err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("/metrics answers %s: %.200s", resp.Status, body)
+		return nil, fmt.Errorf("%s answers %s: %.200s", path, resp.Status, body)
 	}
 	return ParseMetrics(strings.NewReader(body))
 }
@@ -164,12 +165,20 @@ func (e *Exporter) Settle(t testing.TB) Metrics {
 }
 
 // Await scrapes until ok returns nil, and returns that scrape; when it has not by the timeout, the
-// test ends with ok's last error.
-func (e *Exporter) Await(t testing.TB, timeout time.Duration, ok func(Metrics) error) Metrics {
+// test ends with ok's last error. families are all that it asks for, if there are any: where there are
+// many streams the others take long.
+func (e *Exporter) Await(t testing.TB, timeout time.Duration, ok func(Metrics) error, families ...string) Metrics {
 	t.Helper()
+	path := "/metrics"
+	if len(families) > 0 {
+		path += "?" + url.Values{"name[]": families}.Encode()
+	}
 	for deadline := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
-		m := e.Scrape(t)
-		err := ok(m)
+		m, err := e.scrape(path)
+		if err != nil {
+			t.Fatalf("scrape: %v", err)
+		}
+		err = ok(m)
 		if err == nil {
 			return m
 		}
