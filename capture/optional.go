@@ -18,17 +18,27 @@ func (w *Worker) one(i uint32, r *table.Record, seg *parse.Segment, now int64) s
 
 // settledOptional is settled with the optional figures: a loop of its own, because asking for each packet
 // cost 3 ns at 1,000 streams.
-func (w *Worker) settledOptional(set uint32, b *bounds) {
+func (w *Worker) settledOptional(x *batch, set uint32, bound *bounds) {
+	t := w.table
 	for ; set != 0; set &= set - 1 {
 		i := bits.TrailingZeros32(set) % batchSize
-		seg, now := &w.segs[i], b.time(w.times[i])
+		seg, now := &x.segs[i], bound.time(x.times[i])
 		if seg.Len > w.superAbove {
 			w.counters.SuperPackets++
 		}
-		index := w.records[i]
-		r := w.table.Found(index)
+		if r := w.ahead.records; len(r) != 0 {
+			t.Prefetch(r[0])
+			t.PrefetchOptional(r[0])
+			w.ahead.records = r[1:]
+		}
+		if h := w.ahead.hashes; len(h) != 0 {
+			t.PrefetchGroup(h[0])
+			w.ahead.hashes = h[1:]
+		}
+		index := x.records[i]
+		r := t.Found(index)
 		if r.QuietSince(now - w.shortest) {
-			w.late(index, i, now)
+			w.late(index, seg, now)
 			continue
 		}
 		if ev := w.one(index, r, seg, now); ev != 0 {
@@ -37,9 +47,9 @@ func (w *Worker) settledOptional(set uint32, b *bounds) {
 	}
 }
 
-// touchOptional loads the optional figures of the batch's segments whose bit is set.
-func (w *Worker) touchOptional(set uint32) {
+// touchOptional loads the optional figures of a batch's segments whose bit is set.
+func (w *Worker) touchOptional(x *batch, set uint32) {
 	for ; set != 0; set &= set - 1 {
-		w.touch += w.table.Optional(w.records[bits.TrailingZeros32(set)%batchSize]).Touch()
+		w.touch += w.table.Optional(x.records[bits.TrailingZeros32(set)%batchSize]).Touch()
 	}
 }

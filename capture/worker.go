@@ -75,13 +75,10 @@ type Worker struct {
 
 	superAbove uint32 // bytes of payload above which a frame is a super-packet
 
-	// The frames of a batch: decoded, their keys' hashes, their records, and when they came, ns.
-	segs    [batchSize]parse.Segment
-	hashes  [batchSize]uint64
-	records [batchSize]uint32
-	times   [batchSize]int64
-	// gathered is how many of them wait for the batch to fill, in Frame.
-	gathered int
+	batches [3]batch
+	ahead   ahead
+	// gathered is how many frames wait for the first batch to fill, in Frame.
+	gathered uint
 
 	due   [64]uint32
 	touch uint64 // keeps the compiler from dropping the loads of a batch
@@ -133,18 +130,16 @@ func (w *Worker) Block(b *ring.Block, mono, real int64) {
 	if w.lastTime != math.MinInt64 {
 		from = w.lastTime - maxDisorder
 	}
-	off, left := b.Start()
-	frames := left
-	for left != 0 {
-		var n uint
-		n, off, left = w.gather(b, off, left)
-		w.account(int(n), shift, from, mono)
-		if b.Bad() {
-			frames -= left
-			break
-		}
+	bound := bounds{since: shift - from, span: uint64(mono - from), from: from}
+	at := walk{block: b}
+	at.off, at.left = b.Start()
+	frames := at.left
+	if w.table.Small() {
+		w.inBatches(&at, &bound)
+	} else {
+		w.overlapped(&at, &bound)
 	}
-	w.counters.Packets += uint64(frames)
+	w.counters.Packets += uint64(frames - at.left)
 	w.counters.Blocks++
 	if b.TimedOut() {
 		w.counters.TimedOut++
@@ -154,23 +149,23 @@ func (w *Worker) Block(b *ring.Block, mono, real int64) {
 	}
 }
 
-// gather decodes the frames from off on, left of them at most, into the batch until it is full. It
-// returns the number of segments, with the frames' own times, and where to go on.
+// gather decodes frames into a batch until it is full or the block is at its end, or at an offset that
+// cannot be right. It returns the number of segments, with the frames' own times.
 //
-// The way of a packet is three short loops, each in a function of its own: here, in FindAll and in
+// The way of a packet is some short loops, each in a function of its own: here, in package table and in
 // account. What a loop needs fits the registers then, and with the profile that the program is
 // built with the compiler puts what they call into them.
 //
 //go:noinline
-func (w *Worker) gather(b *ring.Block, off uint64, left uint32) (n uint, next uint64, rest uint32) {
-	t := w.table
+func (w *Worker) gather(at *walk, to *batch) (n uint) {
+	t, b, off, left := w.table, at.block, at.off, at.left
 	for n < batchSize && left != 0 {
 		f, next := b.At(off)
 		if next == 0 {
 			b.Stop()
 			break
 		}
-		at := off
+		this := off
 		off = next
 		left--
 		hatype := f.Hatype()
@@ -181,16 +176,17 @@ func (w *Worker) gather(b *ring.Block, off uint64, left uint32) (n uint, next ui
 			w.counters.Copies++
 			continue
 		}
-		w.times[n] = f.Time()
-		seg := &w.segs[n]
+		to.times[n] = f.Time()
+		seg := &to.segs[n]
 		if parse.Ordinary(w.link, f.Data, f.WireLen(), seg) {
-			w.hashes[n] = t.HashNarrow(&seg.Flow)
+			to.hashes[n] = t.HashNarrow(&seg.Flow)
 			n++
-		} else if w.decodeAt(b, at, n) {
+		} else if w.decodeAt(b, this, to, n) {
 			n++
 		}
 	}
-	return n, off, left
+	at.off, at.left = off, left
+	return n
 }
 
 const (
@@ -204,10 +200,11 @@ const (
 func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) {
 	w.setNow(now)
 	w.counters.Packets++
-	if !w.decode(link, data, wireLen, uint(w.gathered)) {
+	to := &w.batches[0]
+	if !w.decode(link, data, wireLen, to, w.gathered) {
 		return
 	}
-	w.times[w.gathered] = now
+	to.times[w.gathered%batchSize] = now
 	if w.gathered++; w.gathered == batchSize {
 		w.flush()
 	}
@@ -216,34 +213,38 @@ func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) 
 // decodeAt is decode for the frame at off in a block, where there must be one.
 //
 //go:noinline
-func (w *Worker) decodeAt(b *ring.Block, off uint64, n uint) bool {
+func (w *Worker) decodeAt(b *ring.Block, off uint64, to *batch, n uint) bool {
 	f, _ := b.At(off)
-	return w.decode(w.link, f.Data, f.WireLen(), n)
+	return w.decode(w.link, f.Data, f.WireLen(), to, n)
 }
 
-// decode makes a frame segment n of the batch. It reports false if it is none, and counts why.
+// decode makes a frame segment n of a batch. It reports false if it is none, and counts why.
 //
 //go:noinline
-func (w *Worker) decode(link parse.Link, data []byte, wireLen uint32, n uint) bool {
-	seg := &w.segs[n%batchSize]
+func (w *Worker) decode(link parse.Link, data []byte, wireLen uint32, to *batch, n uint) bool {
+	seg := &to.segs[n%batchSize]
 	if why := parse.Frame(link, data, wireLen, seg); why != parse.OK {
 		w.counters.Skipped[why%parse.NumReasons]++
 		return false
 	}
-	w.hashes[n%batchSize] = w.table.Hash(&seg.Flow)
+	to.hashes[n%batchSize] = w.table.Hash(&seg.Flow)
 	return true
 }
 
 // flush accounts the frames that Frame has gathered.
 func (w *Worker) flush() {
 	n := w.gathered
+	if n == 0 {
+		return
+	}
 	w.gathered = 0
-	w.account(n, 0, math.MinInt64, math.MaxInt64)
+	x := &w.batches[0]
+	found := w.table.FindAll(x.segs[:n], x.hashes[:n], x.records[:n])
+	w.account(x, n, found, &bounds{span: math.MaxUint64, from: math.MinInt64, since: math.MinInt64})
 }
 
-// account brings the first n segments of the batch to their connections. All of them are looked up
-// before the first is accounted, so that the cache misses on their records overlap. shift makes
-// their times the worker's clock; from and to bound them.
+// account brings the first n segments of a batch, at least one, to their connections: found are those
+// whose connection's record the batch names.
 //
 // Segments of a connection keep their order, those of different ones need not: up to one with payload
 // that comes after one without of the same connection, those with payload go first, then those
@@ -251,15 +252,10 @@ func (w *Worker) flush() {
 // next is wrong every other time where they mix at random.
 //
 //go:noinline
-func (w *Worker) account(n int, shift, from, to int64) {
-	if n == 0 {
-		return
-	}
-	found := w.table.FindAll(w.segs[:n], w.hashes[:n], w.records[:n])
-	b := bounds{since: shift - from, span: uint64(to - from), from: from}
+func (w *Worker) account(x *batch, n uint, found table.Found, bound *bounds) {
 	known := found.Data | found.Bare
 	if w.optional {
-		w.touchOptional(known)
+		w.touchOptional(x, known)
 	}
 	for rest := known; rest != 0; {
 		run := rest
@@ -267,14 +263,14 @@ func (w *Worker) account(n int, shift, from, to int64) {
 			run = rest & (after&-after - 1)
 		}
 		rest &^= run
-		w.settled(run&found.Data, &b)
-		w.settled(run&found.Bare, &b)
+		w.settled(x, run&found.Data, bound)
+		w.settled(x, run&found.Bare, bound)
 	}
 	for set := ^known & uint32(1<<n-1); set != 0; set &= set - 1 {
 		i := bits.TrailingZeros32(set) % batchSize
-		w.unsettled(i, b.time(w.times[i]))
+		w.unsettled(&x.segs[i], x.hashes[i], bound.time(x.times[i]))
 	}
-	w.lastTime = b.time(w.times[(n-1)%batchSize])
+	w.lastTime = bound.time(x.times[(n-1)%batchSize])
 }
 
 // bounds make a frame's time one of the worker's clock.
@@ -292,25 +288,33 @@ func (b *bounds) time(t int64) int64 {
 	return t + b.from
 }
 
-// settled accounts those segments of the batch whose bit is set and whose connections were found.
+// settled accounts those segments of a batch whose bit is set and whose connections were found.
 //
 //go:noinline
-func (w *Worker) settled(set uint32, b *bounds) {
+func (w *Worker) settled(x *batch, set uint32, bound *bounds) {
 	if w.optional {
-		w.settledOptional(set, b)
+		w.settledOptional(x, set, bound)
 		return
 	}
 	t, shortest := w.table, w.shortest
 	for ; set != 0; set &= set - 1 {
 		i := bits.TrailingZeros32(set) % batchSize
-		seg, now := &w.segs[i], b.time(w.times[i])
+		seg, now := &x.segs[i], bound.time(x.times[i])
 		if seg.Len > w.superAbove {
 			w.counters.SuperPackets++
 		}
-		index := w.records[i]
+		if r := w.ahead.records; len(r) != 0 {
+			t.Prefetch(r[0])
+			w.ahead.records = r[1:]
+		}
+		if h := w.ahead.hashes; len(h) != 0 {
+			t.PrefetchGroup(h[0])
+			w.ahead.hashes = h[1:]
+		}
+		index := x.records[i]
 		r := t.Found(index)
 		if r.QuietSince(now - shortest) {
-			w.late(index, i, now)
+			w.late(index, seg, now)
 			continue
 		}
 		if ev := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
@@ -319,15 +323,14 @@ func (w *Worker) settled(set uint32, b *bounds) {
 	}
 }
 
-// unsettled accounts segment n of the batch, whose connection was not found with the batch, or may
-// have made room for another one since.
+// unsettled accounts a segment whose connection was not found with the batch, or may have made room for
+// another one since.
 //
 //go:noinline
-func (w *Worker) unsettled(n int, now int64) {
-	seg, hash := &w.segs[n], w.hashes[n]
+func (w *Worker) unsettled(seg *parse.Segment, hash uint64, now int64) {
 	i, known := w.table.Find(&seg.Flow, hash)
 	if known {
-		w.late(i, n, now)
+		w.late(i, seg, now)
 		return
 	}
 	if seg.IPVersion == 6 && !w.ipv6 {
@@ -342,12 +345,12 @@ func (w *Worker) unsettled(n int, now int64) {
 	w.event(i, w.one(i, w.table.At(i), seg, now), true, true)
 }
 
-// late accounts segment n of the batch, of a connection that may have streams past their
-// deadline: the wheel has not come to them yet, and what follows is a new stream.
+// late accounts a segment of a connection that may have streams past their deadline: the wheel has not
+// come to them yet, and what follows is a new stream.
 //
 //go:noinline
-func (w *Worker) late(i uint32, n int, now int64) {
-	r, seg := w.table.At(i), &w.segs[n]
+func (w *Worker) late(i uint32, seg *parse.Segment, now int64) {
+	r := w.table.At(i)
 	renewed := r.Expire(now, &w.ages, &w.tally)
 	if renewed {
 		r.Reset()

@@ -318,13 +318,19 @@ func TestPacketPathAllocatesNothing(t *testing.T) {
 	if w.counters.NoRoom != 0 || w.counters.BadBlocks != 0 {
 		t.Errorf("%+v", w.counters)
 	}
-	for _, optional := range []bool{false, true} {
-		known := newWorker(t, Config{MaxConnections: 2000, StreamAge: time.Hour, FinalizedAge: time.Hour, Optional: optional})
-		l = newLoad(2000, 1<<14)
+	for _, c := range []struct {
+		streams  int // of 20,000 batches overlap
+		optional bool
+	}{{2000, false}, {2000, true}, {20_000, false}, {20_000, true}} {
+		known := newWorker(t, Config{MaxConnections: c.streams, StreamAge: time.Hour, FinalizedAge: time.Hour, Optional: c.optional})
+		l = newLoad(c.streams, 1<<14)
 		l.open(known)
+		if known.table.Small() != (c.streams == 2000) {
+			t.Fatalf("%d streams are few: %v", c.streams, known.table.Small())
+		}
 		before := known.tally.Opened
 		if n := testing.AllocsPerRun(10, func() { l.advance(); l.run(known) }); n != 0 {
-			t.Errorf("%v allocations per pass over known connections, want 0 (optional figures: %v)", n, optional)
+			t.Errorf("%v allocations per pass over known connections, want 0 (%+v)", n, c)
 		}
 		if known.tally.Opened != before {
 			t.Errorf("%d streams opened while all were known", known.tally.Opened-before)

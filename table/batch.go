@@ -9,7 +9,7 @@ import (
 // BatchSize is how many segments FindAll takes at most: each has a bit in the words of Found.
 const BatchSize = 32
 
-// Found tells what FindAll has found of a batch. Bit i stands for segment i.
+// Found tells what FindAll or Match has found of a batch. Bit i stands for segment i.
 type Found struct {
 	// Data are those with payload and Bare those without, of connections that were found. The others
 	// are new to the table, or of the few whose slot only Find tells; all segments of a connection
@@ -19,25 +19,51 @@ type Found struct {
 	After uint32
 }
 
-// fewEntries are how many entries' groups stay in the second-level cache, so that loading them ahead of
-// their use gains nothing: a quarter of a megabyte.
+// fewEntries are how many entries' groups and hot lines stay near the processor: a quarter of a megabyte
+// of groups.
 const fewEntries = 4096
+
+// Small says that the table has so few entries that fetching anything long before its use gains nothing.
+func (t *Table) Small() bool { return t.Len() <= fewEntries }
 
 // FindAll looks up a batch of segments, at most BatchSize, by their hashes, and sets the record indices of
 // those that it finds. hashes and indices must not be shorter than segs.
 //
-// Three loops, so that the cache misses of all packets overlap, first those on the groups, then those
-// on the records; in the first two nothing waits for a load and there is no branch.
-//
-// Not inlined, so that with the profile that the program is built with what it calls is.
-//
-//go:noinline
+// Short loops, so that the cache misses of all packets overlap, first those on the groups, then those
+// on the records; in all but the last nothing waits for a load and there is no branch. Who has the next
+// batches at hand already does better to prefetch for them, and to call Locate and Match himself.
 func (t *Table) FindAll(segs []parse.Segment, hashes []uint64, indices []uint32) Found {
 	hashes, indices = hashes[:len(segs)], indices[:len(segs)]
-	if t.Len() > fewEntries {
+	if !t.Small() {
 		t.touchGroups(hashes)
 	}
-	t.locate(hashes, indices)
+	t.Locate(hashes, indices)
+	t.touchRecords(indices)
+	return t.Match(segs, indices)
+}
+
+// Locate sets each index to the record behind the first slot whose control byte matches, or where
+// none does behind the last slot, empty or not: most look-ups end there, and Match tells the others
+// apart. indices must not be shorter than hashes.
+//
+// Not inlined, as the next, so that with the profile that the program is built with what they call is.
+//
+//go:noinline
+func (t *Table) Locate(hashes []uint64, indices []uint32) {
+	indices = indices[:len(hashes)]
+	for i, h := range hashes {
+		g := t.group(h)
+		indices[i] = g.slots[first(matchFirst(g.ctrl, h2(h)))]
+	}
+}
+
+// Match tells which segments of a batch, at most BatchSize, belong to the records that Locate has given
+// for them. The table may have changed since then: a connection that has come meanwhile is among those
+// not found, and one that has gone is not found either.
+//
+//go:noinline
+func (t *Table) Match(segs []parse.Segment, indices []uint32) Found {
+	indices = indices[:len(segs)]
 	t.batch++
 	batch := t.batch
 	// Bit 0 is the segment at hand, so that each word takes one instruction to go on. Without branches,
@@ -66,17 +92,11 @@ func (t *Table) touchGroups(hashes []uint64) {
 	t.touched += sum
 }
 
-// locate sets each index to the record behind the first slot whose control byte matches, or where
-// none does behind the last slot, empty or not: most look-ups end there, and the keys tell the
-// others apart. It loads the records that it comes to.
-func (t *Table) locate(hashes []uint64, indices []uint32) {
+// touchRecords loads the records that Locate has come to.
+func (t *Table) touchRecords(indices []uint32) {
 	sum := uint64(0)
-	indices = indices[:len(hashes)]
-	for i, h := range hashes {
-		g := t.group(h)
-		index := g.slots[first(matchFirst(g.ctrl, h2(h)))]
-		indices[i] = index
-		sum += t.record(index).Touch()
+	for _, i := range indices {
+		sum += t.record(i).Touch()
 	}
 	t.touched += sum
 }

@@ -216,6 +216,58 @@ func TestFindAllAgreesWithFind(t *testing.T) {
 	}
 }
 
+// What was located before connections came, went and took one another's records is matched with the
+// table as it is then: nothing is found that Find does not find in that place.
+func TestMatchSeesWhatChangedSinceLocate(t *testing.T) {
+	tab := newTable(t, 500)
+	r := rand.New(rand.NewPCG(8, 10))
+	found, gone, come := 0, 0, 0
+	for range 2000 {
+		segs := make([]parse.Segment, 1+r.IntN(32))
+		hashes, indices := make([]uint64, len(segs)), make([]uint32, len(segs))
+		before := make([]bool, len(segs))
+		for i := range segs {
+			k := numbered(uint32(r.IntN(1000)))
+			segs[i].Flow = parse.FlowOf(k.Endpoints(r.IntN(2)))
+			hashes[i] = tab.Hash(&k)
+			tab.PrefetchGroup(hashes[i])
+			_, before[i] = tab.Find(&k, hashes[i])
+		}
+		tab.Locate(hashes, indices)
+		for range r.IntN(20) {
+			k := numbered(uint32(r.IntN(1000)))
+			if i, ok := tab.Find(&k, tab.Hash(&k)); ok {
+				tab.Remove(i)
+			} else {
+				tab.Insert(&k, tab.Hash(&k))
+			}
+		}
+		for _, i := range indices {
+			tab.Prefetch(i)
+		}
+		got := tab.Match(segs, indices)
+		for i := range segs {
+			at, ok := tab.Find(&segs[i].Flow, hashes[i])
+			switch {
+			case got.Bare>>i&1 == 0:
+				if ok && !before[i] {
+					come++
+				}
+			case !ok || indices[i] != at:
+				t.Fatalf("%+v: record %d, want %d (%v)", segs[i].Flow, indices[i], at, ok)
+			default:
+				found++
+			}
+			if before[i] && !ok {
+				gone++
+			}
+		}
+	}
+	if found < 1000 || gone < 100 || come < 100 {
+		t.Errorf("%d found, %d gone and %d come meanwhile", found, gone, come)
+	}
+}
+
 func TestSizes(t *testing.T) {
 	for _, n := range []int{0, -1, MaxConnections + 1} {
 		if _, err := New(n); err == nil {
