@@ -306,10 +306,10 @@ func (w *Worker) settled(x *batch, set uint32, bound *bounds) {
 		if r := w.ahead.records; len(r) != 0 {
 			t.Prefetch(r[0])
 			w.ahead.records = r[1:]
-		}
-		if h := w.ahead.hashes; len(h) != 0 {
-			t.PrefetchGroup(h[0])
-			w.ahead.hashes = h[1:]
+			if h := w.ahead.hashes; len(h) != 0 {
+				t.PrefetchGroup(h[0])
+				w.ahead.hashes = h[1:]
+			}
 		}
 		index := x.records[i]
 		r := t.Found(index)
