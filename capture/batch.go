@@ -3,6 +3,7 @@ package capture
 import (
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/table"
 )
 
 // batch is some frames that go a packet's way together: decoded, their keys' hashes, their records, and
@@ -25,8 +26,17 @@ type walk struct {
 func (w *Worker) inBatches(at *walk, bound *bounds) {
 	x := &w.batches[0]
 	for n := w.gather(at, x); n != 0; n = w.gather(at, x) {
-		w.account(x, n, w.table.FindAll(x.segs[:n], x.hashes[:n], x.records[:n]), bound)
+		w.account(x, n, w.find(x, n), bound)
 	}
+}
+
+// find looks up the first n segments of a batch for which nothing was prefetched.
+func (w *Worker) find(x *batch, n uint) table.Found {
+	found := w.table.FindAll(x.segs[:n], x.hashes[:n], x.records[:n])
+	if w.optional {
+		w.touchOptional(x, found.Data|found.Bare)
+	}
+	return found
 }
 
 // ahead is what is still to be prefetched for the batches behind the one at hand, a little with each of

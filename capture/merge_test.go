@@ -11,10 +11,6 @@ import (
 // Two captures with different streams, merged in the order of their times, give what each gives
 // alone.
 func TestMergedCapturesGiveTheSums(t *testing.T) {
-	type timed struct {
-		p  packet.TCP
-		at int64
-	}
 	draw := func(seed uint64, net byte) (all []timed) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		at := sec

@@ -239,8 +239,7 @@ func (w *Worker) flush() {
 	}
 	w.gathered = 0
 	x := &w.batches[0]
-	found := w.table.FindAll(x.segs[:n], x.hashes[:n], x.records[:n])
-	w.account(x, n, found, &bounds{span: math.MaxUint64, from: math.MinInt64, since: math.MinInt64})
+	w.account(x, n, w.find(x, n), &bounds{span: math.MaxUint64, from: math.MinInt64, since: math.MinInt64})
 }
 
 // account brings the first n segments of a batch, at least one, to their connections: found are those
@@ -254,9 +253,6 @@ func (w *Worker) flush() {
 //go:noinline
 func (w *Worker) account(x *batch, n uint, found table.Found, bound *bounds) {
 	known := found.Data | found.Bare
-	if w.optional {
-		w.touchOptional(x, known)
-	}
 	for rest := known; rest != 0; {
 		run := rest
 		if after := found.After & rest &^ (run & -run); after != 0 {

@@ -29,7 +29,7 @@ type Table struct {
 	optionals   []stream.Optional // see KeepOptional
 	optionalMem mapping
 
-	batch   uint16 // number of the latest FindAll
+	batch   uint16 // number of the latest Match
 	touched uint64 // keeps the compiler from dropping loads
 }
 
