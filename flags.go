@@ -60,7 +60,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.IntVar(&o.blockSize, "blocksize", 262144, "block size of the ring in `bytes`, a multiple of the page size")
 	fs.IntVar(&o.numBlocks, "numblocks", 128, "`number` of blocks in the ring")
 	fs.DurationVar(&o.retireTimeout, "retire-timeout", 64*time.Millisecond, "how long the kernel keeps a block of the ring that does not fill")
-	fs.IntVar(&o.workers, "workers", 1, "`number` of workers that share out the traffic, each with a ring, a table and a thread of its own")
+	fs.IntVar(&o.workers, "workers", 1, "`number` of workers that share out the traffic, each with a ring and a table of its own")
 	cpus := fs.String("cpus", "", "`list` of CPUs that the workers are pinned to, in turn, e.g. 0,2-5 (default: none)")
 	fs.IntVar(&o.maxConnections, "max-connections", 262144, "`number` of connections (two streams each) that are tracked at most")
 	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")

@@ -191,7 +191,7 @@ func serve(o *options, log *slog.Logger) error {
 		},
 	})
 	go watcher.Run(ctx)
-	// A worker keeps its P while it waits for a moment: others need one too.
+	// A worker keeps its P for as long as there is no end of packets: others need one too.
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= o.workers {
 		runtime.GOMAXPROCS(o.workers + 1)
 	}

@@ -22,9 +22,6 @@ type Clock func() (mono, real int64)
 type Opener func() (*ring.Ring, error)
 
 const (
-	// holdTime is how long a wait keeps its P: longer than the kernel's default retire timeout of 64 ms, so
-	// on every line but a silent one.
-	holdTime = 70 * time.Millisecond
 	// awayWait bounds a sleep while there is no ring.
 	awayWait = 100 * time.Millisecond
 	// expireBudget is how many due connections are looked at between two visits to the ring:
@@ -32,10 +29,6 @@ const (
 	expireBudget = 512
 	// housekeeping is how often the kernel's counters are read and the interface is looked at.
 	housekeeping = int64(time.Second)
-	// silence is by how much later it may be if nothing has come or gone since the last time: Go's
-	// scheduler makes some 60 switches of threads of one wake-up after a long wait. A change of the
-	// interface does not wait for it: see watch.
-	silence = 6 * housekeeping
 	// clockStep is by how much the real-time clock must move against the monotonic one between two
 	// turns to have been set: slewing it does 0.5 ms in a second.
 	clockStep = int64(10 * time.Millisecond)
@@ -44,9 +37,8 @@ const (
 // Capture runs one Worker on one ring. Snapshot, Stats and Stop may be called from any goroutine.
 type Capture struct {
 	worker *Worker
-	room   int           // connections, of the worker's table
-	cpu    int           // to run on, or anyCPU
-	hold   time.Duration // how long a wait may keep its P
+	room   int // connections, of the worker's table
+	cpu    int // to run on, or anyCPU
 	open   Opener
 	clock  Clock
 	// cpuTime reads the processor time of the calling thread, ns.
@@ -80,7 +72,6 @@ type Capture struct {
 	requests   // from readers
 	stop       atomic.Bool
 	look       atomic.Bool   // from watch: housekeeping is due
-	watched    atomic.Bool   // look is set when an interface changes
 	superAbove atomic.Uint32 // from SetSuperAbove
 
 	mu        sync.Mutex // guards the rest
@@ -122,7 +113,7 @@ const resting = math.MinInt64
 // of both, on the capture's own goroutine.
 func New(w *Worker, r *ring.Ring, open Opener, clock Clock, report func(Change)) *Capture {
 	c := &Capture{
-		cpuTime: threadCPU,
+		cpuTime: ring.ThreadTime,
 		worker:  w, room: w.table.Cap(), cpu: anyCPU, open: open, clock: clock, report: report, requests: newRequests(),
 		visited: resting, ageFrom: math.MinInt64,
 		wantRecords: make(chan int, reserveMost/table.PageRecords),
@@ -139,30 +130,19 @@ func New(w *Worker, r *ring.Ring, open Opener, clock Clock, report func(Change))
 // it is called none are. It may be called from any goroutine, and takes effect at once.
 func (c *Capture) SetSuperAbove(bytes uint32) { c.superAbove.Store(bytes) }
 
-// keepP has waits keep their P for a moment (ring.SetHold), if there are more of them than workers.
-func (c *Capture) keepP(workers int) {
-	if runtime.GOMAXPROCS(0) > workers {
-		c.hold = holdTime
-	}
-	if c.ring != nil {
-		c.ring.SetHold(c.hold)
-	}
-}
-
-// Run captures until Stop. It keeps its goroutine on one thread, so that one CPU's caches stay
-// warm. It returns an error only when capturing cannot go on.
+// Run captures until Stop. It returns an error only when capturing cannot go on.
 func (c *Capture) Run() error {
-	runtime.LockOSThread()
 	defer c.end()
 	c.populating.Add(populators)
 	for range populators {
 		go c.populate()
 	}
 	defer c.watch()()
-	if c.cpu == anyCPU {
-		defer runtime.UnlockOSThread()
-	} else if err := pin(c.cpu); err != nil { // a pinned thread ends with its goroutine
-		return err
+	if c.cpu != anyCPU {
+		runtime.LockOSThread() // and never unlocked: a pinned thread ends with its goroutine
+		if err := pin(c.cpu); err != nil {
+			return err
+		}
 	}
 	for {
 		if c.ring == nil && !c.await() {
@@ -181,7 +161,12 @@ func (c *Capture) Run() error {
 
 // walk takes blocks from the ring until Stop, or until the ring fails. It goes on while the interface
 // is down: the kernel fills the ring again as soon as it is up, before anybody here can know.
+//
+// The goroutine stays on one thread while it works, whose time it measures, and is free of it while it
+// waits, which costs less then (ring.Wait).
 func (c *Capture) walk() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	for !c.stop.Load() {
 		b, ready := c.ring.Next()
 		mono, real := c.clock()
@@ -208,12 +193,9 @@ func (c *Capture) walk() error {
 		if c.serve() || ready || more {
 			continue
 		}
-		var err error
-		if now := c.rest(); c.naps.may(now, c.worker.counters.Blocks, c.ring.Blocks(), c.ring.Size()) {
-			err = c.ring.Nap(c.naps.nap)
-		} else {
-			err = c.ring.Wait(c.wait(now))
-		}
+		runtime.UnlockOSThread()
+		err := c.idle()
+		runtime.LockOSThread()
 		switch {
 		case errors.Is(err, ring.ErrDown):
 			c.away(err)
@@ -225,16 +207,21 @@ func (c *Capture) walk() error {
 	return nil
 }
 
+// idle waits until there may be something to do.
+func (c *Capture) idle() error {
+	now := c.rest()
+	if c.naps.may(now, c.worker.counters.Blocks, c.ring.Blocks(), c.ring.Size()) {
+		return c.ring.Nap(c.naps.nap)
+	}
+	return c.ring.Wait(c.wait(now))
+}
+
 // wait bounds a wait for frames that begins at mono: until housekeeping is due or a stream may be, so
 // that a silent line wakes nobody ten times a second for nothing.
 func (c *Capture) wait(mono int64) time.Duration {
 	until := mono + downCheck
 	if c.up {
-		until = c.nextJob
-		if c.watched.Load() && c.worker.counters.Blocks == c.published.Blocks && c.worker.tally == c.published.Tally {
-			until += silence
-		}
-		until = min(until, c.worker.nextDue())
+		until = min(c.nextJob, c.worker.nextDue())
 	}
 	return time.Duration(max(until-mono, 0))
 }
@@ -272,14 +259,6 @@ func (c *Capture) noteTurn(mono int64) {
 	c.worked = cpu
 }
 
-func threadCPU() int64 {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
-		return 0 // refused: the figure stays at 0
-	}
-	return t.Nano()
-}
-
 // noteAge notes how long the first frame of block b, which is the oldest, has lain in the ring.
 // b is a copy: its walk leaves the caller's where it is.
 func (c *Capture) noteAge(b ring.Block, real int64) {
@@ -309,7 +288,6 @@ func (c *Capture) setRing(r *ring.Ring) {
 	}
 	c.ring, c.up, c.index = r, r != nil, NoInterface
 	if r != nil {
-		r.SetHold(c.hold)
 		if i, err := r.IfIndex(); err == nil {
 			c.index = i
 		}

@@ -12,7 +12,7 @@ import (
 type GroupOpener func() ([]*ring.Ring, error)
 
 // Group runs several captures among which the kernel shares out one interface's traffic, each with a
-// worker, a ring, a table and a thread of its own: nothing is shared on the packet path. Both
+// worker, a ring, a table and a goroutine of its own: nothing is shared on the packet path. Both
 // directions of a connection come to the same one. With one worker it is that capture alone. All
 // methods but Run may be called from any goroutine.
 type Group struct {
@@ -105,13 +105,11 @@ func (g *Group) SetSuperAbove(bytes uint32) {
 	}
 }
 
-// Run captures until Stop, or until one of the workers cannot go on, whose error it returns. It takes
-// less processor time with GOMAXPROCS above the number of workers.
+// Run captures until Stop, or until one of the workers cannot go on, whose error it returns.
 func (g *Group) Run() error {
 	errs := make([]error, len(g.captures))
 	var running sync.WaitGroup
 	for i, c := range g.captures {
-		c.keepP(len(g.captures))
 		running.Go(func() {
 			errs[i] = c.Run()
 			g.Stop()

@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"tcp-stream-exporter/ring"
@@ -148,7 +149,10 @@ func (c *Capture) tryOpen() (*ring.Ring, error) {
 func (c *Capture) pause(mono int64, d time.Duration) {
 	c.worker.Tick(mono)
 	more := c.expire()
-	if served := c.serve(); !served && !more {
+	runtime.LockOSThread() // whose time a reader's pieces are measured in
+	served := c.serve()
+	runtime.UnlockOSThread()
+	if !served && !more {
 		c.sleep(d)
 	}
 }

@@ -7,10 +7,10 @@ import "time"
 // must not over so many that a burst finds no room: of a ring's blocks one in napShare may fill at the
 // rate of the last ones, and at napRate all of them must last.
 const (
-	maxNap    = 12 * time.Millisecond
-	napBlocks = 4
-	napShare  = 32
-	napRate   = 2 // bytes a ns: 12 million packets/s of 160 bytes each
+	maxNap    = 24 * time.Millisecond
+	napBlocks = 8
+	napShare  = 16
+	napRate   = 1 // bytes a ns: 6 million packets/s of 160 bytes each
 )
 
 // naps decides when the worker sleeps over blocks.

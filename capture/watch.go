@@ -9,11 +9,9 @@ func (c *Capture) watch() (end func()) {
 	if err != nil {
 		return func() {}
 	}
-	c.watched.Store(true)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer c.watched.Store(false)
 		for w.Wait() == nil {
 			c.look.Store(true)
 			c.rouse()

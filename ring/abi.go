@@ -3,7 +3,7 @@ package ring
 import (
 	"math"
 	"sync/atomic"
-	"unsafe" // besides pollheld.go
+	"unsafe" // besides syscall.go
 )
 
 // blockHdr is struct tpacket_block_desc with struct tpacket_hdr_v1 (linux/if_packet.h), in host

@@ -170,15 +170,20 @@ func TestFramesBeforeTheEndAreNotLost(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
-	for _, hold := range []time.Duration{0, 2 * time.Millisecond, time.Minute} {
-		t.Run(hold.String(), func(t *testing.T) { testWait(t, hold) })
+	for _, locked := range []bool{false, true} {
+		t.Run(fmt.Sprintf("locked to a thread: %v", locked), func(t *testing.T) {
+			if locked {
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+			}
+			testWait(t)
+		})
 	}
 }
 
-func testWait(t *testing.T, hold time.Duration) {
+func testWait(t *testing.T) {
 	cap0, gen0 := veth(t)
 	r := mustOpen(t, small(t, cap0))
-	r.SetHold(hold)
 	took := func(d time.Duration) time.Duration {
 		t.Helper()
 		start := time.Now()
@@ -232,8 +237,13 @@ func testWait(t *testing.T, hold time.Duration) {
 	if r.cur != cur {
 		t.Error("a second Release gave back a block that nobody had read")
 	}
-	if n := testing.AllocsPerRun(20, func() { _ = r.Wait(0); r.Next() }); n != 0 {
-		t.Errorf("Wait and Next: %v allocations, want 0", n)
+	for _, d := range []time.Duration{0, 100 * time.Microsecond} {
+		if n := testing.AllocsPerRun(20, func() { _ = r.Wait(d); r.Next() }); n != 0 {
+			t.Errorf("Wait(%v) and Next: %v allocations, want 0", d, n)
+		}
+	}
+	if n := testing.AllocsPerRun(20, func() { _ = r.Nap(100 * time.Microsecond); _ = r.Wait(0) }); n != 0 {
+		t.Errorf("Nap and Wait: %v allocations, want 0", n)
 	}
 }
 
@@ -277,59 +287,78 @@ func TestNap(t *testing.T) {
 	}
 }
 
-// What stops the world does not have to wait for a held wait to end, and does not end it.
-func TestHeldWaitLetsTheWorldStop(t *testing.T) {
+// Goroutines that wait take up no threads, are not ended by what stops the world, and do not delay it.
+func TestWaitingTakesNoThread(t *testing.T) {
 	cap0, _ := veth(t)
-	r := mustOpen(t, small(t, cap0))
-	r.SetHold(time.Minute)
-	if err := r.Wait(time.Millisecond); err != nil || !r.brisk { // only after a short wait the next one is held
-		t.Fatalf("brisk %v after a wait of 1 ms (%v)", r.brisk, err)
-	}
+	const rings = 16
 	var over atomic.Bool
-	ended := make(chan error)
-	go func() {
-		err := r.Wait(time.Minute)
-		if err == nil && !over.Load() {
-			err = errors.New("the wait ended before Wake")
+	ended := make(chan error, rings)
+	var all [rings]*Ring
+	for i := range all {
+		all[i] = mustOpen(t, small(t, cap0))
+	}
+	before := threads(t)
+	for i, r := range all {
+		wait := r.Wait
+		if i%2 == 0 {
+			wait = r.Nap
 		}
-		ended <- err
-	}()
+		go func() {
+			err := wait(time.Minute)
+			if err == nil && !over.Load() {
+				err = errors.New("it ended before Wake")
+			}
+			ended <- err
+		}()
+	}
 	begin := time.Now()
 	for range 20 {
 		time.Sleep(5 * time.Millisecond)
 		runtime.GC()
 	}
 	if d := time.Since(begin); d > 10*time.Second {
-		t.Errorf("20 collections took %s beside a held wait", d)
+		t.Errorf("20 collections took %s beside waits", d)
+	}
+	if n := threads(t) - before; n > rings/2 {
+		t.Errorf("%d rings that are waited for have taken %d threads", rings, n)
 	}
 	over.Store(true)
-	r.Wake()
-	if err := <-ended; err != nil {
-		t.Error(err)
+	for _, r := range all {
+		r.Wake()
+	}
+	for range all {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	}
 }
 
-// A wait that outlasts the hold costs the scheduler looks; the next one, which is likely to as well, must not.
-func TestHoldEndsWithALongWait(t *testing.T) {
-	cap0, _ := veth(t)
-	r := mustOpen(t, small(t, cap0))
-	r.SetHold(5 * time.Millisecond)
-	for i, row := range []struct {
-		wait  time.Duration
-		brisk bool
-	}{{time.Millisecond, true}, {time.Millisecond, true}, {20 * time.Millisecond, false}, {20 * time.Millisecond, false}, {time.Millisecond, true}} {
-		begin := time.Now()
-		if err := r.Wait(row.wait); err != nil {
-			t.Fatal(err)
+func threads(t *testing.T) int {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(tasks)
+}
+
+// The thread's own time stands still while it sleeps and goes on while it works.
+func TestThreadTime(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	begin := ThreadTime()
+	time.Sleep(30 * time.Millisecond)
+	if slept := ThreadTime() - begin; begin <= 0 || slept < 0 || slept > 15*ms {
+		t.Errorf("%v of processor time in 30 ms of sleep, from %d", time.Duration(slept), begin)
+	}
+	for end := time.Now().Add(5 * time.Second); ThreadTime() < begin+30*ms; {
+		if time.Now().After(end) {
+			t.Fatal("no 30 ms of processor time in 5 s of work")
 		}
-		if d := time.Since(begin); !row.brisk && d < row.wait {
-			t.Errorf("wait %d of %v took %v", i, row.wait, d)
-		} else if row.brisk && d >= 5*time.Millisecond {
-			continue // others had the processor
-		}
-		if r.brisk != row.brisk {
-			t.Errorf("after wait %d of %v: brisk %v, want %v", i, row.wait, r.brisk, row.brisk)
-		}
+	}
+	if n := testing.AllocsPerRun(100, func() { ThreadTime() }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -337,8 +366,8 @@ func TestCloseGivesEverythingBack(t *testing.T) {
 	cap0, _ := veth(t)
 	before := openFiles(t)
 	r := mustOpen(t, small(t, cap0))
-	if n := openFiles(t); n != before+2 {
-		t.Errorf("%d files more while open, want 2", n-before)
+	if n := openFiles(t); n != before+4 {
+		t.Errorf("%d files more while open, want 4", n-before)
 	}
 	addr := fmt.Sprintf("%x-", addressOf(r.mem))
 	if !strings.Contains(maps(t), addr) {

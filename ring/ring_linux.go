@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,10 +27,8 @@ type Ring struct {
 	cur       int    // where in mem the next block in ring order starts, bytes
 	held      bool   // the block at cur was given out by Next and not released
 	wasDown   bool   // the interface has been seen to go down
-	poll      [2]unix.PollFd
-	pollTime  unix.Timespec
-	hold      time.Duration // see SetHold
-	brisk     bool          // the last wait was shorter than hold
+	poll      [3]unix.PollFd
+	parking   parking
 
 	mu     sync.Mutex // guards what other goroutines reach
 	fd     int        // packet socket, -1 once closed
@@ -58,7 +55,7 @@ func Open(c Config) (*Ring, error) {
 // before it can be: a socket with protocol 0 is hooked nowhere until bind names one, the version is
 // fixed once there is a ring, and a filter set after the ring would leave unfiltered frames in it.
 func open(c Config) (_ *Ring, err error) {
-	r := &Ring{fd: -1, wakeFd: -1, blockSize: c.BlockSize}
+	r := &Ring{fd: -1, wakeFd: -1, parking: parking{timer: -1}, blockSize: c.BlockSize}
 	defer func() {
 		if err != nil {
 			r.Close() // closes what there is by now; err says more than its error
@@ -95,7 +92,9 @@ func open(c Config) (_ *Ring, err error) {
 	if r.wakeFd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return nil, fmt.Errorf("ring: eventfd: %w", err)
 	}
-	r.poll = [2]unix.PollFd{{Fd: int32(r.fd), Events: unix.POLLIN | unix.POLLERR}, {Fd: int32(r.wakeFd), Events: unix.POLLIN}}
+	if err = r.openParking(); err != nil {
+		return nil, err
+	}
 	if err = r.bind(c.IfIndex); err != nil {
 		return nil, err
 	}
@@ -213,7 +212,8 @@ func (r *Ring) IfIndex() (int, error) {
 func (r *Ring) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var errs [3]error
+	var errs [4]error
+	errs[3] = r.parking.close()
 	if r.mem != nil {
 		errs[0] = unix.Munmap(r.mem)
 	}

@@ -12,95 +12,47 @@ import (
 )
 
 // Wait blocks until a block may be ready, Wake is called, the interface goes away or timeout has
-// passed; a signal ends it early as well. A negative timeout is for ever. The next call to make is
+// passed; it may end early. A negative timeout is for ever. The next call to make is
 // Next: nil does not say which of them it was.
 //
 // The error is ErrDown once when the interface goes down, and ErrGone when it has been deleted: when
 // that is noticed and, as no frame can come any more, at the end of every later Wait. Blocks filled
 // before may follow both: Next still has them. Any other error is of the ring itself and fatal.
 //
-// It does not spin: what makes poll return is used up here or by Next and Release. For that, no block
+// It does not spin: what makes it return is used up here or by Next and Release. For that, no block
 // may be held: between Next and Release Wait returns an error at once.
-func (r *Ring) Wait(timeout time.Duration) error {
+//
+// A goroutine that waits takes up no thread and none of GOMAXPROCS. One that is locked to its thread
+// (runtime.LockOSThread) waits as well, but for two switches of threads more.
+func (r *Ring) Wait(timeout time.Duration) error { return r.wait(true, timeout) }
+
+// Nap is Wait for d, above 0, without looking for frames: only Wake ends it before. It is for a caller
+// that knows frames to come and would rather find several blocks of them at once.
+func (r *Ring) Nap(d time.Duration) error { return r.wait(false, d) }
+
+func (r *Ring) wait(listen bool, timeout time.Duration) error {
 	if r.mem == nil {
 		return errClosed("wait")
 	}
 	if r.held {
 		return errors.New("ring: wait: the block of the last Next is still held: call Release first")
 	}
-	switch err := r.wait(timeout); {
-	case errors.Is(err, unix.EINTR):
-		return nil
-	case err != nil:
-		return fmt.Errorf("ring: poll: %w", err)
+	if err := r.park(listen, timeout); err != nil {
+		return fmt.Errorf("ring: wait: %w", err)
 	}
-	if r.poll[1].Revents != 0 {
+	socket := r.poll[pollSocket].Revents
+	if r.poll[pollWake].Revents != 0 {
 		r.drainWake()
 	}
-	if r.poll[0].Revents&^unix.POLLIN != 0 {
+	if socket&^unix.POLLIN != 0 {
 		return r.pollError()
 	}
 	// The kernel says nothing of an interface that is deleted while it is down. What was captured
 	// before comes first.
-	if r.poll[0].Revents == 0 && r.wasDown && r.isGone() {
+	if socket == 0 && r.wasDown && r.isGone() {
 		return fmt.Errorf("ring: %w", ErrGone)
 	}
 	return nil
-}
-
-// Nap is Wait for d, above 0, without looking for frames: only Wake ends it before. It is for a caller
-// that knows frames to come and would rather find several blocks of them at once.
-func (r *Ring) Nap(d time.Duration) error {
-	if r.mem == nil {
-		return errClosed("nap")
-	}
-	r.poll[0].Fd = -1 // poll(2) ignores it
-	defer func() { r.poll[0].Fd = int32(r.fd) }()
-	return r.Wait(d)
-}
-
-// SetHold has Wait and Nap keep Go's scheduler from giving the caller's processor (its P) to others for
-// the first d of a wait that follows one shorter than d; 0, as a ring begins: never. Such waits cost a
-// fraction then, but one that lasts after all costs the scheduler some sixty looks at it, which on a
-// silent line would be most of all wake-ups. There must be a P for others meanwhile: GOMAXPROCS above
-// the number of rings that are waited for. Not to be called while another goroutine is in Wait.
-func (r *Ring) SetHold(d time.Duration) { r.hold = d }
-
-// wait polls; it sets every Revents, to 0 on a timeout.
-func (r *Ring) wait(timeout time.Duration) error {
-	if r.hold == 0 || timeout == 0 {
-		return r.pollFree(timeout)
-	}
-	if !r.brisk {
-		begin := time.Now()
-		err := r.pollFree(timeout)
-		r.brisk = time.Since(begin) < r.hold
-		return err
-	}
-	hold := r.hold
-	if timeout > 0 {
-		hold = min(hold, timeout)
-	}
-	n, err := r.pollHeld(hold)
-	if n != 0 || err != nil || hold == timeout {
-		return err
-	}
-	r.brisk = false
-	if timeout > 0 {
-		timeout -= hold
-	}
-	return r.pollFree(timeout)
-}
-
-// pollFree is ppoll(2), the P going to whoever wants it; a negative timeout is for ever.
-func (r *Ring) pollFree(timeout time.Duration) error {
-	var ts *unix.Timespec
-	if timeout >= 0 {
-		r.pollTime = unix.NsecToTimespec(int64(timeout))
-		ts = &r.pollTime
-	}
-	_, err := unix.Ppoll(r.poll[:], ts, nil)
-	return err
 }
 
 // Wake ends a Wait that is under way, or else the next one.

@@ -8,9 +8,8 @@ import "unsafe"
 // PrefetchGroup has the processor fetch the group where the way of hash h begins, for Locate.
 func (t *Table) PrefetchGroup(h uint64) { prefetchLine(unsafe.Pointer(t.group(h))) }
 
-// Prefetch has the processor fetch what accounting a packet may need of record i, an index that Locate
-// gave: all but its last line, as stream.Conn.Touch does. But it waits for nothing, as a load does once
-// the processor cannot look further ahead.
+// Prefetch has the processor fetch record i, an index that Locate gave. Unlike stream.Conn.Touch it waits
+// for nothing, as a load does once the processor cannot look further ahead.
 func (t *Table) Prefetch(i uint32) { prefetchRecord(unsafe.Pointer(t.record(i))) }
 
 // PrefetchOptional is Prefetch for what Optional gives of record i.

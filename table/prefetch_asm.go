@@ -9,7 +9,7 @@ import "unsafe"
 //go:noescape
 func prefetchLine(p unsafe.Pointer)
 
-// prefetchRecord is prefetchLine for the first seven lines of the record at p.
+// prefetchRecord is prefetchLine for the eight lines of the record at p.
 //
 //go:noescape
 func prefetchRecord(p unsafe.Pointer)

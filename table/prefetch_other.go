@@ -15,7 +15,7 @@ import (
 func prefetchLine(p unsafe.Pointer) { atomic.LoadUint32((*uint32)(p)) }
 
 func prefetchRecord(p unsafe.Pointer) {
-	for line := range uintptr(RecordSize/groupSize - 1) {
+	for line := range uintptr(RecordSize / groupSize) {
 		prefetchLine(unsafe.Add(p, line*groupSize))
 	}
 }

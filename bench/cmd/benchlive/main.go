@@ -57,7 +57,7 @@ func parse(args []string) (c config, err error) {
 	f := flag.NewFlagSet("benchlive", flag.ContinueOnError)
 	f.StringVar(&c.exporter, "exporter", "./tcp-stream-exporter", "`file` of the exporter")
 	f.StringVar(&c.tools, "tools", "", "`folder` of ringwalk and gopacketreader (default: this program's)")
-	readers := f.String("readers", "exporter,walk,gopacket", "`which` read in turn: exporter, walk, gopacket, gopacket-packet, gopacket-lazy, gopacket-parser")
+	readers := f.String("readers", "exporter,walk,gopacket", "`which` read in turn: exporter, walk, walk-nap, gopacket, gopacket-packet, gopacket-lazy, gopacket-parser")
 	streams := f.String("streams", "1000,100000", "`numbers` of streams, two per connection")
 	f.IntVar(&c.payload, "payload", 1400, "TCP payload of a data packet in `bytes`")
 	f.IntVar(&c.burst, "burst", 1, "data packets of one connection in a row, which the kernel cuts from one: the generator sends more per second")

@@ -90,7 +90,8 @@ func print(w io.Writer, c *config, all []*series) error {
 	b.WriteString("\n| streams | CPU per packet | median | from | to |\n|---:|---|---:|---:|---:|\n")
 	for _, streams := range c.streams {
 		for _, of := range []struct{ name, above, below string }{
-			{"exporter / bare ring walk", "exporter", "walk"}, {"gopacket / exporter", "gopacket", "exporter"},
+			{"exporter / bare ring walk", "exporter", "walk"}, {"exporter / ring walk that naps", "exporter", "walk-nap"},
+			{"gopacket / exporter", "gopacket", "exporter"},
 			{"gopacket-packet / exporter", "gopacket-packet", "exporter"},
 			{"gopacket-lazy / exporter", "gopacket-lazy", "exporter"}, {"gopacket-parser / exporter", "gopacket-parser", "exporter"},
 		} {

@@ -45,6 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&c.SnapLen, "snaplen", 192, "`bytes` of each frame that the kernel copies")
 	f.DurationVar(&c.RetireTov, "retire", 0, "how long a block may stay partly filled (0: the kernel chooses)")
 	duration := f.Duration("duration", 0, "stop after so long (0: when interrupted)")
+	nap := f.Duration("nap", 0, "how long to sleep, whatever comes, when no block is ready (0: until one is)")
 	cpu := f.Int("cpu", -1, "pin the process to this CPU (-1: do not)")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -54,6 +55,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if *device == "" {
 		return errors.New("no interface: give one with -i")
+	}
+	if *nap < 0 {
+		return fmt.Errorf("-nap %v: must not be negative", *nap)
 	}
 	if *cpu >= 0 {
 		if err := pin.Process(*cpu); err != nil {
@@ -85,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		ctx, cancel = context.WithTimeout(ctx, *duration)
 		defer cancel()
 	}
-	return walkRing(ctx, ring, stdout, stderr)
+	return walkRing(ctx, ring, *nap, stdout, stderr)
 }
 
 // ready is printed on standard error once packets are counted.
@@ -96,8 +100,10 @@ const pollTimeout = 100 * time.Millisecond
 
 // walkRing counts until ctx ends and prints one line: packets walked, the kernel's drops and
 // freezes, CPU time of the process, and that per packet.
-func walkRing(ctx context.Context, ring *walk.Ring, stdout, stderr io.Writer) error {
-	runtime.LockOSThread()
+func walkRing(ctx context.Context, ring *walk.Ring, nap time.Duration, stdout, stderr io.Writer) error {
+	if nap == 0 { // a sleeping goroutine that is locked to its thread takes two more switches
+		runtime.LockOSThread()
+	}
 	var before, after unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &before); err != nil {
 		return fmt.Errorf("getrusage: %w", err)
@@ -115,7 +121,9 @@ func walkRing(ctx context.Context, ring *walk.Ring, stdout, stderr io.Writer) er
 		}
 		b, ok := ring.Next()
 		if !ok {
-			if err := ring.Wait(pollTimeout); err != nil {
+			if nap > 0 && !over {
+				time.Sleep(nap)
+			} else if err := ring.Wait(pollTimeout); err != nil {
 				return err
 			}
 			if over {

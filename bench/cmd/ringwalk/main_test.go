@@ -17,6 +17,12 @@ import (
 func TestWalksEveryPacketAndSaysSo(t *testing.T) {
 	need.Root(t)
 	need.Tool(t, "ip")
+	for _, nap := range []string{"0s", "10ms"} {
+		t.Run("nap "+nap, func(t *testing.T) { testWalk(t, nap) })
+	}
+}
+
+func testWalk(t *testing.T, nap string) {
 	p, err := lab.New(lab.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +34,7 @@ func TestWalksEveryPacketAndSaysSo(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go func() {
-		done <- run(ctx, []string{"-netns", p.B.Namespace, "-i", lab.Device, "-retire", "5ms"}, &out, stderr)
+		done <- run(ctx, []string{"-netns", p.B.Namespace, "-i", lab.Device, "-retire", "5ms", "-nap", nap}, &out, stderr)
 	}()
 	if line, err := bufio.NewReader(messages).ReadString('\n'); line != ready+"\n" {
 		t.Fatalf("message %q, %v", line, err)
@@ -75,6 +81,7 @@ func TestSaysWhatIsWrongWithItsArguments(t *testing.T) {
 		{[]string{"-i", "lo", "x"}, `unexpected argument "x"`},
 		{[]string{"-i", "lo", "-netns", "none"}, "namespace none"},
 		{[]string{"-i", "lo", "-snaplen", "0"}, "snap length 0"},
+		{[]string{"-i", "lo", "-nap", "-1s"}, "-nap -1s"},
 		{[]string{"-i", "lo", "-cpu", "1000"}, "CPU 1000"},
 	} {
 		err := run(context.Background(), test.args, io.Discard, io.Discard)

@@ -1,0 +1,38 @@
+//go:build linux
+
+package ring
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// What unix has only as calls that Go's scheduler is told of, which wakes its monitor (see parking).
+// None of these blocks.
+
+// pollNow is ppoll(2) of r.poll that returns at once.
+//
+// Sound: the kernel reads and writes r.poll and the zero time only during the call, which the
+// conversions in the call itself keep alive (unsafe.Pointer's rule 4).
+func (r *Ring) pollNow() (n int, err error) {
+	var zero unix.Timespec
+	ready, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&r.poll[0])), uintptr(len(r.poll)),
+		uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(ready), nil
+}
+
+// ThreadTime is the processor time of the calling thread in ns, 0 if the kernel does not tell.
+//
+// Sound: the kernel writes t only during the call, whose conversion keeps it alive; unix.Timespec is the
+// structure of clock_gettime(2) on every architecture that Go has Linux for.
+func ThreadTime() int64 {
+	var t unix.Timespec
+	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_THREAD_CPUTIME_ID, uintptr(unsafe.Pointer(&t)), 0); errno != 0 {
+		return 0
+	}
+	return t.Nano()
+}
