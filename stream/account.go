@@ -27,9 +27,6 @@ const (
 	reorderTime = 3e6 // ns
 	// maxGap is the shortest pause that is no gap between packets but silence.
 	maxGap = 10 * second
-	// maxShortGap is the longest gap on the short way, where one-second windows never end: a longer
-	// one means that the clock stepped.
-	maxShortGap = 2 * uint64(second)
 )
 
 // Account brings one segment of direction dir (0 or 1, the index of its sender) seen at now, in
@@ -47,10 +44,15 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 	f, r := &c.hot[dir], &c.hot[dir^1]
 	d := &c.cold[dir]
 	gap := now - f.lastTime
-	if f.flags&smooth == 0 || seg.Seq != f.nxt || seg.Window == 0 || now >= d.winEnd || uint64(gap) > maxShortGap ||
+	if f.flags&smooth == 0 || seg.Seq != f.nxt || seg.Window == 0 || uint64(gap) >= uint64(maxGap) ||
 		seg.Flags&(parse.SYN|parse.FIN|parse.RST|parse.ACK|parse.LenUnknown) != parse.ACK ||
 		seg.Ack.After(r.contig) { // what it acknowledges was not seen
 		return c.account(dir, seg, now, t)
+	}
+	if now >= d.winEnd {
+		// From the beginning again: a call amid what follows would take registers from packets that end none.
+		d.closeWindows(now, f.bytes)
+		return c.Account(dir, seg, now, t)
 	}
 	if n := seg.Len; n != 0 {
 		end := seg.Seq.Add(n)

@@ -12,8 +12,29 @@ func rateWeight(n uint8) float32 {
 	return 1 / float32(n)
 }
 
+// faded[k] is what k silent windows leave of the mean once the window of windows is full: as many as the
+// short way of Account can find (maxGap), for which there is no time for math.Pow.
+var faded = func() (kept [maxGap/second + 1]float64) {
+	for k := range kept {
+		kept[k] = math.Pow(1-2/float64(rateWindow+1), float64(k))
+	}
+	return kept
+}()
+
+// kept is faded of any number of windows.
+func kept(silent int64) float64 {
+	if silent < int64(len(faded)) {
+		return faded[silent]
+	}
+	return math.Pow(1-2/float64(rateWindow+1), float64(silent))
+}
+
 // closeWindows ends the one-second windows that end by now: the current one with its bytes, then
 // the silent ones after it, all at once however many they are. bytes is the stream's payload so far.
+//
+// Not inlined: in Account it would take registers from those packets that end no window.
+//
+//go:noinline
 func (d *Detail) closeWindows(now int64, bytes uint64) {
 	if now < d.winEnd {
 		return
@@ -38,6 +59,6 @@ func (d *Detail) closeWindows(now int64, bytes uint64) {
 	}
 	if silent > 0 {
 		d.rateN = rateWindow + 1
-		d.rate.decay(math.Pow(1-2/float64(rateWindow+1), float64(silent)))
+		d.rate.decay(kept(silent))
 	}
 }

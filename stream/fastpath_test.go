@@ -18,6 +18,9 @@ type traffic struct {
 func (g *traffic) next() (dir uint32, seg parse.Segment, now int64) {
 	dir = g.r.Uint32N(2)
 	g.now += int64(g.r.IntN(40)) * int64(g.r.IntN(1e6))
+	if g.r.IntN(5) == 0 { // some windows of a second later, or after more than is a gap, or before
+		g.now += int64(g.r.IntN(13)-1) * int64(g.r.IntN(1e9))
+	}
 	seg = parse.Segment{
 		Seq: g.nxt[dir], Ack: g.nxt[1-dir], Flags: parse.ACK, WScale: parse.NoWScale, IPVersion: 4,
 		Window: uint16(g.r.IntN(3)) * 100, Len: uint32(g.r.IntN(3)) * uint32(g.r.IntN(1500)),
@@ -94,5 +97,31 @@ func TestTheShortWayEqualsTheLongOne(t *testing.T) {
 				short.hot[d].flags = short.hot[d].flags&^smooth | kept[d]
 			}
 		}
+	}
+}
+
+// Connections of a packet a second or so stay on the short way, silent windows and full ones included: it
+// alone leaves the flags of a direction as they are.
+func TestTheShortWayEndsWindows(t *testing.T) {
+	c, tally := fresh(), Tally{}
+	data := parse.Segment{Seq: 1, Ack: 1, Flags: parse.ACK, WScale: parse.NoWScale, IPVersion: 4, Window: 100, Len: 10}
+	answer := data
+	answer.Len = 0
+	const trace = lastSYN
+	now := int64(0)
+	for i := range 200 {
+		warm := i > 3
+		if warm {
+			c.hot[0].flags |= trace
+		}
+		ended := c.cold[0].winEnd
+		c.Account(0, &data, now, &tally)
+		if warm && (c.hot[0].flags&(smooth|trace) != smooth|trace || c.cold[0].winEnd <= ended) {
+			t.Fatalf("packet %d, at %d s: flags %b, the window ends at %d and ended at %d", i, now/second, c.hot[0].flags, c.cold[0].winEnd, ended)
+		}
+		data.Seq += 10
+		answer.Ack = data.Seq
+		c.Account(1, &answer, now, &tally)
+		now += int64(1+i%9) * second
 	}
 }

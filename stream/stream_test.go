@@ -288,24 +288,31 @@ func TestMomentsEqualThePlainFiguresOfTheFirstSamples(t *testing.T) {
 }
 
 func TestSilentWindowsAllAtOnceEqualOneByOne(t *testing.T) {
-	for _, silent := range []int64{1, 2, 30, 59, 60, 61, 500} {
-		once, single := Detail{winEnd: second}, Detail{winEnd: second}
-		bytes := uint64(0)
-		for i := range int64(10) { // some windows with bytes first
-			bytes += uint64(1000 * i)
-			once.closeWindows((i+1)*second, bytes)
-			single.closeWindows((i+1)*second, bytes)
+	for _, busy := range []int64{10, 70} {
+		for _, silent := range []int64{1, 2, 10, 11, 30, 59, 60, 61, 500} {
+			silentWindows(t, busy, silent)
 		}
-		bytes += 5000
-		once.closeWindows((11+silent)*second, bytes)
-		for i := range silent + 1 {
-			single.closeWindows((11+i)*second, bytes)
-		}
-		if once.rateN != single.rateN || once.winEnd != single.winEnd || once.winStart != single.winStart || once.rateBytes != 0 ||
-			math.Abs(float64(once.rate.mean-single.rate.mean)) > 1e-3*float64(single.rate.mean)+1e-9 ||
-			math.Abs(float64(once.rate.deviation()-single.rate.deviation())) > 1e-3*float64(single.rate.deviation())+1e-9 {
-			t.Errorf("%d silent windows: at once %+v (%d), one by one %+v (%d)", silent, once.rate, once.rateN, single.rate, single.rateN)
-		}
+	}
+}
+
+// silentWindows ends some windows with bytes and then silent ones, all at once and one by one.
+func silentWindows(t *testing.T, busy, silent int64) {
+	once, single := Detail{winEnd: second}, Detail{winEnd: second}
+	bytes := uint64(0)
+	for i := range busy {
+		bytes += uint64(1000 * i)
+		once.closeWindows((i+1)*second, bytes)
+		single.closeWindows((i+1)*second, bytes)
+	}
+	bytes += 5000
+	once.closeWindows((busy+1+silent)*second, bytes)
+	for i := range silent + 1 {
+		single.closeWindows((busy+1+i)*second, bytes)
+	}
+	if once.rateN != single.rateN || once.winEnd != single.winEnd || once.winStart != single.winStart || once.rateBytes != 0 ||
+		math.Abs(float64(once.rate.mean-single.rate.mean)) > 1e-3*float64(single.rate.mean)+1e-9 ||
+		math.Abs(float64(once.rate.deviation()-single.rate.deviation())) > 1e-3*float64(single.rate.deviation())+1e-9 {
+		t.Errorf("%d silent windows after %d: at once %+v (%d), one by one %+v (%d)", silent, busy, once.rate, once.rateN, single.rate, single.rateN)
 	}
 }
 
