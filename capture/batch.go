@@ -39,48 +39,44 @@ func (w *Worker) find(x *batch, n uint) table.Found {
 	return found
 }
 
-// ahead is what is still to be prefetched for the batches behind the one at hand, a little with each of
-// its packets: all at once is more than a processor keeps track of, and it would wait.
-type ahead struct {
-	records []uint32 // of the next batch, for Match and account
-	hashes  []uint64 // of the one after it, for Locate
-}
-
 // overlapped is inBatches for a table that is too large for the caches. Three batches are under way:
 // while the first is accounted, the records of the second are on their way from memory, and the groups of
 // the third. What the first changes in the table the second finds out when it is its turn (table.Match).
 func (w *Worker) overlapped(at *walk, bound *bounds) {
 	t := w.table
 	x, y, z := &w.batches[0], &w.batches[1], &w.batches[2]
-	n, next, last := w.gather(at, x), w.gather(at, y), w.gather(at, z)
-	w.ahead = ahead{hashes: x.hashes[:n]}
-	w.fetch()
-	w.ahead.hashes = y.hashes[:next]
-	w.fetch()
-	t.Locate(x.hashes[:n], x.records[:n])
-	t.Locate(y.hashes[:next], y.records[:next])
-	w.ahead.records = x.records[:n]
+	n, next := w.gather(at, x), w.gather(at, y)
+	t.PrefetchGroups(x.hashes[:n])
+	t.PrefetchGroups(y.hashes[:next])
+	last := w.gather(at, z)
+	w.locate(x, n)
 	w.fetch()
 	for n != 0 {
-		w.ahead = ahead{y.records[:next], z.hashes[:last]}
+		t.PrefetchGroups(z.hashes[:last])
+		w.locate(y, next)
 		w.account(x, n, t.Match(x.segs[:n], x.records[:n]), bound)
 		w.fetch()
 		x, y, z = y, z, x
 		n, next, last = next, last, w.gather(at, z)
-		t.Locate(y.hashes[:next], y.records[:next])
 	}
+}
+
+// locate finds where the records of the first n segments of a batch are, if they are known, and begins to
+// prefetch them.
+func (w *Worker) locate(x *batch, n uint) {
+	t, records := w.table, x.records[:n]
+	t.Locate(x.hashes[:n], records)
+	t.PrefetchHeads(records)
+	if w.optional {
+		t.PrefetchOptionals(records)
+	}
+	w.ahead = records
 }
 
 // fetch prefetches all that is left of w.ahead.
 func (w *Worker) fetch() {
-	for _, i := range w.ahead.records {
+	for _, i := range w.ahead {
 		w.table.Prefetch(i)
-		if w.optional {
-			w.table.PrefetchOptional(i)
-		}
 	}
-	for _, h := range w.ahead.hashes {
-		w.table.PrefetchGroup(h)
-	}
-	w.ahead = ahead{}
+	w.ahead = nil
 }

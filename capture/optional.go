@@ -26,14 +26,9 @@ func (w *Worker) settledOptional(x *batch, set uint32, bound *bounds) {
 		if seg.Len > w.superAbove {
 			w.counters.SuperPackets++
 		}
-		if r := w.ahead.records; len(r) != 0 {
+		if r := w.ahead; len(r) != 0 {
 			t.Prefetch(r[0])
-			t.PrefetchOptional(r[0])
-			w.ahead.records = r[1:]
-			if h := w.ahead.hashes; len(h) != 0 {
-				t.PrefetchGroup(h[0])
-				w.ahead.hashes = h[1:]
-			}
+			w.ahead = r[1:]
 		}
 		index := x.records[i]
 		r := t.Found(index)

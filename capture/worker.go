@@ -76,7 +76,9 @@ type Worker struct {
 	superAbove uint32 // bytes of payload above which a frame is a super-packet
 
 	batches [3]batch
-	ahead   ahead
+	// ahead are records still to be prefetched for the batch behind the one at hand, one with each of its
+	// packets.
+	ahead []uint32
 	// gathered is how many frames wait for the first batch to fill, in Frame.
 	gathered uint
 
@@ -299,13 +301,9 @@ func (w *Worker) settled(x *batch, set uint32, bound *bounds) {
 		if seg.Len > w.superAbove {
 			w.counters.SuperPackets++
 		}
-		if r := w.ahead.records; len(r) != 0 {
+		if r := w.ahead; len(r) != 0 {
 			t.Prefetch(r[0])
-			w.ahead.records = r[1:]
-			if h := w.ahead.hashes; len(h) != 0 {
-				t.PrefetchGroup(h[0])
-				w.ahead.hashes = h[1:]
-			}
+			w.ahead = r[1:]
 		}
 		index := x.records[i]
 		r := t.Found(index)

@@ -156,12 +156,3 @@ func (c *Conn) Bytes(dir int) uint64 { return c.hot[dir&1].bytes }
 
 // Packets returns a direction's packets; 0: that direction is not a stream.
 func (c *Conn) Packets(dir int) uint64 { return c.hot[dir&1].packets }
-
-// Touch loads the cache lines that accounting a packet may need, all but the last, and the one included
-// that a record's key is in. Doing so for a batch of packets before accounting any of them lets their
-// cache misses overlap.
-func (c *Conn) Touch() uint64 {
-	a, b := &c.cold[0], &c.cold[1]
-	return uint64(c.synTime) + c.hot[0].packets + c.hot[1].packets +
-		uint64(a.winEnd) + uint64(a.maxDelay) + uint64(b.winEnd) + uint64(b.timed.base)
-}

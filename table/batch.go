@@ -38,7 +38,7 @@ func (t *Table) FindAll(segs []parse.Segment, hashes []uint64, indices []uint32)
 		t.touchGroups(hashes)
 	}
 	t.Locate(hashes, indices)
-	t.touchRecords(indices)
+	t.prefetchAll(indices)
 	return t.Match(segs, indices)
 }
 
@@ -88,15 +88,6 @@ func (t *Table) touchGroups(hashes []uint64) {
 	sum := uint64(0)
 	for _, h := range hashes {
 		sum += t.group(h).ctrl
-	}
-	t.touched += sum
-}
-
-// touchRecords loads the records that Locate has come to.
-func (t *Table) touchRecords(indices []uint32) {
-	sum := uint64(0)
-	for _, i := range indices {
-		sum += t.record(i).Touch()
 	}
 	t.touched += sum
 }

@@ -6,6 +6,42 @@ TEXT ·prefetchLine(SB), NOSPLIT, $0-8
 	PREFETCHT1 (AX)
 	RET
 
+// func prefetchGroups(first unsafe.Pointer, mask uint64, hashes *uint64, n int)
+TEXT ·prefetchGroups(SB), NOSPLIT, $0-32
+	MOVQ first+0(FP), AX
+	MOVQ mask+8(FP), BX
+	MOVQ hashes+16(FP), SI
+	MOVQ n+24(FP), CX
+	LEAQ (SI)(CX*8), DI
+	JMP  check
+next:
+	MOVQ (SI), DX
+	ADDQ $8, SI
+	ANDQ BX, DX
+	SHLQ $6, DX
+	PREFETCHT1 (AX)(DX*1)
+check:
+	CMPQ SI, DI
+	JNE  next
+	RET
+
+// func prefetchHeads(first unsafe.Pointer, indices *uint32, n int)
+TEXT ·prefetchHeads(SB), NOSPLIT, $0-24
+	MOVQ first+0(FP), AX
+	MOVQ indices+8(FP), SI
+	MOVQ n+16(FP), CX
+	LEAQ (SI)(CX*4), DI
+	JMP  check
+next:
+	MOVL (SI), DX
+	ADDQ $4, SI
+	SHLQ $9, DX
+	PREFETCHT1 (AX)(DX*1)
+check:
+	CMPQ SI, DI
+	JNE  next
+	RET
+
 // func prefetchRecord(p unsafe.Pointer)
 TEXT ·prefetchRecord(SB), NOSPLIT, $0-8
 	MOVQ p+0(FP), AX
@@ -17,4 +53,28 @@ TEXT ·prefetchRecord(SB), NOSPLIT, $0-8
 	PREFETCHT1 320(AX)
 	PREFETCHT1 384(AX)
 	PREFETCHT1 448(AX)
+	RET
+
+// func prefetchNear(first unsafe.Pointer, indices *uint32, n int)
+TEXT ·prefetchNear(SB), NOSPLIT, $0-24
+	MOVQ first+0(FP), AX
+	MOVQ indices+8(FP), SI
+	MOVQ n+16(FP), CX
+	LEAQ (SI)(CX*4), DI
+	JMP  check
+next:
+	MOVL (SI), DX
+	ADDQ $4, SI
+	SHLQ $9, DX
+	PREFETCHT0 (AX)(DX*1)
+	PREFETCHT0 64(AX)(DX*1)
+	PREFETCHT0 128(AX)(DX*1)
+	PREFETCHT0 192(AX)(DX*1)
+	PREFETCHT0 256(AX)(DX*1)
+	PREFETCHT0 320(AX)(DX*1)
+	PREFETCHT0 384(AX)(DX*1)
+	PREFETCHT0 448(AX)(DX*1)
+check:
+	CMPQ SI, DI
+	JNE  next
 	RET

@@ -9,7 +9,23 @@ import "unsafe"
 //go:noescape
 func prefetchLine(p unsafe.Pointer)
 
+// prefetchGroups is prefetchLine for n groups: first + (hash & mask) * groupSize of each hash.
+//
+//go:noescape
+func prefetchGroups(first unsafe.Pointer, mask uint64, hashes *uint64, n int)
+
+// prefetchHeads is prefetchLine for the first lines of n records: first + index * RecordSize of each index.
+//
+//go:noescape
+func prefetchHeads(first unsafe.Pointer, indices *uint32, n int)
+
 // prefetchRecord is prefetchLine for the eight lines of the record at p.
 //
 //go:noescape
 func prefetchRecord(p unsafe.Pointer)
+
+// prefetchNear is prefetchRecord for n records, first + index * RecordSize of each index, to the first-level
+// cache.
+//
+//go:noescape
+func prefetchNear(first unsafe.Pointer, indices *uint32, n int)

@@ -230,10 +230,11 @@ func TestMatchSeesWhatChangedSinceLocate(t *testing.T) {
 			k := numbered(uint32(r.IntN(1000)))
 			segs[i].Flow = parse.FlowOf(k.Endpoints(r.IntN(2)))
 			hashes[i] = tab.Hash(&k)
-			tab.PrefetchGroup(hashes[i])
 			_, before[i] = tab.Find(&k, hashes[i])
 		}
+		tab.PrefetchGroups(hashes)
 		tab.Locate(hashes, indices)
+		tab.PrefetchHeads(indices)
 		for range r.IntN(20) {
 			k := numbered(uint32(r.IntN(1000)))
 			if i, ok := tab.Find(&k, tab.Hash(&k)); ok {
