@@ -1,3 +1,4 @@
+#include "go_asm.h"
 #include "textflag.h"
 
 // func prefetchLine(p unsafe.Pointer)
@@ -18,7 +19,7 @@ next:
 	MOVQ (SI), DX
 	ADDQ $8, SI
 	ANDQ BX, DX
-	SHLQ $6, DX
+	SHLQ $const_groupShift, DX
 	PREFETCHT1 (AX)(DX*1)
 check:
 	CMPQ SI, DI
@@ -35,7 +36,7 @@ TEXT ·prefetchHeads(SB), NOSPLIT, $0-24
 next:
 	MOVL (SI), DX
 	ADDQ $4, SI
-	SHLQ $9, DX
+	SHLQ $const_recordShift, DX
 	PREFETCHT1 (AX)(DX*1)
 check:
 	CMPQ SI, DI
@@ -65,7 +66,7 @@ TEXT ·prefetchNear(SB), NOSPLIT, $0-24
 next:
 	MOVL (SI), DX
 	ADDQ $4, SI
-	SHLQ $9, DX
+	SHLQ $const_recordShift, DX
 	PREFETCHT0 (AX)(DX*1)
 	PREFETCHT0 64(AX)(DX*1)
 	PREFETCHT0 128(AX)(DX*1)

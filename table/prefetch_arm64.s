@@ -1,3 +1,4 @@
+#include "go_asm.h"
 #include "textflag.h"
 
 // func prefetchLine(p unsafe.Pointer)
@@ -17,7 +18,7 @@ TEXT ·prefetchGroups(SB), NOSPLIT, $0-32
 next:
 	MOVD.P 8(R2), R4
 	AND  R1, R4, R4
-	ADD  R4<<6, R0, R4
+	ADD  R4<<const_groupShift, R0, R4
 	PRFM (R4), PLDL2KEEP
 check:
 	CMP R3, R2
@@ -33,7 +34,7 @@ TEXT ·prefetchHeads(SB), NOSPLIT, $0-24
 	B    check
 next:
 	MOVWU.P 4(R1), R3
-	ADD  R3<<9, R0, R3
+	ADD  R3<<const_recordShift, R0, R3
 	PRFM (R3), PLDL2KEEP
 check:
 	CMP R2, R1
@@ -62,7 +63,7 @@ TEXT ·prefetchNear(SB), NOSPLIT, $0-24
 	B    check
 next:
 	MOVWU.P 4(R1), R3
-	ADD  R3<<9, R0, R3
+	ADD  R3<<const_recordShift, R0, R3
 	PRFM (R3), PLDL1KEEP
 	PRFM 64(R3), PLDL1KEEP
 	PRFM 128(R3), PLDL1KEEP

@@ -17,10 +17,16 @@ type Record struct {
 
 // RecordSize is the size of a Record in bytes: eight cache lines. The key shares the first with
 // the connection's common state, the two hot halves follow in one line each.
-const RecordSize = 512
+const RecordSize = 1 << recordShift
 
 // groupSize is the size of a group in bytes: one cache line.
-const groupSize = 64
+const groupSize = 1 << groupShift
+
+// The assembly shifts by these (prefetch_*.s).
+const (
+	recordShift = 9
+	groupShift  = 6
+)
 
 // None of these builds if a size drifts.
 var (
