@@ -55,7 +55,8 @@ func loCapture(t *testing.T, port int) *Capture {
 	return c
 }
 
-// talk sends n bytes over a new connection to l and waits until they have come back.
+// talk sends n bytes over a new connection to l and waits until they have come back
+// and both ends have closed.
 func talk(t *testing.T, l net.Listener, n int) {
 	t.Helper()
 	c, err := net.Dial("tcp", l.Addr().String())
@@ -68,6 +69,10 @@ func talk(t *testing.T, l net.Listener, n int) {
 	if _, err := io.CopyN(io.Discard, c, int64(n)); err != nil {
 		t.Error(err)
 	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Error(err)
+	}
+	io.Copy(io.Discard, c) // until the server has closed, too: its FIN is of this talk
 }
 
 func echoServer(t *testing.T) net.Listener {
