@@ -12,21 +12,24 @@ func rateWeight(n uint8) float32 {
 	return 1 / float32(n)
 }
 
-// faded[k] is what k silent windows leave of the mean once the window of windows is full: as many as the
-// short way of Account can find (maxGap), for which there is no time for math.Pow.
-var faded = func() (kept [maxGap/second + 1]float64) {
-	for k := range kept {
-		kept[k] = math.Pow(1-2/float64(rateWindow+1), float64(k))
+// fade is what a silent window leaves of the mean once the window of windows is full.
+const fade = 1 - 2/float64(rateWindow+1)
+
+// fades[k] is what k silent windows leave: for as many as the short way of Account can find (maxGap), there
+// is no time for math.Pow.
+var fades = func() (all [maxGap/second + 1]float64) {
+	for k := range all {
+		all[k] = math.Pow(fade, float64(k))
 	}
-	return kept
+	return all
 }()
 
-// kept is faded of any number of windows.
-func kept(silent int64) float64 {
-	if silent < int64(len(faded)) {
-		return faded[silent]
+// faded is what any number of silent windows leaves.
+func faded(silent int64) float64 {
+	if k := uint64(silent); k < uint64(len(fades)) {
+		return fades[k]
 	}
-	return math.Pow(1-2/float64(rateWindow+1), float64(silent))
+	return math.Pow(fade, float64(silent))
 }
 
 // closeWindows ends the one-second windows that end by now: the current one with its bytes, then
@@ -59,6 +62,6 @@ func (d *Detail) closeWindows(now int64, bytes uint64) {
 	}
 	if silent > 0 {
 		d.rateN = rateWindow + 1
-		d.rate.decay(kept(silent))
+		d.rate.decay(faded(silent))
 	}
 }
