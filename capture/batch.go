@@ -34,7 +34,7 @@ func (w *Worker) inBatches(at *walk, bound *bounds) {
 func (w *Worker) find(x *batch, n uint) table.Found {
 	found := w.table.FindAll(x.segs[:n], x.hashes[:n], x.records[:n])
 	if w.optional {
-		w.touchOptional(x, found.Data|found.Bare)
+		w.table.PrefetchOptionals(x.records[:n])
 	}
 	return found
 }

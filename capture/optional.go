@@ -41,10 +41,3 @@ func (w *Worker) settledOptional(x *batch, set uint32, bound *bounds) {
 		}
 	}
 }
-
-// touchOptional loads the optional figures of a batch's segments whose bit is set.
-func (w *Worker) touchOptional(x *batch, set uint32) {
-	for ; set != 0; set &= set - 1 {
-		w.touch += w.table.Optional(x.records[bits.TrailingZeros32(set)%batchSize]).Touch()
-	}
-}

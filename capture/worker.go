@@ -83,7 +83,7 @@ type Worker struct {
 	gathered uint
 
 	due   [64]uint32
-	touch uint64 // keeps the compiler from dropping the loads of a batch
+	touch uint64 // keeps the compiler from dropping Expire's loads
 }
 
 // NewWorker allocates everything that the worker will ever need.

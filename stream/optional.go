@@ -25,9 +25,6 @@ type optional struct {
 // OptionalSize is the size of an Optional in bytes.
 const OptionalSize = 64
 
-// Touch loads o.
-func (o *Optional) Touch() uint64 { return o.side[0].wire }
-
 // AccountOptional is Account, and counts in o, too. Counters that reach the end of their range begin
 // again at 0, as after a restart; the number of RTT samples and their sum do so together.
 func (c *Conn) AccountOptional(o *Optional, dir uint32, seg *parse.Segment, now int64, t *Tally) Event {

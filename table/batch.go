@@ -35,7 +35,7 @@ func (t *Table) Small() bool { return t.Len() <= fewEntries }
 func (t *Table) FindAll(segs []parse.Segment, hashes []uint64, indices []uint32) Found {
 	hashes, indices = hashes[:len(segs)], indices[:len(segs)]
 	if !t.Small() {
-		t.touchGroups(hashes)
+		t.PrefetchGroups(hashes)
 	}
 	t.Locate(hashes, indices)
 	t.prefetchAll(indices)
@@ -81,13 +81,4 @@ func (t *Table) Match(segs []parse.Segment, indices []uint32) Found {
 	unused := BatchSize - uint(len(segs))
 	known, data, after = bits.Reverse32(known)>>unused, bits.Reverse32(data)>>unused, bits.Reverse32(after)>>unused
 	return Found{Data: data, Bare: known &^ data, After: after}
-}
-
-// touchGroups loads the groups that the batch's look-ups begin with.
-func (t *Table) touchGroups(hashes []uint64) {
-	sum := uint64(0)
-	for _, h := range hashes {
-		sum += t.group(h).ctrl
-	}
-	t.touched += sum
 }

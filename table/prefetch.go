@@ -2,8 +2,8 @@ package table
 
 import "unsafe"
 
-// Prefetches for a later batch go to the second-level cache (PREFETCHT1). To the first-level one fewer can be
-// under way at a time, and on live traffic a part of them was lost: PERF.md.
+// Prefetches go to the second-level cache (PREFETCHT1), but for those of records that are used at once. To the
+// first-level one fewer can be under way at a time, and on live traffic a part of them was lost: PERF.md.
 //
 // A prefetch waits for its page's translation, and so does what follows it. Those of a short loop overlap, and one
 // between two packets' work with nothing: where the table is larger than what the processor keeps of

@@ -29,8 +29,7 @@ type Table struct {
 	optionals   []stream.Optional // see KeepOptional
 	optionalMem mapping
 
-	batch   uint16 // number of the latest Match
-	touched uint64 // keeps the compiler from dropping loads
+	batch uint16 // number of the latest Match
 }
 
 // New returns a table with room for n connections, 1 to MaxConnections, and random seeds.
