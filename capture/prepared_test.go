@@ -31,6 +31,7 @@ type load struct {
 	acked   []uint32 // of those, the ones that the other side has acknowledged
 	random  *rand.PCG
 	now     int64
+	gap     int64 // ns between packets
 }
 
 type loadFrame struct {
@@ -41,7 +42,7 @@ type loadFrame struct {
 const (
 	loadPayload = 1400
 	loadSnap    = 96   // bytes kept of each frame
-	loadGap     = 2000 // ns between packets: 0.5 Mpps
+	loadGap     = 2000 // ns between packets, 0.5 Mpps, if -gap says nothing else
 	loadBlock   = 1 << 18
 	loadMac     = 82 // where tpacket_rcv puts an Ethernet frame
 )
@@ -58,7 +59,7 @@ func connPort(conn int) uint16 { return uint16(20000 + conn%40000) }
 func newLoad(streams, packets int) *load {
 	l := &load{
 		sent: make([]uint32, streams/2), acked: make([]uint32, streams/2), random: rand.NewPCG(1, 2),
-		now: 1_700_000_000_000_000_000,
+		now: 1_700_000_000_000_000_000, gap: benchGap.Nanoseconds(),
 	}
 	client, server := connAddrs(0)
 	l.packets = packets
@@ -106,7 +107,7 @@ func (l *load) fill(i int) {
 		}
 		binary.NativeEndian.PutUint32(mem[fakekernel.Sec:], uint32(l.now/1e9))
 		binary.NativeEndian.PutUint32(mem[fakekernel.Nsec:], uint32(l.now%1e9))
-		l.now += loadGap
+		l.now += l.gap
 		if f.data { // server to client
 			binary.BigEndian.PutUint32(mem[ip+16:], 10<<24|uint32(conn))
 			binary.BigEndian.PutUint16(mem[tcp+2:], connPort(conn))
@@ -179,7 +180,10 @@ func threadTime() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-var benchOptional = flag.Bool("optional", false, "BenchmarkWorker counts the optional figures, too")
+var (
+	benchOptional = flag.Bool("optional", false, "BenchmarkWorker counts the optional figures, too")
+	benchGap      = flag.Duration("gap", loadGap, "time between two packets of prepared traffic")
+)
 
 // BenchmarkWorker is the whole way of a packet after the kernel: walk, parse, look up, account,
 // expire. ns/packet is CPU time without the preparation of the traffic between passes.
