@@ -13,7 +13,8 @@ func (w *Worker) one(i uint32, r *table.Record, seg *parse.Segment, now int64) s
 	if w.optional {
 		return r.AccountOptional(w.table.Optional(i), seg.Dir(), seg, now, &w.tally)
 	}
-	return r.Account(seg.Dir(), seg, now, &w.tally)
+	ev, _ := r.Account(seg.Dir(), seg, now, &w.tally)
+	return ev
 }
 
 // settledOptional is settled with the optional figures: a loop of its own, because asking for each packet

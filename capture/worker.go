@@ -311,7 +311,7 @@ func (w *Worker) settled(x *batch, set uint32, bound *bounds) {
 			w.late(index, seg, now)
 			continue
 		}
-		if ev := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
+		if ev, _ := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
 			w.event(index, ev, false, false)
 		}
 	}

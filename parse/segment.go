@@ -50,8 +50,11 @@ const (
 	LenUnknown
 )
 
-// NoWScale is Segment.WScale of a segment that carries no window scale option.
-const NoWScale = -1
+// Segment.WScale besides shifts.
+const (
+	NoWScale  = -1 // the segment carries no window scale option
+	CutWScale = -2 // the capture ends within the options, and none was among those before
+)
 
 // Segment is one TCP segment as the analysis sees it. One Segment is reused for many frames:
 // every field is written by each successful decode. One cache line.
@@ -69,8 +72,8 @@ type Segment struct {
 	Flags  Flags
 	// MSS is the maximum segment size option in bytes; 0: none. Read from segments with SYN only.
 	MSS uint16
-	// WScale is the shift of the window scale option, at most 14 (RFC 7323 section 2.3), or
-	// NoWScale. Read from segments with SYN only, the only ones where the option is valid.
+	// WScale is the shift of the window scale option, at most 14 (RFC 7323 section 2.3),
+	// NoWScale or CutWScale. Read from segments with SYN only, the only ones where the option is valid.
 	WScale int8
 	// IPVersion is 4 or 6. Side by side, the last three are written at once for most segments.
 	IPVersion uint8

@@ -47,29 +47,33 @@ func payload(b []byte, n uint32, seg *Segment) Reason {
 	}
 	seg.Len = n - dataOff
 	if seg.Flags&SYN != 0 && dataOff > tcpMinLen {
-		synOptions(b[tcpMinLen:min(int(dataOff), len(b))], seg)
+		whole := synOptions(b[tcpMinLen:min(int(dataOff), len(b))], seg)
+		if !whole && seg.WScale == NoWScale && int(dataOff) > len(b) {
+			seg.WScale = CutWScale
+		}
 	}
 	return OK
 }
 
 // synOptions reads the options that only a SYN may carry. Bytes cut off by the snap length and
-// lengths that lead nowhere end the walk; what was read before them stands.
-func synOptions(b []byte, seg *Segment) {
+// lengths that lead nowhere end the walk; what was read before them stands. whole: the list's own end was
+// met.
+func synOptions(b []byte, seg *Segment) (whole bool) {
 	for len(b) > 0 {
 		kind := b[0]
 		if kind == optEnd {
-			return
+			return true
 		}
 		if kind == optNop {
 			b = b[1:]
 			continue
 		}
 		if len(b) < 2 {
-			return
+			return false
 		}
 		n := int(b[1])
 		if n < 2 || n > len(b) {
-			return
+			return false
 		}
 		switch {
 		case kind == optMSS && n == 4:
@@ -79,4 +83,5 @@ func synOptions(b []byte, seg *Segment) {
 		}
 		b = b[n:]
 	}
+	return false
 }

@@ -22,15 +22,13 @@ const (
 	// fastRetransmitTime is how soon after the reverse side's latest packet a repeat of the
 	// segment it asks for counts as fast retransmission, as in Wireshark.
 	fastRetransmitTime = 20e6 // ns
-	// reorderTime bounds how late a hole may be filled to be called reordering while the
-	// handshake RTT is not known, as in Wireshark.
-	reorderTime = 3e6 // ns
 	// maxGap is the shortest pause that is no gap between packets but silence.
 	maxGap = 10 * second
 )
 
 // Account brings one segment of direction dir (0 or 1, the index of its sender) seen at now, in
-// ns. Totals that change go into t. The steps and their order are those of docs/analysis.md.
+// ns. Totals that change go into t. The steps and their order are those of docs/analysis.md. rtt is the
+// sample in ns that the segment's ACK has given to the other direction; noSample: none.
 //
 // Most segments of most connections are the next one in order, of an established connection, with
 // ACK and an open window. For them Account is written out with everything left out that cannot
@@ -39,19 +37,19 @@ const (
 // Not inlined, so that with the profile that the program is built with what it calls is.
 //
 //go:noinline
-func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Event {
+func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
 	dir &= 1
 	f, r := &c.hot[dir], &c.hot[dir^1]
 	d := &c.cold[dir]
 	gap := now - f.lastTime
 	if f.flags&smooth == 0 || seg.Seq != f.nxt || seg.Window == 0 || uint64(gap) >= uint64(maxGap) ||
 		seg.Flags&(parse.SYN|parse.FIN|parse.RST|parse.ACK|parse.LenUnknown) != parse.ACK ||
-		seg.Ack.After(r.contig) { // what it acknowledges was not seen
+		seg.Ack-f.lastAck > r.contig-f.lastAck { // it acknowledges less than before, or what was not seen
 		return c.account(dir, seg, now, t)
 	}
-	if now >= d.winEnd {
+	if now >= f.winEnd {
 		// From the beginning again: a call amid what follows would take registers from packets that end none.
-		d.closeWindows(now, f.bytes)
+		f.closeWindows(d, now)
 		return c.Account(dir, seg, now, t)
 	}
 	if n := seg.Len; n != 0 {
@@ -59,17 +57,17 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 		if !end.After(r.lastAck) { // acknowledged before
 			return c.account(dir, seg, now, t)
 		}
+		if f.timed == 0 {
+			f.timeFirst(&d.stretches, seg.Seq, end, now)
+		} else {
+			f.timeNext(&d.stretches, end, uint32(end-r.lastAck), now)
+		}
 		f.bytes += uint64(n)
-		f.nxt, f.contig, f.nxtTime = end, end, now
+		f.nxt, f.contig = end, end
 		if d.sizeN > window {
 			d.size.follow(float32(n))
 		} else {
 			d.size.take(&d.sizeN, float32(n))
-		}
-		if f.timed&timedCount == 0 {
-			f.timeFirst(&d.timed, n, end, now)
-		} else {
-			f.timeNext(&d.timed, n, end, now)
 		}
 	} else if seg.Ack == f.lastAck { // a duplicate ACK, a keep-alive's answer or a window update
 		return c.account(dir, seg, now, t)
@@ -82,22 +80,21 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 	f.packets++
 	f.lastTime = now
 	f.lastWin = seg.Window
-	if seg.Ack != f.lastAck {
-		f.dupRun = 0
-		f.lastAck = seg.Ack
-		if r.timed&timedCount != 0 {
-			c.acked(dir^1, seg.Ack, now)
+	if before := f.lastAck; seg.Ack != before {
+		f.lastAck, f.ackTime = seg.Ack, now
+		if r.timed != 0 {
+			return 0, c.acked(dir^1, before, seg.Ack, now)
 		}
 	}
-	return 0
+	return 0, noSample
 }
 
 // account is Account for any segment. It also finds out which directions may take the short way
 // from here on: what the short way leaves alone cannot change before the next call.
-func (c *Conn) account(dir uint32, seg *parse.Segment, now int64, t *Tally) Event {
-	ev := c.accountAny(dir&1, seg, now, t)
+func (c *Conn) account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
+	ev, rtt = c.accountAny(dir&1, seg, now, t)
 	c.rough()
-	if c.state&(anyPending|established) == established && (c.handshake != 0 || c.state&synSeen == 0) {
+	if c.state&(anyPending|established) == established && (c.handshake != handshakeOpen || c.state&synSeen == 0) {
 		a, b := isSmooth(&c.hot[0], &c.hot[1]), isSmooth(&c.hot[1], &c.hot[0])
 		if a {
 			c.hot[0].flags |= smooth
@@ -106,7 +103,7 @@ func (c *Conn) account(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 			c.hot[1].flags |= smooth
 		}
 	}
-	return ev
+	return ev, rtt
 }
 
 // rough closes the short way to the next packet of either direction.
@@ -118,14 +115,14 @@ func (c *Conn) rough() {
 // isSmooth reports whether f is under way without a hole, with everything known that is ever known
 // of it and of the reverse side, whose window is open.
 func isSmooth(f, r *Stream) bool {
-	const all = nxtKnown | contigKnown | ackKnown | isnKnown
-	const not = finalized | lastKeepAlive | lastProbe | lastSYN | elsewhere
-	return f.flags&(all|not) == all && f.nxt == f.contig &&
-		r.flags&(isnKnown|ackKnown|contigKnown|elsewhere) == isnKnown|ackKnown|contigKnown && r.lastWin != 0
+	const all = nxtKnown | ackKnown | isnKnown
+	const not = finalized | lastKeepAlive | lastProbe | lastSYN | firstEmpty | elsewhere | dupRun
+	return f.flags&(all|not) == all && f.nxt == f.contig && !f.lastAck.After(r.contig) &&
+		r.flags&(all|elsewhere) == all && r.lastWin != 0
 }
 
 // accountAny does all the steps.
-func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event) {
+func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
 	f, r := &c.hot[dir], &c.hot[dir^1]
 	d := &c.cold[dir]
 
@@ -133,7 +130,7 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	if control&parse.SYN != 0 || c.state&(anyPending|established) != established {
 		var done bool
 		if ev, done = c.boundary(dir, seg, now, t); done {
-			return ev
+			return ev, noSample
 		}
 	}
 
@@ -145,187 +142,146 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 		if gap := now - f.lastTime; uint64(gap) < uint64(maxGap) {
 			d.gap.take(&d.gapN, float32(gap))
 		}
-		d.closeWindows(now, f.bytes)
+		f.closeWindows(d, now)
 	}
 	f.packets++
 	if seg.Flags&parse.LenUnknown != 0 {
 		f.lastTime = now
-		return ev
+		return ev, noSample
 	}
 	n := seg.Len
 	if n != 0 {
 		f.bytes += uint64(n)
 		d.size.take(&d.sizeN, float32(n))
 	}
+	if control&parse.RST != 0 {
+		f.lastTime = now
+		return ev | c.reset(dir, seg, now, t), noSample
+	}
 
 	end := seg.Seq.Add(n)
-	if control&(parse.SYN|parse.FIN) != 0 {
+	if control != 0 {
 		end++
 	}
 	if f.flags&nxtKnown != 0 && c.settled(f) && c.strays(dir, seg, end, now) {
 		c.astray(dir, seg, end)
 		f.lastTime = now
-		return ev
+		return ev, noSample
 	}
 	hasAck := seg.Flags&parse.ACK != 0
-	prev := f.flags // of the previous packet: "known" bits and what it was
-	if prev&isnKnown == 0 {
+	if f.flags&isnKnown == 0 {
 		f.isn = seg.Seq
 		if control&parse.SYN == 0 {
 			f.isn--
 		}
 		f.flags |= isnKnown
 	}
-	if hasAck && r.flags&isnKnown == 0 {
-		r.isn = seg.Ack - 1
-		r.flags |= isnKnown
+	prev := f.flags // of the previous packet: "known" bits and what it was
+	if hasAck {
+		if r.flags&isnKnown == 0 {
+			r.isn = seg.Ack - 1
+			r.flags |= isnKnown
+		}
+		if r.flags&(firstEmpty|lastProbe) != 0 && seg.Ack == r.nxt+1 {
+			r.acceptByte()
+		}
 	}
 
 	nowFlags := flags(0) // what this packet is, for the next one
+	known := prev&nxtKnown != 0
 	sameAck := hasAck && prev&ackKnown != 0 && seg.Ack == f.lastAck
-	repeated, advanced := false, false
-
-	if n == 1 && prev&nxtKnown != 0 && seg.Seq == f.nxt && r.packets != 0 && r.lastWin == 0 {
+	if n == 1 && known && seg.Seq == f.nxt && r.flags&nxtKnown != 0 && r.lastWin == 0 {
 		nowFlags = lastProbe // RFC 9293 section 3.8.6.1
 	} else {
 		if control == 0 && seg.Window == 0 {
 			d.zeroWindows++
 		}
-		if prev&nxtKnown != 0 {
-			if seg.Seq.After(f.nxt) && control&parse.RST == 0 {
+		if known {
+			if seg.Seq.After(f.nxt) {
 				d.gaps++
 			}
-			if n <= 1 && control == 0 && seg.Seq == f.nxt-1 {
+			if n <= 1 && control == 0 && seg.Seq == f.nxt-1 && (n == 0 || r.flags&ackKnown == 0 || r.lastAck == f.nxt) {
 				nowFlags = lastKeepAlive // RFC 9293 section 3.8.4
 			}
 			if n == 0 && control == 0 && seg.Seq == f.nxt && sameAck &&
 				seg.Window != 0 && seg.Window == f.lastWin && r.flags&lastKeepAlive == 0 {
 				d.duplicateAcks++ // RFC 5681 section 2, b to e
-				f.dupRun = nextDup(f.dupRun)
+				f.flags |= f.flags&dupOnce*2 | dupOnce
 			}
 		}
 	}
 	if hasAck && !sameAck {
-		f.dupRun = 0
-	}
-	if hasAck && r.flags&contigKnown != 0 && seg.Ack.After(r.contig) {
-		r.acksUnseen()
+		f.flags &^= dupRun
 	}
 
-	if (n != 0 || control&(parse.SYN|parse.FIN) != 0) && nowFlags&lastKeepAlive == 0 {
-		repeated = c.classify(f, r, d, seg, end, now)
+	switch {
+	case nowFlags&lastProbe != 0:
+	case !known:
+		f.nxt, f.contig = end, end
+		f.flags |= nxtKnown
+		if end == seg.Seq {
+			nowFlags |= firstEmpty
+		} else {
+			f.time(d, r, seg.Seq, end, now)
+		}
+	default:
+		if c.place(dir, seg, end, now, nowFlags&lastKeepAlive != 0) && n != 0 && control == 0 && prev&finalized != 0 {
+			// New data after the end: the end was forged, or the peer did not accept it.
+			f.flags &^= finalized
+			t.Active++
+			t.Reopened++
+			ev |= Reopened
+		}
 	}
 
-	// Advance, but not by a probe, nor by the RST that answers a segment without ACK: its
-	// sequence number 0 says nothing about the sequence space (RFC 9293 section 3.10.7.1).
-	if nowFlags&lastProbe == 0 &&
-		!(prev&nxtKnown == 0 && control&parse.RST != 0 && seg.Seq == 0 && n == 0) {
-		if prev&nxtKnown == 0 || end.After(f.nxt) {
-			f.nxt, f.nxtTime = end, now
-			advanced = true
-		}
-		if prev&contigKnown == 0 || seg.Seq == f.contig {
-			f.contig = f.nxt
-		}
-		f.flags |= nxtKnown | contigKnown
-	}
-
-	// RTT: time this segment, and end the timing of the ones it acknowledges.
-	if end != seg.Seq {
-		if advanced && !repeated {
-			c.timeSegment(dir, uint32(end-seg.Seq), end, now)
-		} else if f.timed&timedCount != 0 {
-			f.spoil(d, seg.Seq, end)
-		}
-	}
+	rtt = noSample
 	if hasAck {
-		if r.timed&timedCount != 0 {
-			c.acked(dir^1, seg.Ack, now)
+		if r.flags&nxtKnown != 0 {
+			r.arrived(&c.cold[dir^1].hole, seg.Ack)
+		}
+		if before := f.lastAck; prev&ackKnown == 0 || seg.Ack.After(before) {
+			f.ackTime = now
+			if r.timed != 0 {
+				if prev&ackKnown == 0 {
+					before = seg.Ack - 1<<30 // none: before all that can be in flight
+				}
+				rtt = c.acked(dir^1, before, seg.Ack, now)
+			}
 		}
 		f.lastAck = seg.Ack
 		f.flags |= ackKnown
-		if control&parse.SYN == 0 && c.handshake == 0 && c.state&(synSeen|anyPending) == synSeen {
-			c.shakenHands(now)
+		if control&parse.SYN == 0 && c.handshake == handshakeOpen && c.opens(dir) && c.state&anyPending == 0 {
+			c.completeHandshake(now)
 		}
 	}
-
-	if control != 0 {
-		ev |= c.controlBits(dir, seg, now, t)
-		if control&parse.SYN != 0 {
-			nowFlags |= lastSYN
-		}
-	} else if prev&finalized != 0 && advanced && n != 0 {
-		// New data after the end: the end was forged, or the peer did not accept it.
-		f.flags &^= finalized
-		t.Active++
-		t.Reopened++
-		ev |= Reopened
+	if control&parse.SYN != 0 {
+		c.syn(dir, seg, now)
+		nowFlags |= lastSYN
+	}
+	if control&parse.FIN != 0 {
+		ev |= c.finish(dir, now, t, &t.ClosedFin)
 	}
 	f.lastWin = seg.Window
 	f.lastTime = now
-	f.flags = f.flags&^(lastKeepAlive|lastProbe|lastSYN|elsewhere) | nowFlags
-	return ev
+	f.flags = f.flags&^(lastKeepAlive|lastProbe|lastSYN|lastRST|firstEmpty|elsewhere) | nowFlags
+	return ev, rtt
 }
 
-// dupUnseen is a dupRun that stands for an ACK of data that was never seen. Wireshark 4.0 takes it
-// for more duplicates than any number, until the direction's next duplicate ACK, which is the first.
-const dupUnseen = 0xff
-
-// nextDup counts one more duplicate ACK.
-func nextDup(run uint8) uint8 {
-	switch run {
-	case dupUnseen:
-		return 1
-	case dupUnseen - 1:
-		return run
+// acceptByte moves on by the byte that the reverse side acknowledges although it moved nothing on: of a
+// window probe that found room, or of what came before the capture began, with a keep-alive.
+func (s *Stream) acceptByte() {
+	if s.flags&lastProbe == 0 {
+		s.flags = s.flags&^firstEmpty | lastKeepAlive
 	}
-	return run + 1
-}
-
-// acksUnseen notes that the reverse side acknowledged s beyond what was seen of it in one piece:
-// either the hole was filled elsewhere, or what it acknowledges never came by.
-func (s *Stream) acksUnseen() {
-	if s.nxt.After(s.contig) {
-		s.contig = s.nxt
-	} else {
-		s.dupRun = dupUnseen
-	}
+	s.nxt++
+	s.contig = s.nxt
+	s.timed = 0
 }
 
 // open starts direction dir's stream with its first packet.
 func (c *Conn) open(dir uint32, now int64, t *Tally) {
-	c.hot[dir&1].firstTime = now
-	c.cold[dir&1].winEnd = now + second
+	c.hot[dir&1].winEnd = now + second
 	t.Opened++
 	t.Streams++
 	t.Active++
-}
-
-// classify counts a segment that takes sequence space but does not advance the stream as a
-// retransmission or as out of order, and reports whether it was either.
-func (c *Conn) classify(f, r *Stream, d *Detail, seg *parse.Segment, end parse.Seq, now int64) bool {
-	n := seg.Len
-	if n != 0 && r.flags&ackKnown != 0 && !seg.Seq.Add(n).After(r.lastAck) {
-		d.retransmits++ // everything in it was acknowledged before
-		return true
-	}
-	if f.flags&nxtKnown == 0 || !seg.Seq.Before(f.nxt) || n > 1 && seg.Seq == f.nxt-1 {
-		return false
-	}
-	if since := now - r.lastTime; r.dupRun >= 2 && seg.Seq == r.lastAck &&
-		since >= 0 && since < fastRetransmitTime {
-		d.retransmits++ // asked for by duplicate ACKs, RFC 5681 section 3.2
-		return true
-	}
-	late := now - f.nxtTime
-	limit := int64(reorderTime)
-	if c.handshake != 0 && c.handshake != handshakeZero {
-		limit = c.handshakeTime()
-	}
-	if late >= 0 && late < limit && end != f.nxt {
-		d.outOfOrder++ // too soon to be a repair: the sender could not know of a loss yet
-		return true
-	}
-	d.retransmits++
-	return true
 }

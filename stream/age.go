@@ -47,8 +47,6 @@ func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 		t.Streams--
 		if s.flags&finalized == 0 {
 			t.Active--
-		} else {
-			c.state |= ended
 		}
 		*s = Stream{lastTime: never, wscale: scaleUnknown}
 		c.rough()

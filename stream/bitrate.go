@@ -33,26 +33,29 @@ func faded(silent int64) float64 {
 }
 
 // closeWindows ends the one-second windows that end by now: the current one with its bytes, then
-// the silent ones after it, all at once however many they are. bytes is the stream's payload so far.
+// the silent ones after it, all at once however many they are.
 //
 // Not inlined: in Account it would take registers from those packets that end no window.
 //
 //go:noinline
-func (d *Detail) closeWindows(now int64, bytes uint64) {
-	if now < d.winEnd {
+func (s *Stream) closeWindows(d *Detail, now int64) {
+	if now < s.winEnd {
 		return
 	}
-	silent := (now - d.winEnd) / second
-	d.winEnd += (silent + 1) * second
-	d.rateBytes, d.winStart = bytes-d.winStart, bytes
+	silent := (now - s.winEnd) / second
+	s.winEnd += (silent + 1) * second
+	d.windows += uint32(silent) + 1
+	done := (s.bytes - (uint64(s.winStartHigh)<<32 | uint64(d.winStart))) & (1<<40 - 1)
+	s.winStartHigh, d.winStart = uint8(s.bytes>>32), uint32(s.bytes)
+	s.rateBytesHigh, d.rateBytes = uint8(done>>32), uint32(done)
 	if d.rateN <= rateWindow {
 		d.rateN++
 	}
-	d.rate.add(float32(d.rateBytes)*8, rateWeight(d.rateN))
+	d.rate.add(float32(done)*8, rateWeight(d.rateN))
 	if silent == 0 {
 		return
 	}
-	d.rateBytes = 0
+	s.rateBytesHigh, d.rateBytes = 0, 0
 	// Zeros up to the window's length weigh 1/n each: together they scale the mean by n/(n+k).
 	if n := int64(d.rateN); n < rateWindow {
 		k := min(silent, rateWindow-n)
@@ -65,3 +68,6 @@ func (d *Detail) closeWindows(now int64, bytes uint64) {
 		d.rate.decay(faded(silent))
 	}
 }
+
+// firstTime is when the direction's first packet was seen, in ns.
+func (s *Stream) firstTime(d *Detail) int64 { return s.winEnd - (int64(d.windows)+1)*second }

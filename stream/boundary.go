@@ -2,31 +2,43 @@ package stream
 
 import "tcp-stream-exporter/parse"
 
-// idleTime is how long both directions must have been silent before a SYN with a new sequence
-// number takes the four-tuple over without being confirmed: Linux keeps a closed pair of ports
-// from being used again for as long (TCP_TIMEWAIT_LEN).
-const idleTime = 60 * second
+// pendingTime is how long a SYN waits for its confirmation.
+const pendingTime = 64 * second
 
 // boundary deals with connections that begin: it runs for every SYN and for every segment of a
 // connection that is half-open or has a SYN pending. It reports done when the segment has been
 // accounted whole.
 func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, done bool) {
 	f := &c.hot[dir&1]
-	if c.state&anyPending != 0 && c.confirms(dir, seg) {
-		c.renewFromPending(t)
-		ev |= Renewed
+	if seg.Flags&(parse.RST|parse.LenUnknown) != 0 {
+		if seg.Flags&parse.RST == 0 {
+			ev = c.answered(seg)
+		}
+		return ev, false
+	}
+	if c.state&anyPending != 0 {
+		ev = c.confirm(dir, seg, now, t)
+	}
+	if c.state&earlier != 0 {
+		c.takeBack(dir, seg)
 	}
 	switch {
 	case seg.Flags&parse.SYN == 0:
-		if c.state&established == 0 {
-			c.state |= established
-			ev |= Answered
-		}
-	case seg.Flags&parse.LenUnknown != 0 || seg.Flags&parse.ACK != 0 || f.flags&isnKnown == 0 && c.state&ended == 0:
-	case f.flags&isnKnown != 0 && seg.Seq == f.isn:
-		// A repeated SYN. A RST with a stray sequence number in between must not hide it.
-		f.nxt = f.contig
-	case !c.givesWay(dir, now):
+		ev |= c.answered(seg)
+	case seg.Flags&parse.ACK != 0 || f.flags&isnKnown != 0 && seg.Seq == f.isn:
+	case c.over():
+		c.begin(t)
+		ev |= Renewed
+	case f.flags&isnKnown == 0 && c.state&established == 0 || c.split(dir, seg):
+		f.isn = seg.Seq
+		f.flags |= isnKnown
+	case c.unanswered(dir):
+		number := f.isn
+		c.begin(t)
+		c.pendingISN = number
+		c.state |= earlier | repeated
+		ev |= Renewed
+	default:
 		c.pend(dir, seg, now)
 		if f.packets == 0 { // its sequence space is known from the other side's ACKs only
 			c.open(dir, now, t)
@@ -35,47 +47,95 @@ func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev
 		f.packets++
 		f.lastTime = now
 		return ev, true
-	default:
-		if f.packets != 0 || c.hot[dir&1^1].packets != 0 {
-			t.Replaced += t.Drop(c)
-			ev |= Renewed
-		}
-		c.Reset()
 	}
 	return ev, false
 }
 
-// givesWay reports whether a SYN with a new initial sequence number may start a new connection at
-// once: the known one is finished, was never answered, or has been idle. Of one that a RST finished
-// the other direction may still be there when the one with the RST has expired.
-func (c *Conn) givesWay(dir uint32, now int64) bool {
-	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
-	return c.state&established == 0 || f.flags&finalized != 0 || f.packets == 0 && c.state&ended != 0 || f.idle(now) && r.idle(now)
+// answered notes the first segment that is no SYN.
+func (c *Conn) answered(seg *parse.Segment) Event {
+	if seg.Flags&parse.SYN != 0 || c.state&established != 0 {
+		return 0
+	}
+	c.state |= established
+	return Answered
 }
 
-// idle reports whether the direction has been silent for idleTime, or altogether.
-func (s *Stream) idle(now int64) bool { return s.packets == 0 || now-s.lastTime > idleTime }
+// begin makes room for a new connection on the addresses and ports.
+func (c *Conn) begin(t *Tally) {
+	t.Replaced += t.Drop(c)
+	c.Reset()
+}
+
+// over reports whether the connection has ended: by a RST, or by a FIN of each direction that was seen.
+func (c *Conn) over() bool {
+	streams, active := c.Live()
+	return streams != 0 && active == 0
+}
+
+// split reports whether a SYN is that of an open that is split: its side has acknowledged the other one's
+// SYN before with a segment of its own, instead of with this one.
+func (c *Conn) split(dir uint32, seg *parse.Segment) bool {
+	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
+	return f.flags&(nxtKnown|synSent|synAckSent) == nxtKnown && seg.Seq == f.nxt && r.flags&(synSent|synAckSent) == synSent
+}
+
+// unanswered reports whether nothing was seen but SYNs of direction dir.
+func (c *Conn) unanswered(dir uint32) bool {
+	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
+	return c.state&established == 0 && f.flags&(synSent|synAckSent) == synSent && r.flags&nxtKnown == 0
+}
+
+// takeBack returns to the attempt before this one if that is what the other side answers.
+func (c *Conn) takeBack(dir uint32, seg *parse.Segment) {
+	r := &c.hot[dir&1^1]
+	if c.opens(dir^1) && seg.Flags&(parse.SYN|parse.ACK) == parse.SYN|parse.ACK && seg.Ack == c.pendingISN+1 {
+		r.isn, r.nxt, r.contig = c.pendingISN, seg.Ack, seg.Ack
+		r.timed = 0
+		c.state &^= earlier
+	}
+	if seg.Flags&parse.SYN == 0 {
+		c.state &^= earlier
+	}
+}
 
 // pend keeps what a new connection would need of its SYN until the SYN is confirmed.
 func (c *Conn) pend(dir uint32, seg *parse.Segment, now int64) {
 	if c.state&anyPending != pending0<<(dir&1) || c.pendingISN != seg.Seq {
 		c.synTime = now
 	}
+	if c.handshake == handshakeOpen {
+		c.state |= repeated // the time of the SYN before is lost
+	}
 	c.pendingISN, c.pendingWin, c.pendingWS = seg.Seq, seg.Window, seg.WScale
-	c.state = c.state&^anyPending | pending0<<(dir&1) | synSeen
+	c.state = c.state&^(anyPending|heard|earlier) | pending0<<(dir&1) | synSeen
 }
 
-// confirms reports whether the segment shows that the pending SYN was real: a SYN+ACK of the
-// other side that acknowledges it, or its own side's next segment in the new sequence space.
-func (c *Conn) confirms(dir uint32, seg *parse.Segment) bool {
+// confirm starts the new connection of the SYN that waits if the segment shows that it was real: a SYN+ACK
+// of the other side that acknowledges it, or, the other side silent, its own side's next segment in the new
+// sequence space. What goes on in the old one shows that it was not.
+func (c *Conn) confirm(dir uint32, seg *parse.Segment, now int64, t *Tally) Event {
+	f := &c.hot[dir&1]
 	own := c.state&anyPending == pending0<<(dir&1)
-	if seg.Flags&parse.ACK == 0 {
-		return false
+	real := false
+	switch seg.Flags & (parse.SYN | parse.ACK) {
+	case parse.SYN | parse.ACK:
+		real = !own && seg.Ack == c.pendingISN+1
+	case parse.ACK:
+		real = own && c.state&heard == 0 && seg.Seq == c.pendingISN+1 && !(f.flags&nxtKnown != 0 && seg.Seq == f.nxt)
 	}
-	if seg.Flags&parse.SYN != 0 {
-		return !own && seg.Ack == c.pendingISN+1
+	switch waited := now - c.synTime; {
+	case !young(waited, pendingTime):
+	case real:
+		c.renewFromPending(t)
+		return Renewed
+	case !own:
+		c.state |= heard
+		return 0
+	case f.flags&nxtKnown == 0 || seg.Seq != f.nxt:
+		return 0
 	}
-	return own && seg.Seq == c.pendingISN+1 && seg.Flags&parse.RST == 0
+	c.state &^= anyPending | heard
+	return 0
 }
 
 // renewFromPending starts the new connection with its SYN, as it was when it came.
@@ -86,7 +146,6 @@ func (c *Conn) renewFromPending(t *Tally) {
 	}
 	syn := parse.Segment{Seq: c.pendingISN, Window: c.pendingWin, WScale: c.pendingWS, Flags: parse.SYN}
 	when := c.synTime
-	t.Replaced += t.Drop(c)
-	c.Reset()
+	c.begin(t)
 	c.accountAny(dir, &syn, when, t)
 }

@@ -4,7 +4,7 @@ package stream
 type Extra struct {
 	First, Last int64 // ns, first and latest packet
 	Syn         int64 // ns, the connection's latest SYN without ACK; 0: none was seen
-	Handshake   int64 // ns, from that SYN to the first segment with ACK and without SYN of either side; -1: not measured
+	Handshake   int64 // ns, from that SYN to its sender's first ACK; -1: not measured, or no telling which SYN was answered
 
 	// From an Optional; 0 without one.
 	RTTSum   uint64 // ns, of all RTT samples
@@ -22,14 +22,11 @@ const ExtraSize = 64
 // of the Conn less the one that the reader wants.
 func (c *Conn) Extra(dir int, shift int64, e *Extra) {
 	s := &c.hot[dir&1]
-	*e = Extra{First: s.firstTime - shift, Last: s.lastTime - shift, Handshake: -1}
+	*e = Extra{First: s.firstTime(&c.cold[dir&1]) - shift, Last: s.lastTime - shift, Handshake: -1}
 	if c.state&synSeen != 0 {
 		e.Syn = c.synTime - shift
 	}
-	switch {
-	case c.handshake == handshakeZero:
-		e.Handshake = 0
-	case c.handshake != 0:
-		e.Handshake = c.handshakeTime()
+	if c.handshake.measured() {
+		e.Handshake = c.handshake.rtt()
 	}
 }

@@ -13,9 +13,15 @@ func TestExtra(t *testing.T) {
 		{"a handshake, the client", shake, a, Extra{First: 0, Last: 20, Syn: 0, Handshake: 20}},
 		{"a handshake, the server", shake, b, Extra{First: 10, Last: 10, Syn: 0, Handshake: 20}},
 		{"data after it", after(shake, step{50, b, ack, 1, 100, 1, 10, 0}), b, Extra{First: 10, Last: 50, Syn: 0, Handshake: 20}},
-		{"a SYN that comes twice: from the second one", []step{
+		{"a SYN that comes twice: no telling which one was answered", []step{
 			{0, a, syn, 0, 0, 0, 1000, 1}, {100, a, syn, 0, 0, 0, 1000, 1}, {110, b, syn | ack, 0, 0, 1, 2000, 1}, {120, a, ack, 1, 0, 1, 10, 0},
-		}, a, Extra{First: 0, Last: 120, Syn: 100, Handshake: 20}},
+		}, a, Extra{First: 0, Last: 120, Syn: 100, Handshake: -1}},
+		{"a SYN+ACK that comes twice", []step{
+			{0, a, syn, 0, 0, 0, 1000, 1}, {10, b, syn | ack, 0, 0, 1, 2000, 1}, {1010, b, syn | ack, 0, 0, 1, 2000, 1}, {1020, a, ack, 1, 0, 1, 10, 0},
+		}, a, Extra{First: 0, Last: 1020, Syn: 0, Handshake: -1}},
+		{"the server's data comes before the client's ACK", []step{
+			{0, a, syn, 0, 0, 0, 1000, 1}, {10, b, syn | ack, 0, 0, 1, 2000, 1}, {11, b, ack, 1, 100, 1, 2000, 0}, {20, a, ack, 1, 0, 1, 10, 0},
+		}, a, Extra{First: 0, Last: 20, Syn: 0, Handshake: 20}},
 		{"a SYN without an answer", []step{{7, a, syn, 0, 0, 0, 1000, 1}}, a, Extra{First: 7, Last: 7, Syn: 7, Handshake: -1}},
 		{"nothing between SYN and ACK", []step{{0, a, syn, 0, 0, 0, 1000, 1}, {0, b, syn | ack, 0, 0, 1, 2000, 1}, {0, a, ack, 1, 0, 1, 10, 0}}, a,
 			Extra{Handshake: 0}},

@@ -1,65 +1,95 @@
 package stream
 
-import "tcp-stream-exporter/parse"
+import (
+	"math"
 
-// handshakeZero is a handshake RTT that was measured as nothing at all (equal or reversed
-// timestamps): known, but no use as a threshold.
-const handshakeZero = 1
-
-// handshakeCoarse marks a Conn.handshake of 2.1 s and more, which counts in handshakeUnit: the
-// threshold that it sets is compared with to the nanosecond, and 32 bits of them are too few.
-const (
-	handshakeCoarse = 1 << 31
-	handshakeUnit   = 64 // ns
+	"tcp-stream-exporter/parse"
 )
 
-// shakenHands measures the handshake: from the latest SYN to now, the first segment with ACK and
-// without SYN of either side.
-func (c *Conn) shakenHands(now int64) {
-	switch rtt := now - c.synTime; {
-	case rtt <= 0:
-		c.handshake = handshakeZero
-	case rtt < handshakeCoarse:
-		c.handshake = uint32(max(rtt, handshakeZero+1))
-	default:
-		c.handshake = handshakeCoarse | uint32(min(rtt/handshakeUnit, handshakeCoarse-1))
+// handshake is a connection's handshake RTT, from the SYN to the first ACK of its sender: a period plus
+// handshakeBase, or one of these.
+type handshake uint32
+
+const (
+	handshakeOpen handshake = iota // not complete, or not captured
+	handshakeVoid                  // complete, but what it measures is not known
+	handshakeBase
+)
+
+// handshakeOf is the handshake of an RTT of ns; below 0 it measures nothing.
+func handshakeOf(ns int64) handshake {
+	if ns < 0 {
+		return handshakeVoid
 	}
+	return handshake(min(periodOf(ns), math.MaxUint32-period(handshakeBase))) + handshakeBase
 }
 
-// handshakeTime is the handshake RTT in ns, of which there must be one.
-func (c *Conn) handshakeTime() int64 {
-	if c.handshake&handshakeCoarse != 0 {
-		return int64(c.handshake&^handshakeCoarse) * handshakeUnit
+// measured reports whether the RTT is known; rtt is what it is then, in ns.
+func (h handshake) measured() bool { return h >= handshakeBase }
+func (h handshake) rtt() int64     { return period(h - handshakeBase).ns() }
+
+// completeHandshake ends the handshake with the first segment with ACK and without SYN, at now, of the side
+// that sent the SYN. Karn's rule holds here as well (RFC 6298 section 3): which of two SYNs was answered is
+// not known, and a lost SYN+ACK would add its timeout.
+func (c *Conn) completeHandshake(now int64) {
+	if c.state&repeated != 0 {
+		c.handshake = handshakeVoid
+		return
 	}
-	return int64(c.handshake)
+	c.handshake = handshakeOf(now - c.synTime)
 }
 
-// controlBits does what SYN, FIN and RST do beyond taking sequence space: window scales, the
-// time of the SYN, the state.
-func (c *Conn) controlBits(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event) {
+// syn does what a SYN does beyond taking sequence space: window scales, the time of the handshake.
+func (c *Conn) syn(dir uint32, seg *parse.Segment, now int64) {
 	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
-	if seg.Flags&parse.SYN != 0 {
-		scales(f, r, seg)
-		if seg.Flags&parse.ACK == 0 {
-			c.synTime = now
-			c.state |= synSeen
-		}
+	scales(f, r, seg)
+	if f.flags&synAckSent != 0 || f.flags&synSent != 0 {
+		c.state |= repeated
 	}
-	if seg.Flags&parse.RST != 0 {
-		c.cold[dir&1].resets++
+	if seg.Flags&parse.ACK != 0 {
+		f.flags |= synAckSent
+		return
 	}
-	if seg.Flags&(parse.FIN|parse.RST) != 0 && f.flags&finalized == 0 {
-		f.flags |= finalized
-		c.cold[dir&1].endTime = now
-		t.Active--
-		if seg.Flags&parse.RST != 0 {
-			t.ClosedRst++
-		} else {
-			t.ClosedFin++
-		}
-		ev = Sooner
+	f.flags |= synSent
+	c.synTime = now
+	c.state = c.state&^opener | synSeen | connState(dir&1)*opener
+}
+
+// opens reports whether direction dir's latest SYN without ACK is the connection's latest.
+func (c *Conn) opens(dir uint32) bool {
+	return c.state&synSeen != 0 && (c.state&opener != 0) == (dir&1 != 0)
+}
+
+// finish finalizes direction dir if it is a stream and is not finalized yet.
+func (c *Conn) finish(dir uint32, now int64, t *Tally, closed *uint64) (ev Event) {
+	f := &c.hot[dir&1]
+	if f.packets == 0 || f.flags&finalized != 0 {
+		return 0
 	}
-	return ev
+	f.flags |= finalized
+	c.cold[dir&1].endTime = now
+	t.Active--
+	*closed++
+	return Sooner
+}
+
+// reset counts a RST of direction dir. It takes part in nothing else, but it ends both directions if it is
+// acceptable: at the next sequence number, at what the other side has acknowledged, or in answer to a SYN.
+// Any other may be forged, and its receiver goes on (RFC 5961 section 3.2).
+func (c *Conn) reset(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event) {
+	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
+	d := &c.cold[dir&1]
+	d.resets++
+	switch {
+	case f.flags&nxtKnown != 0 && seg.Seq == f.nxt:
+	case r.flags&ackKnown != 0 && seg.Seq == r.lastAck:
+	case f.flags&nxtKnown == 0 && r.flags&synSent != 0 && seg.Flags&parse.ACK != 0 && seg.Ack == r.nxt:
+	default:
+		return 0
+	}
+	d.elsewhere = parse.Seq(seg.Window)
+	f.flags = f.flags&^elsewhere | lastRST
+	return c.finish(0, now, t, &t.ClosedRst) | c.finish(1, now, t, &t.ClosedRst)
 }
 
 // scales settles the window scales (RFC 7323 section 2.2): the option counts in SYN and SYN+ACK
@@ -70,15 +100,20 @@ func scales(f, r *Stream, syn *parse.Segment) {
 		f.wscale, r.wscale = scaleOff, scaleOff
 	case r.wscale == scaleOff: // the other side's came without it: no repeated SYN brings it back
 		f.wscale = scaleOff
+	case syn.WScale == parse.CutWScale: // nor does one whose options were not captured tell
 	default:
 		f.wscale = syn.WScale
 	}
 }
 
 // window is the latest advertised window in bytes.
-func (s *Stream) window() uint32 {
-	if s.wscale > 0 && s.flags&lastSYN == 0 {
-		return uint32(s.lastWin) << (uint8(s.wscale) & 15)
+func (s *Stream) window(d *Detail) uint32 {
+	win := uint32(s.lastWin)
+	if s.flags&lastRST != 0 {
+		win = uint32(d.elsewhere)
 	}
-	return uint32(s.lastWin)
+	if s.wscale > 0 && s.flags&lastSYN == 0 {
+		win <<= uint8(s.wscale) & 15
+	}
+	return win
 }

@@ -30,10 +30,8 @@ const OptionalSize = 64
 func (c *Conn) AccountOptional(o *Optional, dir uint32, seg *parse.Segment, now int64, t *Tally) Event {
 	dir &= 1
 	pending, retransmits := c.state&anyPending, c.cold[dir].retransmits
-	timed, rejoining := c.hot[dir^1].timed, c.hot[dir^1].flags&elsewhere
-	rtt := c.sampleDue(dir^1, seg, now)
 
-	ev := c.Account(dir, seg, now, t)
+	ev, rtt := c.Account(dir, seg, now, t)
 
 	side := &o.side[dir]
 	switch {
@@ -49,36 +47,13 @@ func (c *Conn) AccountOptional(o *Optional, dir uint32, seg *parse.Segment, now 
 		side.syns++
 		side.mss, side.synWire = seg.MSS, uint16(min(seg.WireLen, math.MaxUint16))
 	}
-	if ev&Renewed != 0 {
-		if d := &c.cold[dir^1]; d.delayN != 0 { // the SYN that was pending is answered: its first sample
-			o.side[dir^1].sample(d.minDelay)
-		}
-		return ev
-	}
-	if c.cold[dir].retransmits > retransmits {
+	if ev&Renewed == 0 && c.cold[dir].retransmits > retransmits {
 		side.repeat(seg.Len)
 	}
-	// An ACK that ends the timing takes places from the circle. So does a direction that rejoins.
-	if r := &c.hot[dir^1]; rtt >= 0 && r.timed != timed && rejoining == r.flags&elsewhere {
+	if rtt != noSample {
 		o.side[dir^1].sample(rtt)
 	}
 	return ev
-}
-
-// sampleDue is the RTT in ns of which acked will take a sample, should it come to be called with seg for
-// direction dir; -1: none.
-func (c *Conn) sampleDue(dir uint32, seg *parse.Segment, now int64) int64 {
-	s, t := &c.hot[dir&1], &c.cold[dir&1].timed
-	if seg.Flags&parse.ACK == 0 {
-		return -1
-	}
-	for k := range s.timed & timedCount {
-		i := (s.timed>>timedHead + k) & timedMask
-		if t.end[i] == seg.Ack && s.dirty>>i&1 == 0 {
-			return max(now-t.base-int64(t.delta[i]), -1)
-		}
-	}
-	return -1
 }
 
 // renewFromPending begins anew with the SYN that was pending, as Conn's does.

@@ -87,7 +87,7 @@ func TestDuplicatedPacketsNeverLowerACounter(t *testing.T) {
 				times = 3
 			}
 			for n := range times {
-				ev := c.Account(p.dir, &p.seg, p.now, &tally)
+				ev, _ := c.Account(p.dir, &p.seg, p.now, &tally)
 				after := views(c, p.now)
 				if ev&Renewed != 0 { // other streams
 					before = after

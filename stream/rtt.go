@@ -6,108 +6,213 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// timedSegments is how many unacknowledged segments of a direction are timed at once: the oldest
-// ones and the newest. What that costs against an unlimited list is in docs/tshark.md.
-const timedSegments = 4
+// timedStretches is how many stretches of a direction wait for their ACKs at once. What that costs against an
+// unlimited list of segments is in docs/tshark.md.
+const timedStretches = 4
 
-// timedRing holds the segments that wait for an ACK of exactly their end, in a circle of
-// timedSegments places. Which places are in use and which are ambiguous stands in the hot line
-// (Stream.timed, Stream.dirty), so that an ACK with nothing to time does not touch it.
-type timedRing struct {
-	base  int64                    // ns, when the first segment since the circle was empty was seen
-	end   [timedSegments]parse.Seq // sequence number that acknowledges the segment
-	delta [timedSegments]uint32    // ns after base
-	len   [timedSegments]uint16    // sequence space taken, at most 65535 noted
+// stretches are consecutive parts of what is in flight, in a circle of timedStretches places. Of each, the
+// first segment and the last are timed; a stretch reaches from the end of the one before it to seq of the
+// next, the newest one to Stream.nxt. Which places are in use stands in the hot line (Stream.timed), so
+// that an ACK with nothing to time does not touch them. 72 bytes.
+type stretches struct {
+	base  int64                     // ns, what times count from: the first segment since the circle was empty, or later
+	seq   [timedStretches]parse.Seq // the end before the stretch
+	end   [timedStretches]parse.Seq // the end of its first segment
+	first [timedStretches]uint32    // ns after base, its first segment's time
+	last  [timedStretches]uint32    // its last one's; untimed: not known
 }
 
 const (
-	timedMask  = timedSegments - 1 // timedSegments is a power of two
-	timedCount = 0x0f              // of Stream.timed: how many places are in use
-	timedHead  = 4                 // shift in Stream.timed: the place of the oldest
+	timedMask  = timedStretches - 1 // timedStretches is a power of two
+	timedCount = 0x0f               // of Stream.timed: how many places are in use
+	timedHead  = 4                  // shift in Stream.timed: the place of the oldest
+
+	// untimed is a time too far from base for 32 bits, or before it.
+	untimed = math.MaxUint32
+	// rebaseAbove is how far after base, in ns, the oldest stretch may begin.
+	rebaseAbove = 1 << 31
+	// leastPause is the shortest pause that begins a new stretch, in ns.
+	leastPause = 200e3
 )
 
-// timeSegment starts timing a segment [.., end) of direction dir that took n numbers of sequence
-// space.
-func (c *Conn) timeSegment(dir, n uint32, end parse.Seq, now int64) {
-	s, t := &c.hot[dir&1], &c.cold[dir&1].timed
-	if s.timed&timedCount == 0 {
-		s.timeFirst(t, n, end, now)
+// span is the part of sequence space from one number up to before another; empty if they are equal.
+type span struct{ from, to parse.Seq }
+
+// time times a new segment [seq, end), unless the reverse side r has acknowledged it already.
+func (s *Stream) time(d *Detail, r *Stream, seq, end parse.Seq, now int64) {
+	inFlight := uint32(0)
+	if r.flags&ackKnown != 0 {
+		if !end.After(r.lastAck) {
+			return
+		}
+		inFlight = uint32(end - r.lastAck)
+	}
+	if s.timed == 0 {
+		s.timeFirst(&d.stretches, seq, end, now)
 	} else {
-		s.timeNext(t, n, end, now)
+		s.timeNext(&d.stretches, end, inFlight, now)
 	}
 }
 
-// timeFirst is timeSegment while no other waits.
-func (s *Stream) timeFirst(t *timedRing, n uint32, end parse.Seq, now int64) {
-	t.base = now
-	t.end[0], t.delta[0], t.len[0] = end, 0, uint16(min(n, math.MaxUint16))
-	s.timed, s.dirty = 1, 0
+// timeFirst times a new segment [seq, end) while none is in flight.
+func (s *Stream) timeFirst(q *stretches, seq, end parse.Seq, now int64) {
+	q.base = now
+	q.seq[0], q.end[0], q.first[0], q.last[0] = seq, end, 0, 0
+	s.timed = 1
 }
 
-// timeNext is timeSegment while others wait.
-func (s *Stream) timeNext(t *timedRing, n uint32, end parse.Seq, now int64) {
-	// When all places are taken the newest gives way: of a burst, the last segment is the one whose
-	// very end an ACK names, and often the slowest.
-	count := min(s.timed&timedCount, timedSegments-1)
-	delta := now - t.base
-	if uint64(delta) > math.MaxUint32 { // 4.3 s after the oldest, or a clock that stepped back
-		return
-	}
-	i := (s.timed>>timedHead + count) & timedMask
-	t.end[i], t.delta[i], t.len[i] = end, uint32(delta), uint16(min(n, math.MaxUint16))
-	s.dirty &^= 1 << i
-	s.timed = s.timed&^timedCount | (count + 1)
-}
-
-// spoil marks the timed segments that overlap [seq, end) as sent more than once: their ACK says
-// nothing about the path (Karn's rule, RFC 6298 section 3).
-func (s *Stream) spoil(d *Detail, seq, end parse.Seq) {
-	t := &d.timed
-	for k := range s.timed & timedCount {
-		i := (s.timed>>timedHead + k) & timedMask
-		if seq.Before(t.end[i]) && (t.end[i] - parse.Seq(t.len[i])).Before(end) {
-			s.dirty |= 1 << i
+// timeNext times a new segment that ends at end while others are in flight: inFlight bytes, this one's
+// included. s.nxt is where it should begin. A new stretch begins when the segment lies a fair part of what
+// is in flight after the beginning of the newest one, or after a pause: then the times in between say
+// little of when the segments in between were sent. The last place is kept for the former.
+func (s *Stream) timeNext(q *stretches, end parse.Seq, inFlight uint32, now int64) {
+	count := s.timed & timedCount
+	newest := (s.timed>>timedHead + count - 1) & timedMask
+	at := uint32(min(uint64(now-q.base), untimed))
+	if count < timedStretches {
+		if uint64(end-q.end[newest])*timedStretches >= uint64(inFlight) ||
+			count < timedStretches-1 && at-q.last[newest] > max(2*(q.last[newest]-q.first[newest]), leastPause) {
+			i := (newest + 1) & timedMask
+			q.seq[i], q.end[i], q.first[i], q.last[i] = s.nxt, end, at, at
+			s.timed++
+			return
 		}
 	}
+	q.last[newest] = at
 }
 
-// acked ends the timing of every segment of direction dir that ack covers; the one that ends
-// exactly there gives an RTT sample.
-func (c *Conn) acked(dir uint32, ack parse.Seq, now int64) {
+// spoil marks [seq, end) as sent twice or out of order. acked is what the reverse side has acknowledged.
+func (a *span) spoil(seq, end, acked parse.Seq, ackKnown bool) {
+	if a.from == a.to || ackKnown && !a.to.After(acked) {
+		*a = span{seq, end}
+		return
+	}
+	if seq.Before(a.from) {
+		a.from = seq
+	}
+	if end.After(a.to) {
+		a.to = end
+	}
+}
+
+// blurs reports whether an ACK that comes after one of before newly acknowledges some of a: which copy, or
+// whether it waited for a repair, is not known (RFC 6298 section 3).
+func (a *span) blurs(before, ack parse.Seq) bool {
+	return a.from != a.to && ack.After(a.from) && before.Before(a.to)
+}
+
+// noSample stands for an RTT sample where there is none.
+const noSample = -1
+
+// acked takes the RTT sample of an ACK that advances from before, of direction dir's segments, and ends
+// the timing of the stretches that it covers. There must be a stretch. It returns the sample, or noSample.
+func (c *Conn) acked(dir uint32, before, ack parse.Seq, now int64) int64 {
 	s, d := &c.hot[dir&1], &c.cold[dir&1]
-	t := &d.timed
-	count, i := s.timed&timedCount, s.timed>>timedHead
-	if last := (i + count - 1) & timedMask; !t.end[last].After(ack) {
-		// All of them, as most ACKs do: ends rise.
-		s.timed = 0
-		if t.end[last] == ack && s.dirty>>last&1 == 0 {
-			d.sample(now - t.base - int64(t.delta[last]))
-		}
-		return
+	if ack != s.nxt {
+		return s.ackedSome(d, before, ack, now)
 	}
-	for count > 0 {
-		at := i & timedMask
-		end := t.end[at]
-		if end.After(ack) {
+	// All of them, as most ACKs do.
+	q := &d.stretches
+	newest := (s.timed>>timedHead + s.timed&timedCount - 1) & timedMask
+	s.timed = 0
+	if last := q.last[newest]; last != untimed && !d.ambiguous.blurs(before, ack) {
+		return d.sample(now-q.base-int64(last), true)
+	}
+	return noSample
+}
+
+// ackedSome is acked for an ACK of not just everything.
+//
+//go:noinline
+func (s *Stream) ackedSome(d *Detail, before, ack parse.Seq, now int64) (rtt int64) {
+	q := &d.stretches
+	if ack.After(s.nxt) { // of what was never seen: when it was sent is not known
+		s.timed = 0
+		return noSample
+	}
+	count, at := s.timed&timedCount, s.timed>>timedHead&timedMask
+	if !ack.After(q.seq[at]) {
+		return noSample
+	}
+	end := s.nxt
+	for ; count > 1; count-- {
+		next := (at + 1) & timedMask
+		if !q.seq[next].Before(ack) {
+			end = q.seq[next]
 			break
 		}
-		if end == ack && s.dirty>>at&1 == 0 {
-			d.sample(now - t.base - int64(t.delta[at]))
-		}
-		i++
-		count--
+		at = next
 	}
-	s.timed = i&timedMask<<timedHead | count
+	rtt = noSample
+	if !d.ambiguous.blurs(before, ack) {
+		rtt = q.interpolate(d, at, end, ack, now)
+	}
+	s.timed = at<<timedHead | count
+	if q.first[at] > rebaseAbove {
+		q.rebase(at, count)
+	}
+	return rtt
 }
 
-// sample takes one RTT in ns. A clock that stepped back gives none.
-func (d *Detail) sample(rtt int64) {
-	if rtt < 0 {
+// interpolate takes the sample of an ACK of some of stretch i, which ends at end: exact if a timed segment
+// ends at ack, otherwise as if the segments in between had been sent evenly.
+func (q *stretches) interpolate(d *Detail, i uint8, end, ack parse.Seq, now int64) int64 {
+	first, last := q.first[i&timedMask], q.last[i&timedMask]
+	since := now - q.base
+	switch from := q.end[i&timedMask]; {
+	case first == untimed:
+	case ack == from:
+		return d.sample(since-int64(first), true)
+	case ack.Before(from):
+		return d.sample(since-int64(first), false)
+	case last == untimed:
+	case ack == end:
+		return d.sample(since-int64(last), true)
+	default:
+		part := float64(ack-from) / float64(end-from)
+		return d.sample(since-int64(first)-int64(part*float64(last-first)), false)
+	}
+	return noSample
+}
+
+// rebase makes the times of count stretches from place i on count from the first of them.
+func (q *stretches) rebase(i, count uint8) {
+	shift := q.first[i&timedMask]
+	if shift == untimed {
 		return
 	}
-	if d.delayN == 0 {
-		d.minDelay = rtt
+	q.base += int64(shift)
+	for ; count > 0; count-- {
+		for _, at := range []*uint32{&q.first[i&timedMask], &q.last[i&timedMask]} {
+			if *at != untimed {
+				*at -= shift
+			}
+		}
+		i++
 	}
-	d.minDelay, d.maxDelay = min(d.minDelay, rtt), max(d.maxDelay, rtt)
+}
+
+// sample takes one RTT in ns and returns it; exact: it is of a single segment. A clock that was set back
+// gives none.
+func (d *Detail) sample(rtt int64, exact bool) int64 {
+	if rtt < 0 {
+		return noSample
+	}
+	if d.delayN == 0 {
+		d.minDelay, d.maxDelay = math.MaxUint32, 0
+	}
+	if exact {
+		p := periodOf(rtt)
+		d.minDelay, d.maxDelay = min(d.minDelay, p), max(d.maxDelay, p)
+	}
 	d.delay.take(&d.delayN, float32(rtt))
+	return rtt
+}
+
+// leastDelay is the smallest exact RTT sample in ns; known: there is one.
+func (d *Detail) leastDelay() (ns int64, known bool) {
+	if d.delayN == 0 || d.minDelay > d.maxDelay {
+		return 0, false
+	}
+	return d.minDelay.ns(), true
 }

@@ -34,7 +34,9 @@ func near(a, b parse.Seq, reach uint32) bool { return uint32(a-b)+reach <= 2*rea
 
 // settled reports whether enough is known of a direction to say what does not belong to it: the
 // handshake was captured, or a number of packets in mid-stream.
-func (c *Conn) settled(f *Stream) bool { return c.handshake != 0 || f.packets > midstreamPackets }
+func (c *Conn) settled(f *Stream) bool {
+	return c.handshake != handshakeOpen || f.packets > midstreamPackets
+}
 
 // strays reports whether a segment of an established connection lies where its receiver cannot
 // accept it (RFC 9293 section 3.10.7.4): outside the window, or with an acknowledgment of what was
@@ -50,7 +52,7 @@ func (c *Conn) strays(dir uint32, seg *parse.Segment, end parse.Seq, now int64) 
 	if seg.Flags&parse.ACK != 0 {
 		reach := f.reach()
 		if r.flags&elsewhere != 0 && near(seg.Ack, e.elsewhere, reach) {
-			r.rejoin(e, e.elsewhere, now)
+			r.rejoin(e, e.elsewhere)
 		}
 		if !alone && r.flags&nxtKnown != 0 && !near(seg.Ack, r.nxt, reach) && (f.flags&ackKnown == 0 || !near(seg.Ack, f.lastAck, reach)) {
 			return true
@@ -61,8 +63,8 @@ func (c *Conn) strays(dir uint32, seg *parse.Segment, end parse.Seq, now int64) 
 		r.flags&ackKnown != 0 && near(seg.Seq, r.lastAck, reach) && near(end, r.lastAck, reach) {
 		return false
 	}
-	if alone && f.flags&elsewhere != 0 && seg.Seq == d.elsewhere && seg.Flags&(parse.SYN|parse.RST) == 0 {
-		f.rejoin(d, seg.Seq, now)
+	if alone && f.flags&elsewhere != 0 && seg.Seq == d.elsewhere && seg.Flags&parse.SYN == 0 {
+		f.rejoin(d, seg.Seq)
 		return false
 	}
 	return true
@@ -70,31 +72,29 @@ func (c *Conn) strays(dir uint32, seg *parse.Segment, end parse.Seq, now int64) 
 
 // rejoin takes up a direction at seq, far from where it stood, because the peer acknowledged what
 // was seen there, or because it goes on there and the peer says nothing.
-func (s *Stream) rejoin(d *Detail, seq parse.Seq, now int64) {
-	s.nxt, s.contig, s.nxtTime = seq, seq, now
+func (s *Stream) rejoin(d *Detail, seq parse.Seq) {
+	s.nxt, s.contig = seq, seq
 	s.flags &^= elsewhere
-	s.timed, s.dirty = 0, 0
+	s.timed = 0
+	d.ambiguous = span{}
 }
 
 // astray counts a segment that strays: it adds to the counters what it is by itself, and changes
-// nothing that decides about others. A FIN or RST there ends nothing (RFC 5961 section 3.2).
+// nothing that decides about others. A FIN there ends nothing.
 func (c *Conn) astray(dir uint32, seg *parse.Segment, end parse.Seq) {
 	f, d := &c.hot[dir&1], &c.cold[dir&1]
-	control := seg.Flags & (parse.SYN | parse.FIN | parse.RST)
 	switch {
-	case control&parse.RST != 0:
-		d.resets++
 	case seg.Seq == f.nxt || f.flags&elsewhere != 0 && seg.Seq == d.elsewhere:
 	case seg.Seq.After(f.nxt):
 		d.gaps++
 	case end != seg.Seq:
 		d.retransmits++
 	}
-	if control == 0 && seg.Window == 0 {
+	if seg.Flags&(parse.SYN|parse.FIN) == 0 && seg.Window == 0 {
 		d.zeroWindows++
 	}
-	if seg.Seq != f.nxt && control&parse.RST == 0 {
+	if seg.Seq != f.nxt {
 		d.elsewhere = end
-		f.flags |= elsewhere
+		f.flags = f.flags&^lastRST | elsewhere
 	}
 }

@@ -10,67 +10,85 @@ import (
 // cache line of 64 bytes. A Stream with no packets is not a stream: it is neither counted nor
 // exported.
 type Stream struct {
-	firstTime int64 // ns, first packet
-	lastTime  int64 // ns, latest packet; never while there is none
-	nxtTime   int64 // ns, when nxt last advanced
-	bytes     uint64
-	packets   uint64
-	nxt       parse.Seq // highest end seen: the next expected sequence number
-	contig    parse.Seq // highest end without a hole before it
-	lastAck   parse.Seq // of the latest segment with ACK
-	isn       parse.Seq // initial sequence number; in mid-stream the first one minus 1
-	lastWin   uint16    // window of the latest packet as on the wire
-	flags     flags
-	dupRun    uint8 // duplicate ACKs since the ack number changed, saturating
-	wscale    int8  // shift this side sent: 0..14, scaleUnknown or scaleOff
-	timed     uint8 // segments that wait for their ACK: the oldest one's place, how many
-	dirty     uint8 // bit i: the segment in place i was sent more than once (Karn)
+	lastTime int64 // ns, latest packet; never while there is none
+	ackTime  int64 // ns, when lastAck last advanced
+	winEnd   int64 // ns, when the current one-second window ends; windows begin at the first packet
+	bytes    uint64
+	packets  uint64
+	nxt      parse.Seq // highest end seen: the next expected sequence number
+	contig   parse.Seq // everything before it has been seen or acknowledged; nxt while no hole is open
+	lastAck  parse.Seq // of the latest segment with ACK
+	isn      parse.Seq // initial sequence number; in mid-stream the first one minus 1
+	lastWin  uint16    // window of the latest packet as on the wire
+	flags    flags
+	wscale   int8  // shift this side sent: 0..14, scaleUnknown or scaleOff
+	timed    uint8 // stretches that wait for their ACK: the oldest one's place, how many
+
+	winStartHigh  uint8 // bits 32 to 39 of what Detail.winStart begins
+	rateBytesHigh uint8 // likewise of Detail.rateBytes
 }
 
-// Detail is the rest of a direction: the moments that every packet adds to in the first 32 bytes,
-// then what data segments, events and scrapes touch. 160 bytes.
+// Detail is the rest of a direction. 192 bytes: what segments in order touch stands in the first two
+// cache lines, the rest in the third.
 type Detail struct {
-	gap    moments // ns between packets
-	size   moments // payload bytes of packets with payload
-	winEnd int64   // ns, when the current one-second window ends; windows begin at firstTime
-	gapN   uint8
-	sizeN  uint8
-	rateN  uint8
-	delayN uint8
-	resets uint32
+	InOrder
+	Eventual
+}
 
-	timed timedRing
+// InOrder is what segments in order touch, and the ACKs of the reverse direction. 128 bytes.
+type InOrder struct {
+	gap      moments // ns between packets
+	size     moments // payload bytes of packets with payload
+	gapN     uint8
+	sizeN    uint8
+	rateN    uint8
+	delayN   uint8
+	winStart uint32 // Stream.bytes when the current one-second window began, the lower 32 of 40 bits
 
-	delay    moments // ns
-	minDelay int64   // ns; meaningless while delayN is 0
-	maxDelay int64   // ns
+	stretches stretches
+	ambiguous span // what was sent twice or came out of order: its ACK measures no round trip
 
-	winStart  uint64  // Stream.bytes when the current one-second window began
-	rateBytes uint64  // payload bytes in the last complete window
-	rate      moments // bits per second, window rateWindow
+	delay     moments // ns
+	minDelay  period  // of exact samples; above maxDelay while there is none
+	maxDelay  period
+	rateBytes uint32 // payload bytes in the last complete window, the lower 32 of 40 bits
+	windows   uint32 // one-second windows that are complete
+}
+
+// Eventual is what holes, events, scrapes and the end of a second touch. 64 bytes.
+type Eventual struct {
+	rate    moments // bits per second, window rateWindow
+	endTime int64   // ns, the FIN or RST that finalized the stream
+	hole    holes   // means nothing while no hole is open
 
 	retransmits   uint32
 	outOfOrder    uint32
 	duplicateAcks uint32
 	gaps          uint32
 	zeroWindows   uint32
-	elsewhere     parse.Seq // end of the latest segment that strayed
-	endTime       int64     // ns, the FIN or RST that finalized the stream
+	resets        uint32
+	elsewhere     parse.Seq // end of the latest unacceptable segment; or with lastRST a window
 }
 
 type flags uint16
 
 const (
 	nxtKnown flags = 1 << iota
-	contigKnown
 	ackKnown
 	isnKnown
-	finalized     // a FIN or RST was seen and no new data since
+	finalized     // a FIN of this direction or a RST was seen and no new data since
 	lastKeepAlive // the latest packet was a keep-alive
 	lastProbe     // the latest packet was a zero-window probe
 	lastSYN       // the latest packet was a SYN or SYN+ACK: its window is not scaled
+	firstEmpty    // the latest packet was the first one, and took no sequence space
+	synSent       // a SYN without ACK was seen
+	synAckSent    // a SYN+ACK was seen
 	smooth        // the next segment may take the short way through Account
 	elsewhere     // Detail.elsewhere is set
+	lastRST       // the latest packet was a RST that has ended the connection: its window is in Detail.elsewhere
+	dupOnce       // dupRun: duplicate ACKs since the ack number changed. One,
+	dupTwice      // or two and more
+	dupRun        = dupOnce | dupTwice
 )
 
 // Values of Stream.wscale besides shifts.
@@ -83,11 +101,11 @@ const (
 const never = math.MaxInt64 / 2
 
 // Conn is both directions of a connection. The side that the table's ordered key names first has
-// index 0. 472 bytes: the shared part, the two hot lines, the two cold parts.
+// index 0. 536 bytes: the shared part, the two hot lines, the two cold parts.
 type Conn struct {
 	synTime    int64     // ns, latest SYN (with a pending SYN: that one)
-	handshake  uint32    // handshake RTT in ns (see handshakeCoarse), at least 1; 0: not measured
-	pendingISN parse.Seq // of a SYN on a live connection that nothing has confirmed yet
+	handshake  handshake // handshake RTT, if there is one
+	pendingISN parse.Seq // of a SYN that waits, or of the attempt before this one: see state
 	pendingWin uint16
 	pendingWS  int8
 	state      connState
@@ -100,19 +118,23 @@ type connState uint8
 
 const (
 	synSeen     connState = 1 << iota // synTime is set
-	established                       // a segment without SYN was seen
+	opener                            // by direction 1
+	established                       // a segment without SYN and RST was seen
 	pending0                          // a SYN of direction 0 waits for confirmation
 	pending1
-	ended      // a direction has expired after its FIN or RST
+	heard      // since then the other side has sent something
+	earlier    // pendingISN is the number of an attempt of direction opener before this one
+	repeated   // a SYN or SYN+ACK was seen twice, or SYNs with two numbers: the handshake measures nothing
 	anyPending = pending0 | pending1
 )
 
-// Sizes that the packet path counts on: the hot half is one cache line, and both halves together
-// leave 40 bytes of a 512-byte record for the key.
+// Sizes that the packet path counts on: the hot half is one cache line, of the rest segments in order
+// touch two, and both halves together leave 40 bytes of a record of nine lines for the key.
 const (
-	StreamSize = 64
-	DetailSize = 160
-	ConnSize   = 472
+	StreamSize  = 64
+	InOrderSize = 128
+	DetailSize  = 192
+	ConnSize    = 536
 )
 
 // Mark notes a segment of batch number n, isData being 1 if it has payload and 0 if not, nothing else.

@@ -63,7 +63,7 @@ func countsOf(c *Conn, dir int) counts {
 	s, d := &c.hot[dir], &c.cold[dir]
 	return counts{
 		packets: s.packets, bytes: s.bytes, retrans: d.retransmits, ooo: d.outOfOrder, gaps: d.gaps,
-		dups: d.duplicateAcks, zero: d.zeroWindows, resets: d.resets, window: s.window(),
+		dups: d.duplicateAcks, zero: d.zeroWindows, resets: d.resets, window: s.window(d),
 		finalized: s.flags&finalized != 0, rtt: uint32(d.delayN),
 	}
 }
@@ -119,7 +119,7 @@ func TestScenarios(t *testing.T) {
 
 		{"a stray RST between two SYNs does not hide the repetition",
 			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {10, a, rst, 900, 0, 0, 0, 0}, {1000, a, syn, 5, 0, 0, 1000, 0}},
-			counts{packets: 3, retrans: 1, resets: 1, window: 1000, finalized: true}, counts{}},
+			counts{packets: 3, retrans: 1, resets: 1, window: 1000}, counts{}},
 
 		{"a repeated FIN is a retransmission", after(shake,
 			step{30, a, fin | ack, 1, 0, 1, 10, 0}, step{330, a, fin | ack, 1, 0, 1, 10, 0}),
@@ -133,15 +133,55 @@ func TestScenarios(t *testing.T) {
 			step{30, a, ack, 101, 100, 1, 10, 0}, step{60, a, ack, 1, 100, 1, 10, 0}),
 			counts{packets: 4, bytes: 200, gaps: 1, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
 
-		{"the round trip that decides is the handshake's to the nanosecond",
-			[]step{{0, a, syn, 0, 0, 0, 1000, 8}, {10, b, syn | ack, 0, 0, 1, 2000, 3}, {20.00005, a, ack, 1, 0, 1, 10, 0},
-				{30, a, ack, 101, 100, 1, 10, 0}, {50.00002, a, ack, 1, 100, 1, 10, 0}},
-			counts{packets: 4, bytes: 200, gaps: 1, ooo: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+		{"half the handshake's round trip decides, to the nanosecond",
+			[]step{{0, a, syn, 0, 0, 0, 1000, 8}, {10, b, syn | ack, 0, 0, 1, 2000, 3}, {20.00004, a, ack, 1, 1, 1, 10, 0},
+				{30, a, ack, 102, 100, 1, 10, 0}, {40.000019, a, ack, 2, 50, 1, 10, 0}, {40.000020, a, ack, 52, 50, 1, 10, 0}},
+			counts{packets: 5, bytes: 201, gaps: 1, ooo: 1, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
 
 		{"a handshake of five seconds decides, too",
-			[]step{{0, a, syn, 0, 0, 0, 1000, 8}, {10, b, syn | ack, 0, 0, 1, 2000, 3}, {5000, a, ack, 1, 0, 1, 10, 0},
-				{5030, a, ack, 101, 100, 1, 10, 0}, {10029, a, ack, 1, 50, 1, 10, 0}, {10031, a, ack, 51, 50, 1, 10, 0}},
-			counts{packets: 5, bytes: 200, gaps: 1, ooo: 1, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+			[]step{{0, a, syn, 0, 0, 0, 1000, 8}, {5000, a, ack, 1, 0, 1, 10, 0},
+				{5030, a, ack, 101, 100, 1, 10, 0}, {7529, a, ack, 1, 50, 1, 10, 0}, {7531, a, ack, 51, 50, 1, 10, 0}},
+			counts{packets: 5, bytes: 200, gaps: 1, ooo: 1, retrans: 1, window: 10 << 7}, counts{}},
+
+		{"half the round trips of both sides decide as soon as they are known", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{32, b, ack, 1, 0, 101, 20, 0}, step{33, b, ack, 1, 100, 101, 20, 0}, step{34, a, ack, 101, 0, 101, 10, 0},
+			step{40, a, ack, 201, 100, 101, 10, 0}, step{41, a, ack, 101, 50, 101, 10, 0}, step{42, a, ack, 151, 50, 101, 10, 0}),
+			counts{packets: 7, bytes: 300, gaps: 1, ooo: 1, retrans: 1, window: 10 << 7, rtt: 2}, counts{packets: 3, bytes: 100, window: 20 << 2, rtt: 2}},
+
+		{"the hole's opening counts, not the newest byte", after(shake,
+			step{30, a, ack, 101, 100, 1, 10, 0}, step{39.9, a, ack, 201, 100, 1, 10, 0}, step{40, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 5, bytes: 300, gaps: 1, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"what was seen once cannot be late", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{30.1, a, ack, 101, 100, 1, 10, 0}, step{30.2, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 5, bytes: 300, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"nor can what lies behind every hole", after(shake,
+			step{30, a, ack, 101, 100, 1, 10, 0}, step{30.1, a, ack, 201, 100, 1, 10, 0}, step{30.2, a, ack, 101, 100, 1, 10, 0}),
+			counts{packets: 5, bytes: 300, gaps: 1, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"an ACK closes the holes before it", after(shake,
+			step{30, a, ack, 101, 100, 1, 10, 0}, step{30.1, b, ack, 1, 0, 201, 20, 0}, step{30.2, a, ack, 201, 100, 1, 10, 0}, step{30.3, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 5, bytes: 300, gaps: 1, retrans: 1, window: 10 << 7, rtt: 2}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"of two holes the one that is filled decides", after(shake,
+			step{30, a, ack, 101, 100, 1, 10, 0}, step{39, a, ack, 301, 100, 1, 10, 0},
+			step{41, a, ack, 201, 100, 1, 10, 0}, step{41, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 6, bytes: 400, gaps: 2, ooo: 1, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"data that is captured just after its ACK is new", after(shake,
+			step{30, b, ack, 1, 0, 101, 20, 0}, step{30.01, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 3, bytes: 100, window: 10 << 7, rtt: 1}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"data that comes long after its ACK was sent again", after(shake,
+			step{30, b, ack, 1, 0, 101, 20, 0}, step{45, a, ack, 1, 100, 1, 10, 0}),
+			counts{packets: 3, bytes: 100, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"the ACK of a recovery is no round trip", after(shake,
+			step{30, a, ack, 101, 100, 1, 10, 0}, step{30.1, a, ack, 201, 100, 1, 10, 0},
+			step{50, a, ack, 1, 100, 1, 10, 0}, step{60, b, ack, 1, 0, 301, 20, 0},
+			step{70, a, ack, 301, 100, 1, 10, 0}, step{80, b, ack, 1, 0, 401, 20, 0}),
+			counts{packets: 6, bytes: 400, gaps: 1, retrans: 1, window: 10 << 7, rtt: 2}, counts{packets: 3, window: 20 << 2, rtt: 1}},
 
 		{"without a handshake three milliseconds decide",
 			[]step{{0, a, ack, 1, 100, 1, 10, 0}, {1, a, ack, 201, 100, 1, 10, 0}, {3.5, a, ack, 101, 50, 1, 10, 0}, {7, a, ack, 151, 50, 1, 10, 0}},
@@ -152,14 +192,6 @@ func TestScenarios(t *testing.T) {
 			step{31, a, ack, 1, 0, 1, 10, 0}, step{32, a, ack, 1, 0, 1, 10, 0},
 			step{33, b, ack, 1, 100, 1, 20, 0}),
 			counts{packets: 4, dups: 2, window: 10 << 7, rtt: 1}, counts{packets: 4, bytes: 300, retrans: 1, window: 20 << 2, rtt: 1}},
-
-		{"after an ACK of data that was never seen, what the peer asks for is sent again, not late", after(shake,
-			step{21, a, ack, 1, 100, 51, 10, 0}, step{22, a, ack, 1, 200, 51, 10, 0}),
-			counts{packets: 4, bytes: 300, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
-
-		{"an ACK of data behind a hole says no such thing", after(shake,
-			step{20.1, b, ack, 101, 100, 1, 20, 0}, step{20.2, a, ack, 1, 100, 201, 10, 0}, step{20.3, a, ack, 1, 200, 201, 10, 0}),
-			counts{packets: 4, bytes: 300, ooo: 1, window: 10 << 7, rtt: 1}, counts{packets: 2, bytes: 100, gaps: 1, window: 20 << 2, rtt: 2}},
 
 		{"data that repeats the ACK number is no duplicate ACK", after(shake,
 			step{30, a, ack, 1, 100, 1, 10, 0}, step{31, a, ack, 101, 100, 1, 10, 0}, step{32, a, ack, 201, 100, 1, 10, 0}),
@@ -182,8 +214,20 @@ func TestScenarios(t *testing.T) {
 			step{700, b, ack, 1, 0, 101, 50, 0}, step{710, a, ack, 101, 100, 1, 10, 0}),
 			counts{packets: 6, bytes: 202, window: 10 << 7, rtt: 2}, counts{packets: 5, zero: 3, window: 50 << 2, rtt: 1}},
 
-		{"a RST with window 0 is no zero window", after(shake, step{30, b, rst, 1, 0, 0, 0, 0}),
-			counts{packets: 2, window: 10 << 7, rtt: 1}, counts{packets: 2, resets: 1, finalized: true, rtt: 1}},
+		{"a RST ends both directions, and its window 0 is no zero window", after(shake, step{30, b, rst, 1, 0, 0, 0, 0}),
+			counts{packets: 2, window: 10 << 7, finalized: true, rtt: 1}, counts{packets: 2, resets: 1, finalized: true, rtt: 1}},
+
+		{"a RST that is not acceptable ends nothing and says nothing", after(shake,
+			step{30, b, rst | ack, 1001, 0, 500, 0, 0}, step{31, a, ack, 1, 1, 1, 10, 0}, step{32, b, ack, 1, 0, 2, 20, 0}),
+			counts{packets: 3, bytes: 1, window: 10 << 7, rtt: 2}, counts{packets: 3, window: 20 << 2, resets: 1, rtt: 1}},
+
+		{"a connection that is refused",
+			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {1, b, rst | ack, 0, 0, 6, 0, 0}},
+			counts{packets: 1, window: 1000, finalized: true}, counts{packets: 1, resets: 1, finalized: true}},
+
+		{"a RST that answers another SYN refuses nothing",
+			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {1, b, rst | ack, 0, 0, 7, 0, 0}},
+			counts{packets: 1, window: 1000}, counts{packets: 1, resets: 1}},
 
 		{"the sequence space wraps",
 			[]step{{0, a, ack, 0xffffffc0, 100, 1, 10, 0}, {5, b, ack, 1, 0, 36, 10, 0},
@@ -206,7 +250,7 @@ func TestScenarios(t *testing.T) {
 
 		{"new data after a RST makes the stream active again", after(shake,
 			step{30, a, rst, 1, 0, 0, 0, 0}, step{40, a, ack, 1, 100, 1, 10, 0}),
-			counts{packets: 4, bytes: 100, resets: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+			counts{packets: 4, bytes: 100, resets: 1, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000, finalized: true, rtt: 1}},
 
 		{"an ACK after the FIN leaves it finalized", after(shake,
 			step{30, a, fin | ack, 1, 0, 1, 10, 0}, step{40, b, fin | ack, 1, 0, 2, 20, 0}, step{50, a, ack, 2, 0, 2, 10, 0}),
@@ -227,6 +271,50 @@ func TestScenarios(t *testing.T) {
 		{"a SYN that a SYN+ACK confirms replaces a live connection", after(shake,
 			step{30, a, ack, 1, 100, 1, 10, 0}, step{50, a, syn, 5555, 0, 0, 700, 0}, step{53, b, syn | ack, 900, 0, 5556, 800, 0}),
 			counts{packets: 1, window: 700, rtt: 1}, counts{packets: 1, window: 800}},
+
+		{"a SYN after the FIN of one side alone has to be confirmed", after(shake,
+			step{30, a, fin | ack, 1, 0, 1, 10, 0}, step{50, a, syn, 5555, 0, 0, 700, 0}),
+			counts{packets: 4, window: 10 << 7, finalized: true, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"after its FIN, when no other side was seen, it replaces the connection",
+			[]step{{0, a, fin | ack, 1, 0, 1, 10, 0}, {50, a, syn, 5555, 0, 0, 700, 0}},
+			counts{packets: 1, window: 700}, counts{}},
+
+		{"a SYN waits no longer than 64 s", after(shake,
+			step{50, a, syn, 5555, 0, 0, 700, 0}, step{64050, a, ack, 5556, 10, 901, 600, 0}),
+			counts{packets: 4, bytes: 10, gaps: 1, window: 600 << 7, rtt: 1}, counts{packets: 1, window: 2000, rtt: 1}},
+
+		{"a SYN is not confirmed by its own side once the other has gone on", after(shake,
+			step{50, a, syn, 5555, 0, 0, 700, 0}, step{55, b, ack, 1, 10, 1, 20, 0}, step{60, a, ack, 5556, 10, 11, 600, 0}),
+			counts{packets: 4, bytes: 10, gaps: 1, window: 600 << 7, rtt: 1}, counts{packets: 2, bytes: 10, window: 20 << 2, rtt: 2}},
+
+		{"of two attempts the first is answered",
+			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {160, a, syn, 99, 0, 0, 900, 0}, {200, b, syn | ack, 7, 0, 6, 500, 0}, {210, a, ack, 6, 100, 8, 10, 0}},
+			counts{packets: 2, bytes: 100, window: 10}, counts{packets: 1, window: 500, rtt: 1}},
+
+		{"both sides open",
+			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {1, b, syn, 7, 0, 0, 900, 0}, {2, a, syn | ack, 5, 0, 8, 10, 0}, {3, b, syn | ack, 7, 0, 6, 10, 0}, {4, a, ack, 6, 10, 8, 10, 0}},
+			counts{packets: 3, bytes: 10, window: 10, rtt: 1}, counts{packets: 2, window: 10, rtt: 1}},
+
+		{"an open that is split",
+			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {1, b, ack, 7, 0, 6, 900, 0}, {2, b, syn, 7, 0, 0, 900, 0}, {3, a, syn | ack, 5, 0, 8, 10, 0}, {4, b, ack, 8, 10, 6, 10, 0}},
+			counts{packets: 2, window: 10, rtt: 1}, counts{packets: 3, bytes: 10, window: 10, rtt: 1}},
+
+		{"a capture that begins with a keep-alive",
+			[]step{{0, a, ack, 99, 0, 8, 10, 0}, {1, b, ack, 8, 0, 100, 20, 0}, {1000, a, ack, 99, 0, 8, 10, 0}, {1001, b, ack, 8, 0, 100, 20, 0}, {2000, a, ack, 100, 50, 8, 10, 0}},
+			counts{packets: 3, bytes: 50, window: 10}, counts{packets: 2, window: 20}},
+
+		{"a probe whose byte is taken", after(shake,
+			step{40, b, ack, 1, 0, 1, 0, 0}, step{300, a, ack, 1, 1, 1, 10, 0}, step{310, b, ack, 1, 0, 2, 50, 0}, step{320, a, ack, 2, 100, 1, 10, 0}),
+			counts{packets: 4, bytes: 101, window: 10 << 7, rtt: 1}, counts{packets: 3, zero: 1, window: 50 << 2, rtt: 1}},
+
+		{"a single byte sent again is no keep-alive while it is not acknowledged", after(shake,
+			step{30, a, ack, 1, 1, 1, 10, 0}, step{230, a, ack, 1, 1, 1, 10, 0}, step{240, b, ack, 1, 0, 2, 20, 0}),
+			counts{packets: 4, bytes: 2, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"options that the capture has cut off say nothing of the scale",
+			[]step{{0, a, syn, 0, 0, 0, 1000, parse.CutWScale + 1}, {1, b, syn | ack, 0, 0, 1, 2000, 1 + 2}, {2, a, ack, 1, 0, 1, 10, 0}, {3, b, ack, 1, 0, 1, 10, 0}},
+			counts{packets: 2, window: 10, rtt: 1}, counts{packets: 2, window: 10 << 2, rtt: 1}},
 
 		{"a SYN against the ACKs of the other side alone replaces nothing yet",
 			[]step{{0, b, ack, 900, 10, 77, 10, 0}, {1, a, syn, 5555, 0, 0, 700, 0}, {2, b, ack, 910, 10, 77, 10, 0}},
@@ -297,19 +385,24 @@ func TestSilentWindowsAllAtOnceEqualOneByOne(t *testing.T) {
 
 // silentWindows ends some windows with bytes and then silent ones, all at once and one by one.
 func silentWindows(t *testing.T, busy, silent int64) {
-	once, single := Detail{winEnd: second}, Detail{winEnd: second}
-	bytes := uint64(0)
+	var once, single struct {
+		Stream
+		Detail
+	}
+	once.winEnd, single.winEnd = second, second
 	for i := range busy {
-		bytes += uint64(1000 * i)
-		once.closeWindows((i+1)*second, bytes)
-		single.closeWindows((i+1)*second, bytes)
+		once.bytes += uint64(1000 * i)
+		single.bytes = once.bytes
+		once.closeWindows(&once.Detail, (i+1)*second)
+		single.closeWindows(&single.Detail, (i+1)*second)
 	}
-	bytes += 5000
-	once.closeWindows((busy+1+silent)*second, bytes)
+	once.bytes += 5000
+	single.bytes = once.bytes
+	once.closeWindows(&once.Detail, (busy+1+silent)*second)
 	for i := range silent + 1 {
-		single.closeWindows((busy+1+i)*second, bytes)
+		single.closeWindows(&single.Detail, (busy+1+i)*second)
 	}
-	if once.rateN != single.rateN || once.winEnd != single.winEnd || once.winStart != single.winStart || once.rateBytes != 0 ||
+	if once.rateN != single.rateN || once.Stream != single.Stream || once.winStart != single.winStart || once.rateBytes != 0 || once.windows != single.windows ||
 		math.Abs(float64(once.rate.mean-single.rate.mean)) > 1e-3*float64(single.rate.mean)+1e-9 ||
 		math.Abs(float64(once.rate.deviation()-single.rate.deviation())) > 1e-3*float64(single.rate.deviation())+1e-9 {
 		t.Errorf("%d silent windows after %d: at once %+v (%d), one by one %+v (%d)", silent, busy, once.rate, once.rateN, single.rate, single.rateN)
@@ -371,18 +464,18 @@ func TestHealth(t *testing.T) {
 		want uint8
 	}{
 		{"nothing wrong", Detail{}, 100},
-		{"one retransmission", Detail{retransmits: 1}, 95},
-		{"retransmissions cost at most 30", Detail{retransmits: 1000}, 70},
-		{"one reset", Detail{resets: 1}, 80},
-		{"resets have no limit", Detail{resets: 9}, 0},
-		{"out of order costs at most 20", Detail{outOfOrder: 11}, 80},
-		{"duplicate ACKs cost at most 10", Detail{duplicateAcks: 4e9}, 90},
-		{"zero windows cost at most 20", Detail{zeroWindows: 3}, 80},
-		{"gaps cost at most 15", Detail{gaps: 6}, 85},
-		{"five windows are too few for an uneven bitrate", Detail{rateN: 5, rate: moments{10, 100}}, 100},
-		{"an uneven bitrate", Detail{rateN: 6, rate: moments{10, 100}}, 90},
-		{"jitter of 60 ms", Detail{delayN: 6, delay: moments{1e9, 0.0036e18}}, 95},
-		{"everything at once", Detail{retransmits: 9, resets: 3, outOfOrder: 99, duplicateAcks: 99, gaps: 99}, 0},
+		{"one retransmission", Detail{Eventual: Eventual{retransmits: 1}}, 95},
+		{"retransmissions cost at most 30", Detail{Eventual: Eventual{retransmits: 1000}}, 70},
+		{"one reset", Detail{Eventual: Eventual{resets: 1}}, 80},
+		{"resets have no limit", Detail{Eventual: Eventual{resets: 9}}, 0},
+		{"out of order costs at most 20", Detail{Eventual: Eventual{outOfOrder: 11}}, 80},
+		{"duplicate ACKs cost at most 10", Detail{Eventual: Eventual{duplicateAcks: 4e9}}, 90},
+		{"zero windows cost at most 20", Detail{Eventual: Eventual{zeroWindows: 3}}, 80},
+		{"gaps cost at most 15", Detail{Eventual: Eventual{gaps: 6}}, 85},
+		{"five windows are too few for an uneven bitrate", Detail{InOrder{rateN: 5}, Eventual{rate: moments{10, 100}}}, 100},
+		{"an uneven bitrate", Detail{InOrder{rateN: 6}, Eventual{rate: moments{10, 100}}}, 90},
+		{"jitter of 60 ms", Detail{InOrder: InOrder{delayN: 6, delay: moments{1e9, 0.0036e18}}}, 95},
+		{"everything at once", Detail{Eventual: Eventual{retransmits: 9, resets: 3, outOfOrder: 99, duplicateAcks: 99, gaps: 99}}, 0},
 	} {
 		if got := tc.d.health(); got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)

@@ -79,7 +79,7 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 	}
 	v.Has = 0
 	v.Finalized = s.flags&finalized != 0
-	v.Packets, v.Bytes, v.WindowBytes = s.packets, s.bytes, s.window()
+	v.Packets, v.Bytes, v.WindowBytes = s.packets, s.bytes, s.window(d)
 	v.Retransmits, v.OutOfOrder, v.DuplicateAcks = d.retransmits, d.outOfOrder, d.duplicateAcks
 	v.Gaps, v.ZeroWindows, v.Resets = d.gaps, d.zeroWindows, d.resets
 
@@ -88,14 +88,17 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 		until = d.endTime
 	}
 	v.Uptime = 0
-	if up := until - s.firstTime; up > 0 {
+	if up := until - s.firstTime(d); up > 0 {
 		v.Has |= HasRate
 		v.Uptime = float64(up) / 1e9
 	}
 	if d.delayN > 0 {
 		v.Has |= HasDelay
 		v.AvgDelay, v.Jitter = d.delay.mean*1e-9, d.delay.deviation()*1e-9
-		v.MinDelay, v.MaxDelay = float32(float64(d.minDelay)/1e9), float32(float64(d.maxDelay)/1e9)
+		v.MinDelay, v.MaxDelay = v.AvgDelay, v.AvgDelay
+		if d.minDelay <= d.maxDelay {
+			v.MinDelay, v.MaxDelay = float32(float64(d.minDelay.ns())/1e9), float32(float64(d.maxDelay.ns())/1e9)
+		}
 	}
 	if d.sizeN >= 2 {
 		v.Has |= HasSize
@@ -105,15 +108,17 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 		v.Has |= HasInterarrival
 		v.InterarrivalDeviation = d.gap.deviation() * 1e-9
 	}
-	// Windows that ended since the latest packet are closed in a copy: a reader changes nothing.
-	windows := *d
-	windows.closeWindows(now, s.bytes)
-	if windows.rateN > 0 {
-		v.Has |= HasBitrate
-		v.Bitrate = float64(windows.rateBytes) * 8
-		v.BitrateVariation = windows.rate.variation()
+	if now >= s.winEnd { // windows that ended since the latest packet are closed in a copy: a reader changes nothing
+		stream, detail := *s, *d
+		stream.closeWindows(&detail, now)
+		s, d = &stream, &detail
 	}
-	v.Health = windows.health()
+	if d.rateN > 0 {
+		v.Has |= HasBitrate
+		v.Bitrate = float64(uint64(s.rateBytesHigh)<<32|uint64(d.rateBytes)) * 8
+		v.BitrateVariation = d.rate.variation()
+	}
+	v.Health = d.health()
 	return true
 }
 

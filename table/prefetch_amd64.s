@@ -36,7 +36,7 @@ TEXT ·prefetchHeads(SB), NOSPLIT, $0-24
 next:
 	MOVL (SI), DX
 	ADDQ $4, SI
-	SHLQ $const_recordShift, DX
+	IMUL3Q $const_RecordSize, DX, DX
 	PREFETCHT1 (AX)(DX*1)
 check:
 	CMPQ SI, DI
@@ -54,6 +54,7 @@ TEXT ·prefetchRecord(SB), NOSPLIT, $0-8
 	PREFETCHT1 320(AX)
 	PREFETCHT1 384(AX)
 	PREFETCHT1 448(AX)
+	PREFETCHT1 512(AX)
 	RET
 
 // func prefetchNear(first unsafe.Pointer, indices *uint32, n int)
@@ -66,7 +67,7 @@ TEXT ·prefetchNear(SB), NOSPLIT, $0-24
 next:
 	MOVL (SI), DX
 	ADDQ $4, SI
-	SHLQ $const_recordShift, DX
+	IMUL3Q $const_RecordSize, DX, DX
 	PREFETCHT0 (AX)(DX*1)
 	PREFETCHT0 64(AX)(DX*1)
 	PREFETCHT0 128(AX)(DX*1)
@@ -75,6 +76,7 @@ next:
 	PREFETCHT0 320(AX)(DX*1)
 	PREFETCHT0 384(AX)(DX*1)
 	PREFETCHT0 448(AX)(DX*1)
+	PREFETCHT0 512(AX)(DX*1)
 check:
 	CMPQ SI, DI
 	JNE  next

@@ -30,11 +30,12 @@ TEXT ·prefetchHeads(SB), NOSPLIT, $0-24
 	MOVD first+0(FP), R0
 	MOVD indices+8(FP), R1
 	MOVD n+16(FP), R2
+	MOVD $const_RecordSize, R4
 	ADD  R2<<2, R1, R2
 	B    check
 next:
 	MOVWU.P 4(R1), R3
-	ADD  R3<<const_recordShift, R0, R3
+	MADD R4, R0, R3, R3
 	PRFM (R3), PLDL2KEEP
 check:
 	CMP R2, R1
@@ -52,6 +53,7 @@ TEXT ·prefetchRecord(SB), NOSPLIT, $0-8
 	PRFM 320(R0), PLDL2KEEP
 	PRFM 384(R0), PLDL2KEEP
 	PRFM 448(R0), PLDL2KEEP
+	PRFM 512(R0), PLDL2KEEP
 	RET
 
 // func prefetchNear(first unsafe.Pointer, indices *uint32, n int)
@@ -59,11 +61,12 @@ TEXT ·prefetchNear(SB), NOSPLIT, $0-24
 	MOVD first+0(FP), R0
 	MOVD indices+8(FP), R1
 	MOVD n+16(FP), R2
+	MOVD $const_RecordSize, R4
 	ADD  R2<<2, R1, R2
 	B    check
 next:
 	MOVWU.P 4(R1), R3
-	ADD  R3<<const_recordShift, R0, R3
+	MADD R4, R0, R3, R3
 	PRFM (R3), PLDL1KEEP
 	PRFM 64(R3), PLDL1KEEP
 	PRFM 128(R3), PLDL1KEEP
@@ -72,6 +75,7 @@ next:
 	PRFM 320(R3), PLDL1KEEP
 	PRFM 384(R3), PLDL1KEEP
 	PRFM 448(R3), PLDL1KEEP
+	PRFM 512(R3), PLDL1KEEP
 check:
 	CMP R2, R1
 	BNE next

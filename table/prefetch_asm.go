@@ -19,7 +19,7 @@ func prefetchGroups(first unsafe.Pointer, mask uint64, hashes *uint64, n int)
 //go:noescape
 func prefetchHeads(first unsafe.Pointer, indices *uint32, n int)
 
-// prefetchRecord is prefetchLine for the eight lines of the record at p.
+// prefetchRecord is prefetchLine for the lines of the record at p.
 //
 //go:noescape
 func prefetchRecord(p unsafe.Pointer)

@@ -15,27 +15,30 @@ type Record struct {
 	stream.Conn
 }
 
-// RecordSize is the size of a Record in bytes: eight cache lines. The key shares the first with
-// the connection's common state, the two hot halves follow in one line each.
-const RecordSize = 1 << recordShift
+// RecordSize is the size of a Record in bytes: nine cache lines. The key shares the first with
+// the connection's common state, the two hot halves follow in one line each, then the details of either in
+// three, of which segments in order touch two.
+const RecordSize = recordLines * lineSize
 
-// groupSize is the size of a group in bytes: one cache line.
-const groupSize = 1 << groupShift
-
-// The assembly shifts by these (prefetch_*.s).
 const (
-	recordShift = 9
-	groupShift  = 6
+	lineSize    = 64 // bytes of a cache line
+	recordLines = 9
+
+	// groupSize is the size of a group in bytes: one cache line. The assembly shifts (prefetch_*.s).
+	groupSize  = 1 << groupShift
+	groupShift = 6
 )
 
 // None of these builds if a size drifts.
 var (
-	_ [RecordSize]byte        = [unsafe.Sizeof(Record{})]byte{}
-	_ [stream.ConnSize]byte   = [unsafe.Sizeof(stream.Conn{})]byte{}
-	_ [stream.StreamSize]byte = [unsafe.Sizeof(stream.Stream{})]byte{}
-	_ [stream.DetailSize]byte = [unsafe.Sizeof(stream.Detail{})]byte{}
-	_ [groupSize]byte         = [unsafe.Sizeof(group{})]byte{}
-	_ [stream.ViewSize]byte   = [unsafe.Sizeof(stream.View{})]byte{}
+	_ [RecordSize]byte         = [unsafe.Sizeof(Record{})]byte{}
+	_ [stream.ConnSize]byte    = [unsafe.Sizeof(stream.Conn{})]byte{}
+	_ [stream.StreamSize]byte  = [unsafe.Sizeof(stream.Stream{})]byte{}
+	_ [stream.DetailSize]byte  = [unsafe.Sizeof(stream.Detail{})]byte{}
+	_ [stream.InOrderSize]byte = [unsafe.Sizeof(stream.InOrder{})]byte{}
+	_ [stream.InOrderSize]byte = [unsafe.Offsetof(stream.Detail{}.Eventual)]byte{}
+	_ [groupSize]byte          = [unsafe.Sizeof(group{})]byte{}
+	_ [stream.ViewSize]byte    = [unsafe.Sizeof(stream.View{})]byte{}
 
 	_ [stream.OptionalSize]byte = [unsafe.Sizeof(stream.Optional{})]byte{}
 )

@@ -1,0 +1,90 @@
+package stream
+
+import "tcp-stream-exporter/parse"
+
+// class is what a segment with payload, SYN or FIN is to its direction.
+type class uint8
+
+const (
+	unseen class = iota // new, as far as the capture can tell
+	again               // some of it was sent before: a retransmission
+	late                // sent once, and overtaken on its way to the capture point
+)
+
+// classify finds the class of a segment that ends at end and is neither a keep-alive nor a window probe.
+func (c *Conn) classify(dir uint32, seg *parse.Segment, end parse.Seq, now int64) class {
+	f, r, h := &c.hot[dir&1], &c.hot[dir&1^1], &c.cold[dir&1].hole
+	n := seg.Len
+	if n != 0 && r.flags&ackKnown != 0 && !seg.Seq.Add(n).After(r.lastAck) {
+		if seg.Seq.Before(f.nxt) {
+			return again
+		}
+		// Nobody acknowledges what was not sent. Either the capture has delivered the ACK before the data,
+		// or the first copy was lost on its way here.
+		if limit, _ := c.reorderLimit(); young(now-r.ackTime, limit) {
+			return unseen
+		}
+		return again
+	}
+	switch {
+	case !seg.Seq.Before(f.nxt),
+		n > 1 && seg.Seq == f.nxt-1 && f.flags&(lastKeepAlive|lastProbe) != 0,                             // the probing byte once more, with what follows
+		seg.Flags&(parse.SYN|parse.ACK) == parse.SYN|parse.ACK && f.flags&(synSent|synAckSent) == synSent: // both sides open
+		return unseen
+	case !end.After(f.contig), seg.Seq.Before(f.contig),
+		end.After(h.end) && h.end != f.nxt: // some of it lies behind every hole, where all was seen
+		return again
+	}
+	limit, known := c.reorderLimit()
+	if !known && r.flags&dupTwice != 0 && seg.Seq == r.lastAck && young(now-r.lastTime, fastRetransmitTime) {
+		return again // asked for by duplicate ACKs, RFC 5681 section 3.2
+	}
+	if young(h.age(seg.Seq, now), limit) {
+		return late
+	}
+	return again
+}
+
+// place puts a segment that ends at end where it belongs in the sequence space of direction dir, whose nxt
+// is known: it counts what was sent again or comes late, opens and fills holes, and times what is new. It
+// reports whether nxt has advanced.
+func (c *Conn) place(dir uint32, seg *parse.Segment, end parse.Seq, now int64, keepAlive bool) (advanced bool) {
+	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
+	d := &c.cold[dir&1]
+	advanced = end.After(f.nxt)
+	if end != seg.Seq && !keepAlive {
+		switch c.classify(dir, seg, end, now) {
+		case unseen:
+			if advanced {
+				f.time(d, r, seg.Seq, end, now)
+			}
+		case again:
+			d.retransmits++
+			d.ambiguous.spoil(seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
+		case late:
+			d.outOfOrder++
+			d.ambiguous.spoil(seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
+		}
+	} else if advanced && f.timed != 0 {
+		// An empty segment behind what the capture has missed: when that was sent is not known.
+		d.ambiguous.spoil(f.nxt, end, r.lastAck, r.flags&ackKnown != 0)
+	}
+	hole := f.contig != f.nxt
+	if seg.Seq.After(f.nxt) {
+		limit, _ := c.reorderLimit()
+		f.jump(&d.hole, seg.Seq, now, limit)
+		hole = true
+	}
+	if advanced {
+		f.nxt = end
+	}
+	if !seg.Seq.After(f.contig) && end.After(f.contig) {
+		f.contig = end
+	}
+	if hole {
+		f.shut(&d.hole)
+	} else {
+		f.contig = f.nxt
+	}
+	return advanced
+}
