@@ -29,9 +29,16 @@ type load struct {
 	packets int
 	sent    []uint32 // payload bytes of each connection so far
 	acked   []uint32 // of those, the ones that the other side has acknowledged
+	holes   []hole   // what of each was lost on its way here and is not sent again yet
 	random  *rand.PCG
 	now     int64
 	gap     int64 // ns between packets
+}
+
+// hole is a segment that was lost, at byte of its connection, and how many came since; open: there is one.
+type hole struct {
+	at, since uint32
+	open      bool
 }
 
 type loadFrame struct {
@@ -45,6 +52,8 @@ const (
 	loadGap     = 2000 // ns between packets, 0.5 Mpps, if -gap says nothing else
 	loadBlock   = 1 << 18
 	loadMac     = 82 // where tpacket_rcv puts an Ethernet frame
+
+	repairAfter = 8 // segments of the same connection
 )
 
 // connAddrs are the two ends of connection conn.
@@ -58,8 +67,8 @@ func connPort(conn int) uint16 { return uint16(20000 + conn%40000) }
 // newLoad prepares packets packets of streams/2 connections.
 func newLoad(streams, packets int) *load {
 	l := &load{
-		sent: make([]uint32, streams/2), acked: make([]uint32, streams/2), random: rand.NewPCG(1, 2),
-		now: 1_700_000_000_000_000_000, gap: benchGap.Nanoseconds(),
+		sent: make([]uint32, streams/2), acked: make([]uint32, streams/2), holes: make([]hole, streams/2),
+		random: rand.NewPCG(1, 2), now: 1_700_000_000_000_000_000, gap: benchGap.Nanoseconds(),
 	}
 	client, server := connAddrs(0)
 	l.packets = packets
@@ -67,7 +76,7 @@ func newLoad(streams, packets int) *load {
 	isData := make([]bool, packets)
 	for i := range frames {
 		p := packet.TCP{Src: client, Dst: server, Seq: 1, Ack: 1, Flags: packet.ACK, Window: 500}
-		if isData[i] = l.random.Uint64()&1 == 0; isData[i] {
+		if isData[i] = l.random.Uint64()&1 == 0 || *benchOneWay; isData[i] {
 			p.Src, p.Dst, p.Payload = server, client, loadPayload
 		}
 		b := p.Ethernet()
@@ -102,7 +111,7 @@ func (l *load) fill(i int) {
 		f := &l.frames[i][f]
 		mem := l.blocks[i][f.at:]
 		conn := int(l.random.Uint64() % uint64(len(l.sent)))
-		for tries := 0; !f.data && l.acked[conn] == l.sent[conn] && tries < 100; tries++ {
+		for tries := 0; !f.data && l.acked[conn] == l.answer(conn) && !l.holes[conn].open && tries < 100; tries++ {
 			conn = int(l.random.Uint64() % uint64(len(l.sent)))
 		}
 		binary.NativeEndian.PutUint32(mem[fakekernel.Sec:], uint32(l.now/1e9))
@@ -111,15 +120,45 @@ func (l *load) fill(i int) {
 		if f.data { // server to client
 			binary.BigEndian.PutUint32(mem[ip+16:], 10<<24|uint32(conn))
 			binary.BigEndian.PutUint16(mem[tcp+2:], connPort(conn))
-			binary.BigEndian.PutUint32(mem[tcp+4:], 1+l.sent[conn])
-			l.sent[conn] += loadPayload
+			binary.BigEndian.PutUint32(mem[tcp+4:], 1+l.next(conn))
 		} else {
 			binary.BigEndian.PutUint32(mem[ip+12:], 10<<24|uint32(conn))
 			binary.BigEndian.PutUint16(mem[tcp:], connPort(conn))
-			binary.BigEndian.PutUint32(mem[tcp+8:], 1+l.sent[conn])
-			l.acked[conn] = l.sent[conn]
+			l.acked[conn] = l.answer(conn)
+			binary.BigEndian.PutUint32(mem[tcp+8:], 1+l.acked[conn])
 		}
 	}
+}
+
+// next is where the next data segment of connection conn begins: what was lost, if the sender knows of it
+// by now, or what follows.
+func (l *load) next(conn int) uint32 {
+	h := &l.holes[conn]
+	if h.open {
+		if h.since++; h.since > repairAfter {
+			h.open = false
+			return h.at
+		}
+	} else if *benchLoss > 0 && float64(l.random.Uint64()>>11)/(1<<53) < *benchLoss {
+		*h = hole{at: l.sent[conn], open: true}
+		l.sent[conn] += loadPayload
+	}
+	at := l.sent[conn]
+	l.sent[conn] += loadPayload
+	return at
+}
+
+// answer is what connection conn's receiver acknowledges next: all up to what was lost, or to what is to
+// stay in flight.
+func (l *load) answer(conn int) uint32 {
+	if h := &l.holes[conn]; h.open {
+		return max(h.at, l.acked[conn])
+	}
+	kept := uint32(*benchFlight) * loadPayload
+	if l.sent[conn] < l.acked[conn]+kept {
+		return l.acked[conn]
+	}
+	return l.sent[conn] - kept
 }
 
 // run brings all blocks to w, as if each were walked when its last frame came.
@@ -163,7 +202,11 @@ func (l *load) open(w *Worker) {
 		client, server := connAddrs(c)
 		syn := packet.TCP{Src: client, Dst: server, Seq: 0, Flags: packet.SYN, Window: 500}
 		answer := packet.TCP{Src: server, Dst: client, Seq: 0, Ack: 1, Flags: packet.SYN | packet.ACK, Window: 500}
-		for _, b := range [][]byte{syn.Ethernet(), answer.Ethernet()} {
+		opening := [][]byte{syn.Ethernet(), answer.Ethernet()}
+		if *benchOneWay {
+			opening = opening[1:]
+		}
+		for _, b := range opening {
 			w.Frame(parse.LinkEthernet, b, uint32(len(b)), l.now)
 		}
 	}
@@ -183,6 +226,9 @@ func threadTime() time.Duration {
 var (
 	benchOptional = flag.Bool("optional", false, "BenchmarkWorker counts the optional figures, too")
 	benchGap      = flag.Duration("gap", loadGap, "time between two packets of prepared traffic")
+	benchLoss     = flag.Float64("loss", 0, "share of prepared data segments that are lost before they are captured, and sent again")
+	benchFlight   = flag.Int("flight", 0, "prepared data segments that stay in flight when an ACK comes")
+	benchOneWay   = flag.Bool("oneway", false, "prepared traffic has data segments only")
 )
 
 // BenchmarkWorker is the whole way of a packet after the kernel: walk, parse, look up, account,

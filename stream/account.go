@@ -59,8 +59,9 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 		}
 		if f.timed == 0 {
 			f.timeFirst(&d.stretches, seg.Seq, end, now)
-		} else {
-			f.timeNext(&d.stretches, end, uint32(end-r.lastAck), now)
+		} else if !f.timeNext(&d.stretches, end, uint32(end-r.lastAck), now) {
+			f.makeRoom(&d.stretches)
+			return c.Account(dir, seg, now, t)
 		}
 		f.bytes += uint64(n)
 		f.nxt, f.contig = end, end
@@ -113,12 +114,19 @@ func (c *Conn) rough() {
 }
 
 // isSmooth reports whether f is under way without a hole, with everything known that is ever known
-// of it and of the reverse side, whose window is open.
+// of it and of the reverse side, whose window is open, or of which nothing was seen.
 func isSmooth(f, r *Stream) bool {
 	const all = nxtKnown | ackKnown | isnKnown
 	const not = finalized | lastKeepAlive | lastProbe | lastSYN | firstEmpty | elsewhere | dupRun
-	return f.flags&(all|not) == all && f.nxt == f.contig && !f.lastAck.After(r.contig) &&
-		r.flags&(all|elsewhere) == all && r.lastWin != 0
+	return f.flags&(all|not) == all && f.nxt == f.contig &&
+		(r.flags&(all|elsewhere) == all && r.lastWin != 0 && !f.lastAck.After(r.contig) || r.packets == 0)
+}
+
+// standIn gives a direction of which nothing was seen numbers that a segment of the other one passes the
+// comparisons of the short way with, and some gigabytes after it: they mean nothing, and no other step looks
+// at them.
+func (s *Stream) standIn(seg *parse.Segment) {
+	s.contig, s.lastAck = seg.Ack+1<<30, seg.Seq-1<<30
 }
 
 // accountAny does all the steps.
@@ -169,6 +177,9 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 		return ev, noSample
 	}
 	hasAck := seg.Flags&parse.ACK != 0
+	if r.packets == 0 && (f.flags&nxtKnown == 0 || seg.Ack-f.lastAck > r.contig-f.lastAck || n != 0 && !end.After(r.lastAck)) {
+		r.standIn(seg)
+	}
 	if f.flags&isnKnown == 0 {
 		f.isn = seg.Seq
 		if control&parse.SYN == 0 {
@@ -224,6 +235,7 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 		} else {
 			f.time(d, r, seg.Seq, end, now)
 		}
+	case end == seg.Seq && seg.Seq == f.nxt: // an ACK where its side stands
 	default:
 		if c.place(dir, seg, end, now, nowFlags&lastKeepAlive != 0) && n != 0 && control == 0 && prev&finalized != 0 {
 			// New data after the end: the end was forged, or the peer did not accept it.

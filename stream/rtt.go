@@ -23,16 +23,21 @@ type stretches struct {
 }
 
 const (
-	timedMask  = timedStretches - 1 // timedStretches is a power of two
-	timedCount = 0x0f               // of Stream.timed: how many places are in use
-	timedHead  = 4                  // shift in Stream.timed: the place of the oldest
+	timedMask   = timedStretches - 1 // timedStretches is a power of two
+	timedCount  = 0x0f               // of Stream.timed: how many places are in use
+	timedNewest = 4                  // shift in Stream.timed: the place of the newest
 
 	// untimed is a time too far from base for 32 bits, or before it.
 	untimed = math.MaxUint32
 	// rebaseAbove is how far after base, in ns, the oldest stretch may begin.
 	rebaseAbove = 1 << 31
-	// leastPause is the shortest pause that begins a new stretch, in ns.
-	leastPause = 200e3
+	// stretchShare is the part of what is in flight that a stretch holds: half of it, so that places are
+	// rarely wanting.
+	stretchShare = 2
+	// pauseFactor is how many times longer than its stretch a pause is that begins a new one, leastPause how
+	// long at least, in ns.
+	pauseFactor = 2
+	leastPause  = 200e3
 )
 
 // span is the part of sequence space from one number up to before another; empty if they are equal.
@@ -40,17 +45,13 @@ type span struct{ from, to parse.Seq }
 
 // time times a new segment [seq, end), unless the reverse side r has acknowledged it already.
 func (s *Stream) time(d *Detail, r *Stream, seq, end parse.Seq, now int64) {
-	inFlight := uint32(0)
-	if r.flags&ackKnown != 0 {
-		if !end.After(r.lastAck) {
-			return
-		}
-		inFlight = uint32(end - r.lastAck)
-	}
-	if s.timed == 0 {
+	switch {
+	case r.flags&ackKnown != 0 && !end.After(r.lastAck):
+	case s.timed == 0:
 		s.timeFirst(&d.stretches, seq, end, now)
-	} else {
-		s.timeNext(&d.stretches, end, inFlight, now)
+	case !s.timeNext(&d.stretches, end, uint32(end-r.lastAck), now):
+		s.makeRoom(&d.stretches)
+		s.timeNext(&d.stretches, end, uint32(end-r.lastAck), now)
 	}
 }
 
@@ -63,22 +64,55 @@ func (s *Stream) timeFirst(q *stretches, seq, end parse.Seq, now int64) {
 
 // timeNext times a new segment that ends at end while others are in flight: inFlight bytes, this one's
 // included. s.nxt is where it should begin. A new stretch begins when the segment lies a fair part of what
-// is in flight after the beginning of the newest one, or after a pause: then the times in between say
-// little of when the segments in between were sent. The last place is kept for the former.
-func (s *Stream) timeNext(q *stretches, end parse.Seq, inFlight uint32, now int64) {
-	count := s.timed & timedCount
-	newest := (s.timed>>timedHead + count - 1) & timedMask
+// is in flight after the beginning of the newest one, or after a pause: the times of a stretch's two ends
+// would say little of when the segments in between were sent. It reports false, and has done nothing, if that takes
+// a place and none is free: see makeRoom.
+func (s *Stream) timeNext(q *stretches, end parse.Seq, inFlight uint32, now int64) bool {
+	newest := s.timed >> timedNewest & timedMask
 	at := uint32(min(uint64(now-q.base), untimed))
-	if count < timedStretches {
-		if uint64(end-q.end[newest])*timedStretches >= uint64(inFlight) ||
-			count < timedStretches-1 && at-q.last[newest] > max(2*(q.last[newest]-q.first[newest]), leastPause) {
-			i := (newest + 1) & timedMask
-			q.seq[i], q.end[i], q.first[i], q.last[i] = s.nxt, end, at, at
-			s.timed++
-			return
+	last, count := q.last[newest], s.timed&timedCount
+	pause := at-last > max(pauseFactor*(last-q.first[newest]), leastPause)
+	if pause || end-q.end[newest] >= parse.Seq(inFlight/stretchShare) {
+		if count == timedStretches {
+			return false
 		}
+		newest = (newest + 1) & timedMask
+		q.seq[newest], q.end[newest], q.first[newest] = s.nxt, end, at
+		s.timed = newest<<timedNewest | (count + 1)
 	}
 	q.last[newest] = at
+	return true
+}
+
+// makeRoom makes one stretch of the two neighbours, of a full circle, of which that tells least wrong times
+// of the segments in between.
+//
+//go:noinline
+func (s *Stream) makeRoom(q *stretches) {
+	newest := s.timed >> timedNewest & timedMask
+	best, least := uint8(0), float32(math.MaxFloat32)
+	for k := range uint8(timedStretches - 1) {
+		i := (newest + 1 + k) & timedMask
+		j := (i + 1) & timedMask
+		end := s.nxt
+		if j != newest {
+			end = q.seq[(j+1)&timedMask]
+		}
+		bytes := float32(end - q.end[i])
+		slope := float32(int32(q.last[j]-q.first[i])) / max(bytes, 1)
+		first := float32(int32(q.last[i]-q.first[i])) - slope*float32(int32(q.seq[j]-q.end[i]))
+		second := float32(int32(q.first[j]-q.first[i])) - slope*float32(q.end[j]-q.end[i])
+		if wrong := bytes * max(first, -first, second, -second); wrong < least {
+			best, least = i, wrong
+		}
+	}
+	j := (best + 1) & timedMask
+	q.last[best] = q.last[j]
+	for ; j != newest; j = (j + 1) & timedMask {
+		next := (j + 1) & timedMask
+		q.seq[j], q.end[j], q.first[j], q.last[j] = q.seq[next], q.end[next], q.first[next], q.last[next]
+	}
+	s.timed = (newest-1)&timedMask<<timedNewest | (timedStretches - 1)
 }
 
 // spoil marks [seq, end) as sent twice or out of order. acked is what the reverse side has acknowledged.
@@ -113,7 +147,7 @@ func (c *Conn) acked(dir uint32, before, ack parse.Seq, now int64) int64 {
 	}
 	// All of them, as most ACKs do.
 	q := &d.stretches
-	newest := (s.timed>>timedHead + s.timed&timedCount - 1) & timedMask
+	newest := s.timed >> timedNewest & timedMask
 	s.timed = 0
 	if last := q.last[newest]; last != untimed && !d.ambiguous.blurs(before, ack) {
 		return d.sample(now-q.base-int64(last), true)
@@ -130,15 +164,16 @@ func (s *Stream) ackedSome(d *Detail, before, ack parse.Seq, now int64) (rtt int
 		s.timed = 0
 		return noSample
 	}
-	count, at := s.timed&timedCount, s.timed>>timedHead&timedMask
+	count, newest := s.timed&timedCount, s.timed>>timedNewest
+	at := (newest - count + 1) & timedMask
 	if !ack.After(q.seq[at]) {
 		return noSample
 	}
 	end := s.nxt
 	for ; count > 1; count-- {
 		next := (at + 1) & timedMask
-		if !q.seq[next].Before(ack) {
-			end = q.seq[next]
+		if start := q.seq[next]; !start.Before(ack) {
+			end = start
 			break
 		}
 		at = next
@@ -147,7 +182,7 @@ func (s *Stream) ackedSome(d *Detail, before, ack parse.Seq, now int64) (rtt int
 	if !d.ambiguous.blurs(before, ack) {
 		rtt = q.interpolate(d, at, end, ack, now)
 	}
-	s.timed = at<<timedHead | count
+	s.timed = newest<<timedNewest | count
 	if q.first[at] > rebaseAbove {
 		q.rebase(at, count)
 	}

@@ -22,7 +22,7 @@ type Stream struct {
 	lastWin  uint16    // window of the latest packet as on the wire
 	flags    flags
 	wscale   int8  // shift this side sent: 0..14, scaleUnknown or scaleOff
-	timed    uint8 // stretches that wait for their ACK: the oldest one's place, how many
+	timed    uint8 // stretches that wait for their ACK: the newest one's place, how many
 
 	winStartHigh  uint8 // bits 32 to 39 of what Detail.winStart begins
 	rateBytesHigh uint8 // likewise of Detail.rateBytes
