@@ -1,8 +1,8 @@
 # "make help" lists the targets; each target's line of help stands behind its "##".
 #
 # Variables: ARGS (flags for "make run"), FUZZTIME (for each fuzz target), SOAKTIME, FLOODTIME, BENCH
-# (which benchmarks), LIVE and SCENE (flags for "make bench-live" and "make bench-scene"), PROFILEPORT,
-# GOFLAGS and CGO_ENABLED as the go command knows them.
+# (which benchmarks), LIVE, SCENE and PATHLAB (flags for "make bench-live", "make bench-scene" and "make
+# path-table"), PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -20,6 +20,7 @@ BENCH    ?= .
 ARGS     ?=
 LIVE     ?=
 SCENE    ?=
+PATHLAB  ?=
 PROFILEPORT ?= 6061
 
 # The version is stamped from git describe, so the go command need not ask git once more
@@ -32,7 +33,7 @@ TEST := go test -count=1 -p 1
 # Modules of their own, so that what they need does not become the exporter's.
 MODULES := bench collector/scrapetest
 
-.PHONY: help setup setup-build build run test lint race fuzz soak flood expiry bench bench-live bench-scene profile pgo compare clean
+.PHONY: help setup setup-build build run test lint race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +103,12 @@ bench-live: build setup ## exporter, bare ring walk and gopacket on the same tra
 
 bench-scene: build setup ## a web server's scene on lo, with drops, CPU time and memory (80 seconds, root)
 	@$(TOOLS) && "$$tools/benchscene" -exporter ./$(BINARY) $(SCENE)
+
+path-live: setup ## a live capture beside paths with known loss and reordering, against the truth and the kernel (2 minutes, root)
+	cd bench && $(TEST) -v -run TestLive -timeout 10m ./cmd/pathlab -args -matrix
+
+path-table: build setup ## exporter, kernel and tshark on 48 recorded paths (9 minutes, root): make path-table PATHLAB="-run ^26ms -congestion bbr"
+	@$(TOOLS) && "$$tools/pathlab" -exporter ./$(BINARY) -markdown $(PATHLAB)
 
 # The profile over a file is taken of the exporter that reads the file again and again.
 profile: build setup ## CPU profiles: file.prof over a generated file, live.prof on live traffic (40 seconds, root)
