@@ -38,6 +38,9 @@ const (
 	// long at least, in ns.
 	pauseFactor = 2
 	leastPause  = 200e3
+	// pauseShare is the part of the time that all stretches take which such a pause must be while no place is
+	// free: making room costs more than a segment does otherwise.
+	pauseShare = 4
 )
 
 // span is the part of sequence space from one number up to before another; empty if they are equal.
@@ -71,10 +74,14 @@ func (s *Stream) timeNext(q *stretches, end parse.Seq, inFlight uint32, now int6
 	newest := s.timed >> timedNewest & timedMask
 	at := uint32(min(uint64(now-q.base), untimed))
 	last, count := q.last[newest], s.timed&timedCount
-	pause := at-last > max(pauseFactor*(last-q.first[newest]), leastPause)
-	if pause || end-q.end[newest] >= parse.Seq(inFlight/stretchShare) {
+	far := end-q.end[newest] >= parse.Seq(inFlight/stretchShare)
+	if pause := at - last; far || pause > max(pauseFactor*(last-q.first[newest]), leastPause) {
 		if count == timedStretches {
-			return false
+			if far || pause > (at-q.first[(newest+1)&timedMask])/pauseShare {
+				return false
+			}
+			q.last[newest] = at
+			return true
 		}
 		newest = (newest + 1) & timedMask
 		q.seq[newest], q.end[newest], q.first[newest] = s.nxt, end, at
