@@ -48,9 +48,7 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 		return c.account(dir, seg, now, t)
 	}
 	if now >= f.winEnd {
-		// From the beginning again: a call amid what follows would take registers from packets that end none.
-		f.closeWindows(d, now)
-		return c.Account(dir, seg, now, t)
+		return c.accountWindows(dir, seg, now, t)
 	}
 	if n := seg.Len; n != 0 {
 		end := seg.Seq.Add(n)
@@ -60,8 +58,7 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 		if f.timed == 0 {
 			f.timeFirst(&d.stretches, seg.Seq, end, now)
 		} else if !f.timeNext(&d.stretches, end, uint32(end-r.lastAck), now) {
-			f.makeRoom(&d.stretches)
-			return c.Account(dir, seg, now, t)
+			return c.accountCrowded(dir, seg, now, t)
 		}
 		f.bytes += uint64(n)
 		f.nxt, f.contig = end, end
@@ -83,11 +80,31 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 	f.lastWin = seg.Window
 	if before := f.lastAck; seg.Ack != before {
 		f.lastAck, f.ackTime = seg.Ack, now
+		f.flags &^= dupRun
 		if r.timed != 0 {
-			return 0, c.acked(dir^1, before, seg.Ack, now)
+			return 0, r.acked(&c.cold[dir^1], before, seg.Ack, now)
 		}
 	}
 	return 0, noSample
+}
+
+// What few segments need before they can take the short way, they need at its beginning: a call amid it would
+// take registers from all others.
+
+// accountWindows is Account for a segment before which windows end.
+//
+//go:noinline
+func (c *Conn) accountWindows(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
+	c.hot[dir&1].closeWindows(&c.cold[dir&1], now)
+	return c.Account(dir, seg, now, t)
+}
+
+// accountCrowded is Account for a segment that takes a new stretch where no place is free.
+//
+//go:noinline
+func (c *Conn) accountCrowded(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
+	c.hot[dir&1].makeRoom(&c.cold[dir&1].stretches)
+	return c.Account(dir, seg, now, t)
 }
 
 // account is Account for any segment. It also finds out which directions may take the short way
@@ -117,7 +134,7 @@ func (c *Conn) rough() {
 // of it and of the reverse side, whose window is open, or of which nothing was seen.
 func isSmooth(f, r *Stream) bool {
 	const all = nxtKnown | ackKnown | isnKnown
-	const not = finalized | lastKeepAlive | lastProbe | lastSYN | firstEmpty | elsewhere | dupRun
+	const not = finalized | lastKeepAlive | lastProbe | lastSYN | firstEmpty | elsewhere
 	return f.flags&(all|not) == all && f.nxt == f.contig &&
 		(r.flags&(all|elsewhere) == all && r.lastWin != 0 && !f.lastAck.After(r.contig) || r.packets == 0)
 }
@@ -257,7 +274,7 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 				if prev&ackKnown == 0 {
 					before = seg.Ack - 1<<30 // none: before all that can be in flight
 				}
-				rtt = c.acked(dir^1, before, seg.Ack, now)
+				rtt = r.acked(&c.cold[dir^1], before, seg.Ack, now)
 			}
 		}
 		f.lastAck = seg.Ack

@@ -106,8 +106,44 @@ func TestDuplicatedPacketsNeverLowerACounter(t *testing.T) {
 	}
 }
 
+// classesAreExclusive wants a segment of direction dir to have been counted once, and as sent again or late,
+// or as neither.
+func classesAreExclusive(t *testing.T, dir uint32, was, is [2]View) {
+	t.Helper()
+	for d := range uint32(2) {
+		packets := is[d].Packets - was[d].Packets
+		classes := is[d].Retransmits - was[d].Retransmits + is[d].OutOfOrder - was[d].OutOfOrder
+		if d == dir && packets != 1 || d != dir && packets != 0 || uint64(classes) > packets {
+			t.Fatalf("direction %d, a packet of direction %d:\n%+v after\n%+v", d, dir, is[d], was[d])
+		}
+	}
+}
+
+// checkConn wants the state that the analysis keeps to make sense.
+func checkConn(t *testing.T, c *Conn) {
+	t.Helper()
+	for dir := range c.hot {
+		s, d := &c.hot[dir], &c.cold[dir]
+		if uint64(d.retransmits)+uint64(d.outOfOrder) > s.packets || uint64(d.gaps) > s.packets || uint64(d.duplicateAcks)+uint64(d.zeroWindows) > s.packets || uint64(d.resets) > s.packets {
+			t.Fatalf("direction %d: more events than packets: %+v, %+v", dir, *s, d.Eventual)
+		}
+		if s.flags&nxtKnown == 0 {
+			continue
+		}
+		if s.contig.After(s.nxt) {
+			t.Fatalf("direction %d: all is there up to %d, and the next is %d", dir, s.contig, s.nxt)
+		}
+		if h := &d.hole; s.contig != s.nxt && (!h.start.Before(h.end) || !s.contig.Before(h.end) || h.end.After(s.nxt)) {
+			t.Fatalf("direction %d: all is there up to %d, a hole %+v, the next is %d", dir, s.contig, *h, s.nxt)
+		}
+		if s.timed != 0 && (s.timed&timedCount > timedStretches || s.timed>>timedNewest > timedMask) {
+			t.Fatalf("direction %d: stretches %#x", dir, s.timed)
+		}
+	}
+}
+
 // FuzzAccount takes packets from the fuzzer's bytes: no panic, gauges that agree with the
-// connection, figures that can be exported.
+// connection, figures that can be exported, state that makes sense.
 func FuzzAccount(f *testing.F) {
 	f.Add([]byte{0, 2, 0, 0, 0, 0, 0, 1, 1, 1, 18, 0, 0, 0, 1, 1, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -123,7 +159,13 @@ func FuzzAccount(f *testing.F) {
 			}
 			seg.WScale = min(seg.WScale, 14)
 			now += int64(int8(b[0])) << (b[3] & 37)
-			c.Account(uint32(b[0])&1, &seg, now, tally)
+			dir, was := uint32(b[0])&1, views(c, now)
+			if ev, rtt := c.Account(dir, &seg, now, tally); ev&(Renewed|Opened) == 0 {
+				classesAreExclusive(t, dir, was, views(c, now))
+			} else if rtt < noSample {
+				t.Fatalf("an RTT sample of %d ns", rtt)
+			}
+			checkConn(t, c)
 			if streams, active := c.Live(); int64(streams) != tally.Streams || int64(active) != tally.Active {
 				t.Fatalf("%d streams, %d active; tally %+v", streams, active, tally)
 			}

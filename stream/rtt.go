@@ -145,10 +145,9 @@ func (a *span) blurs(before, ack parse.Seq) bool {
 // noSample stands for an RTT sample where there is none.
 const noSample = -1
 
-// acked takes the RTT sample of an ACK that advances from before, of direction dir's segments, and ends
-// the timing of the stretches that it covers. There must be a stretch. It returns the sample, or noSample.
-func (c *Conn) acked(dir uint32, before, ack parse.Seq, now int64) int64 {
-	s, d := &c.hot[dir&1], &c.cold[dir&1]
+// acked takes the RTT sample of an ACK of the other side that advances from before, and ends the timing of
+// the stretches that it covers. There must be a stretch. It returns the sample, or noSample.
+func (s *Stream) acked(d *Detail, before, ack parse.Seq, now int64) int64 {
 	if ack != s.nxt {
 		return s.ackedSome(d, before, ack, now)
 	}
