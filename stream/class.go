@@ -70,7 +70,7 @@ func (c *Conn) place(dir uint32, seg *parse.Segment, end parse.Seq, now int64, k
 		d.ambiguous.spoil(f.nxt, end, r.lastAck, r.flags&ackKnown != 0)
 	}
 	hole := f.contig != f.nxt
-	if seg.Seq.After(f.nxt) {
+	if advanced && seg.Seq.After(f.nxt) { // an end beyond half the circle is no advance
 		limit, _ := c.reorderLimit()
 		f.jump(&d.hole, seg.Seq, now, limit)
 		hole = true

@@ -54,9 +54,12 @@ func (s *Stream) jump(h *holes, seq parse.Seq, now, limit int64) {
 	h.start, h.end = s.nxt, seq
 }
 
+// maxWindow is the largest window in bytes (RFC 7323 section 2.3): no hole of a connection lies farther behind.
+const maxWindow = 1 << 30
+
 // shut ends the holes before contig.
 func (s *Stream) shut(h *holes) {
-	if !s.contig.Before(h.end) {
+	if !s.contig.Before(h.end) || s.nxt-s.contig > maxWindow {
 		s.contig = s.nxt
 	} else if !s.contig.Before(h.start) { // only the newest is left
 		h.onlyNewest()
