@@ -80,15 +80,16 @@ func (c *Conn) reset(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Ev
 	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
 	d := &c.cold[dir&1]
 	d.resets++
-	switch {
-	case f.flags&nxtKnown != 0 && seg.Seq == f.nxt:
-	case r.flags&ackKnown != 0 && seg.Seq == r.lastAck:
-	case f.flags&nxtKnown == 0 && r.flags&synSent != 0 && seg.Flags&parse.ACK != 0 && seg.Ack == r.nxt:
-	default:
+	acceptable := f.flags&nxtKnown != 0 && seg.Seq == f.nxt ||
+		r.flags&ackKnown != 0 && seg.Seq == r.lastAck ||
+		f.flags&nxtKnown == 0 && r.flags&synSent != 0 && seg.Flags&parse.ACK != 0 && seg.Ack == r.nxt
+	if acceptable || f.flags&nxtKnown == 0 { // no other packet tells a window
+		d.elsewhere = parse.Seq(seg.Window)
+		f.flags = f.flags&^elsewhere | lastRST
+	}
+	if !acceptable {
 		return 0
 	}
-	d.elsewhere = parse.Seq(seg.Window)
-	f.flags = f.flags&^elsewhere | lastRST
 	return c.finish(0, now, t, &t.ClosedRst) | c.finish(1, now, t, &t.ClosedRst)
 }
 
@@ -112,7 +113,7 @@ func (s *Stream) window(d *Detail) uint32 {
 	if s.flags&lastRST != 0 {
 		win = uint32(d.elsewhere)
 	}
-	if s.wscale > 0 && s.flags&lastSYN == 0 {
+	if s.wscale > 0 && (s.flags&lastSYN == 0 || s.flags&lastRST != 0) {
 		win <<= uint8(s.wscale) & 15
 	}
 	return win

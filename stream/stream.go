@@ -85,7 +85,7 @@ const (
 	synAckSent    // a SYN+ACK was seen
 	smooth        // the next segment may take the short way through Account
 	elsewhere     // Detail.elsewhere is set
-	lastRST       // the latest packet was a RST that has ended the connection: its window is in Detail.elsewhere
+	lastRST       // the latest packet was a RST that has ended the connection, or the only kind: its window is in Detail.elsewhere
 	dupOnce       // dupRun: duplicate ACKs since the ack number changed. One,
 	dupTwice      // or two and more
 	dupRun        = dupOnce | dupTwice

@@ -229,6 +229,9 @@ func TestScenarios(t *testing.T) {
 			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {1, b, rst | ack, 0, 0, 7, 0, 0}},
 			counts{packets: 1, window: 1000}, counts{packets: 1, resets: 1}},
 
+		{"the window of a RST right after a SYN+ACK is scaled", after(shake[:2], step{11, b, rst, 1, 0, 0, 7, 0}),
+			counts{packets: 1, window: 1000, finalized: true, rtt: 1}, counts{packets: 2, window: 7 << 2, resets: 1, finalized: true}},
+
 		{"the sequence space wraps",
 			[]step{{0, a, ack, 0xffffffc0, 100, 1, 10, 0}, {5, b, ack, 1, 0, 36, 10, 0},
 				{10, a, ack, 36, 100, 1, 10, 0}, {400, a, ack, 36, 100, 1, 10, 0}, {410, a, ack, 236, 10, 1, 10, 0}},

@@ -85,8 +85,10 @@ func TestCompareTells(t *testing.T) {
 		{"nothing", func(*Figures) {}, "[]", "[]"},
 		{"packets", func(f *Figures) { f.Packets++ }, "[packets]", "[]"},
 		{"bytes", func(f *Figures) { f.Bytes++ }, "[bytes]", "[]"},
-		{"retransmissions", func(f *Figures) { f.Retransmissions-- }, "[retransmissions]", "[]"},
-		{"out of order", func(f *Figures) { f.OutOfOrder-- }, "[out of order]", "[]"},
+		{"retransmissions", func(f *Figures) { f.Retransmissions-- }, "[retransmissions + out of order]", "[]"},
+		{"out of order", func(f *Figures) { f.OutOfOrder-- }, "[retransmissions + out of order]", "[]"},
+		{"one class for the other", func(f *Figures) { f.OutOfOrder--; f.Retransmissions++ }, "[]", "[]"},
+		{"repeats beyond tshark's", func(f *Figures) { f.Retransmissions++ }, "[retransmissions + out of order]", "[]"},
 		{"gaps", func(f *Figures) { f.Gaps-- }, "[gaps]", "[]"},
 		{"duplicate ACKs", func(f *Figures) { f.DuplicateACKs-- }, "[duplicate ACKs]", "[]"},
 		{"zero windows", func(f *Figures) { f.ZeroWindows-- }, "[zero windows]", "[]"},
@@ -120,6 +122,16 @@ func TestCompareTells(t *testing.T) {
 			t.Errorf("%s: differences %s", name, got)
 		}
 	}
+	back := base
+	back.RTT.Min = -1e9
+	if r := Compare(Table{d: &back}, Table{d: &base}); r.Min.Of+r.Max.Of+r.Avg.Of != 0 || len(r.RTT) != 0 {
+		t.Error("samples of a clock that was set back were compared")
+	}
+	ahead, kept := base, base
+	ahead.RTT.Max, kept.RTT.Max = 1e9, 137.4
+	if r := Compare(Table{d: &ahead}, Table{d: &kept}); r.Max.Agree != 1 {
+		t.Error("a maximum beyond what the exporter keeps was compared as it is")
+	}
 	many := base
 	many.RTT.N = recentSamples + 1
 	if r := Compare(Table{d: &many}, Table{d: &base}); r.Avg.Of != 0 || r.Max.Of != 1 {
@@ -138,6 +150,30 @@ func TestCompareTells(t *testing.T) {
 	r := Compare(Table{d: each(first, other)}, Table{d: each(second, first)})
 	if got := columnsOf(r.Differences); got != "[gaps of connection 2]" {
 		t.Errorf("two connections on one four-tuple: %s", got)
+	}
+}
+
+// TestCompareExplains wants what tshark's frames show to differ by a rule to differ by just that.
+func TestCompareExplains(t *testing.T) {
+	d := Direction{netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2")}
+	tshark := Figures{Retransmissions: 10, DuplicateACKs: 10, MissedRepeats: 3, EarlyACKs: 2, MissedDuplicateACKs: 1}
+	for _, c := range []struct {
+		repeats, duplicateACKs uint64
+		differ, explained      string
+	}{
+		{13, 11, "[]", "[retransmissions + out of order duplicate ACKs]"},
+		{11, 11, "[]", "[retransmissions + out of order duplicate ACKs]"},
+		{10, 11, "[retransmissions + out of order]", "[duplicate ACKs]"},
+		{14, 11, "[retransmissions + out of order]", "[duplicate ACKs]"},
+		{12, 10, "[duplicate ACKs]", "[retransmissions + out of order]"},
+		{12, 12, "[duplicate ACKs]", "[retransmissions + out of order]"},
+	} {
+		ours := Figures{Retransmissions: c.repeats, DuplicateACKs: c.duplicateACKs}
+		r := Compare(Table{d: &tshark}, Table{d: &ours})
+		if differ, explained := columnsOf(r.Differences), columnsOf(r.Explained); differ != c.differ || explained != c.explained {
+			t.Errorf("%d repeats, %d duplicate ACKs: differences %s, explained %s, want %s, %s",
+				c.repeats, c.duplicateACKs, differ, explained, c.differ, c.explained)
+		}
 	}
 }
 

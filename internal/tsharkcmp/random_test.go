@@ -17,16 +17,20 @@ import (
 // before and after the next one, acknowledgments repeated and of what was never sent, windows that
 // close, pauses on both sides of every threshold, SYN and FIN again, RST in between.
 type exchange struct {
-	r       *rand.Rand
-	ends    [2]netip.AddrPort
-	options [2][]byte // of SYN and SYN+ACK: a window scale, or none
-	isn     [2]uint32
-	nxt     [2]uint32
-	lastAck [2]uint32
-	window  [2]uint16
-	known   [2][]uint32 // sequence numbers that mean something
-	now     int64       // µs
-	frames  []captured
+	r          *rand.Rand
+	ends       [2]netip.AddrPort
+	options    [2][]byte // of SYN and SYN+ACK: a window scale, or none
+	isn        [2]uint32
+	nxt        [2]uint32
+	lastAck    [2]uint32
+	window     [2]uint16
+	known      [2][]uint32 // sequence numbers that mean something
+	sent       [2]int      // segments without RST
+	probed     [2]bool     // the side's last segment was a keep-alive or a window probe
+	syn        [2]bool     // it had SYN
+	unanswered bool        // the handshake had no SYN+ACK
+	now        int64       // µs
+	frames     []captured
 }
 
 type captured struct {
@@ -44,6 +48,13 @@ func (x *exchange) send(from int, flags uint8, seq, ack uint32, payload int, opt
 		Window: x.window[from], Payload: payload, Options: options,
 	}
 	x.frames = append(x.frames, captured{x.now, p.Ethernet()})
+	if flags&packet.ACK != 0 {
+		x.lastAck[from] = ack
+	}
+	if flags&packet.RST == 0 {
+		x.sent[from]++
+		x.syn[from] = flags&packet.SYN != 0
+	}
 }
 
 func newExchange(r *rand.Rand, number int) *exchange {
@@ -63,6 +74,12 @@ func newExchange(r *rand.Rand, number int) *exchange {
 	}
 	for range 3 + r.IntN(40) {
 		x.step()
+		if x.chance(2) {
+			x.reset(false)
+		}
+	}
+	if x.chance(30) {
+		x.reset(true)
 	}
 	return x
 }
@@ -74,7 +91,9 @@ func (x *exchange) handshake() {
 		x.send(0, packet.SYN, x.isn[0], 0, 0, x.options[0])
 		x.now += pick[int64](x, 100, 10_000, 50_000, 500_000)
 	}
+	x.unanswered = true
 	for again := x.chance(90); again; again = x.chance(10) {
+		x.unanswered = false
 		x.send(1, packet.SYN|packet.ACK, x.isn[1], x.isn[0]+1, 0, x.options[1])
 		x.now += pick[int64](x, 100, 10_000, 200_000)
 	}
@@ -102,10 +121,15 @@ func (x *exchange) step() {
 	case k < 39:
 		seq += x.r.Uint32N(1<<17) - 1<<16 // what lies farther off strays, which tshark does not know
 	}
-	ack := x.lastAck[from]
+	if x.sent[from] == 0 {
+		seq = x.nxt[from] // elsewhere it would make the other side's ACKs those of what was never sent
+	}
+	ack, other := x.lastAck[from], x.nxt[1-from]
 	if x.chance(70) {
-		other := x.nxt[1-from]
 		ack = pick(x, other, other, other, other+1, other-1, other+10, pick(x, x.known[1-from]...))
+	}
+	if ack == other+1 && (x.probed[1-from] || x.sent[1-from] == 1) {
+		ack = other // tshark does not know that the byte of a probe, or of a first keep-alive, can be accepted
 	}
 	if x.chance(12) {
 		x.window[from] = pick[uint16](x, 0, 0, 1, 500, 600, 65535)
@@ -114,18 +138,21 @@ func (x *exchange) step() {
 	switch k := x.r.IntN(100); {
 	case k < 3:
 		flags |= packet.FIN
-	case k < 5:
-		flags |= packet.RST
 	case k < 7:
 		flags |= packet.PSH
-	case k < 8 && from == 1:
+	case k < 8 && from == 1 && !x.unanswered: // that would decide how windows before it are scaled, here
 		flags, seq, options = flags|packet.SYN, x.isn[1], x.options[1]
 	}
+	control := flags&(packet.SYN|packet.FIN) != 0
+	probe := n == 1 && seq == x.nxt[from] && x.sent[from] > 0 && x.sent[1-from] > 0 && x.window[1-from] == 0
+	x.probed[from] = probe || !control && n <= 1 && seq == x.nxt[from]-1
 	x.send(from, flags, seq, ack, n, options)
-	x.lastAck[from] = ack
 	end := seq + uint32(n)
-	if flags&(packet.SYN|packet.FIN) != 0 {
+	if control {
 		end++
+	}
+	if probe {
+		end = seq // no window takes its byte: tshark does not know that one can
 	}
 	x.known[from] = append(x.known[from], seq, end)
 	if before(x.nxt[from], end) {
@@ -134,8 +161,37 @@ func (x *exchange) step() {
 	x.now += pick[int64](x, 0, 1, 500, 1000, 2900, 3100, 5000, 19_000, 21_000, 50_000, 300_000)
 }
 
-// TestRandomExchangesAgainstTshark wants every count equal over connections that nobody would
-// think of.
+// reset sends a RST without data, which may be a retransmission for tshark. It takes part in nothing here, so
+// that one in between repeats the acknowledgment and the window, does not lie ahead, and does not come between
+// a probe, or the SYN, and its answer: tshark would judge what follows by what it moved. Nothing follows the
+// last one.
+func (x *exchange) reset(last bool) {
+	from := x.r.IntN(2)
+	if x.sent[from] == 0 {
+		from = 1 - from
+	}
+	flags, seq := uint8(packet.RST|packet.ACK), x.nxt[from]
+	switch {
+	case x.sent[from] == 0 || !last && (x.probed[from] || x.syn[from]):
+		return
+	case x.syn[from] || last && x.chance(50):
+		// In place, where it is accepted, and its window is the direction's.
+		if last {
+			x.window[from] = pick[uint16](x, 0, 0, 700)
+			flags &= pick[uint8](x, packet.RST, packet.RST|packet.ACK)
+		}
+	case last:
+		seq += pick[uint32](x, 1, 100) // tshark would have to go on from there
+	default:
+		seq -= pick[uint32](x, 0, 1, 10)
+	}
+	x.send(from, flags, seq, x.lastAck[from], 0, nil)
+	x.now += pick[int64](x, 0, 500, 50_000)
+}
+
+// TestRandomExchangesAgainstTshark wants every count equal over connections that nobody would think of,
+// but for what Compare explains. The traffic leaves out what differs by a rule that tshark's frames do not
+// show to apply, as said where it does.
 func TestRandomExchangesAgainstTshark(t *testing.T) {
 	needTshark40(t)
 	for seed := range uint64(3) {
@@ -158,8 +214,11 @@ func TestRandomExchangesAgainstTshark(t *testing.T) {
 				t.Fatal(err)
 			}
 			report := Compare(tshark, ours)
-			if report.Directions < 1900 || report.Totals[0].Retransmissions < 500 || report.Totals[0].OutOfOrder < 100 {
-				t.Errorf("%d directions, %+v: too little to compare", report.Directions, report.Totals[0])
+			theirs := &report.Totals[0]
+			t.Logf("%d directions, %d explained, totals %+v", report.Directions, len(report.Explained), *theirs)
+			if report.Directions < 1900 || theirs.Retransmissions < 500 || theirs.OutOfOrder < 100 ||
+				theirs.MissedRepeats < 100 || theirs.MissedDuplicateACKs < 5 || theirs.EarlyACKs < 100 {
+				t.Errorf("%d directions, %+v: too little to compare", report.Directions, *theirs)
 			}
 			for _, d := range report.Differences[:min(20, len(report.Differences))] {
 				t.Error(d)

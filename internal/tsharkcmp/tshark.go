@@ -18,6 +18,7 @@ var frameFields = []string{
 	"tcp.len", "tcp.seq_raw", "tcp.ack_raw", "tcp.flags", "tcp.window_size",
 	"tcp.analysis.retransmission", "tcp.analysis.out_of_order", "tcp.analysis.lost_segment",
 	"tcp.analysis.duplicate_ack", "tcp.analysis.zero_window", "tcp.analysis.keep_alive",
+	"tcp.analysis.keep_alive_ack", "tcp.analysis.zero_window_probe", "tcp.analysis.spurious_retransmission",
 	"ip.fragments", "ipv6.fragments",
 }
 
@@ -90,6 +91,7 @@ type frame struct {
 	flags                               uint64
 	window                              uint64
 	retrans, ooo, lost, dup, zero, keep bool
+	keepAck, probe, spurious            bool
 	fragments                           bool
 }
 
@@ -140,6 +142,8 @@ func parseFrame(line string) (frame, error) {
 		retrans: value["tcp.analysis.retransmission"] != "", ooo: value["tcp.analysis.out_of_order"] != "",
 		lost: value["tcp.analysis.lost_segment"] != "", dup: value["tcp.analysis.duplicate_ack"] != "",
 		zero: value["tcp.analysis.zero_window"] != "", keep: value["tcp.analysis.keep_alive"] != "",
+		keepAck: value["tcp.analysis.keep_alive_ack"] != "", probe: value["tcp.analysis.zero_window_probe"] != "",
+		spurious:  value["tcp.analysis.spurious_retransmission"] != "",
 		fragments: value["ip.fragments"]+value["ipv6.fragments"] != "",
 	}
 	var e error
@@ -220,6 +224,10 @@ func (t *totals) add(f frame) {
 		u = &unacked{}
 		t.streams[f.stream] = u
 	}
+	v := u.verdicts(f)
+	count(&d.MissedRepeats, v.missedRepeat)
+	count(&d.MissedDuplicateACKs, v.missedDuplicateACK)
+	count(&d.EarlyACKs, v.earlyACK)
 	if rtt, ok := u.add(f); ok {
 		t.at(f.dir.Reverse(), f.stream).RTT.add(rtt)
 	}

@@ -75,10 +75,17 @@ func TestTsharkRun(t *testing.T) {
 					t.Errorf("%v: now %v, stored %v", d, got, want)
 					continue
 				}
+				if want.RTT.Min < 0 { // a clock that was set back; such a sample is stored, and none here
+					if name != "sll-snaplen-v6.pcapng" || got.RTT.N != want.RTT.N-1 {
+						t.Errorf("%v: RTT now %+v, stored %+v", d, got.RTT, want.RTT)
+					}
+					got.RTT = want.RTT
+				}
 				round(&got.RTT.Avg, want.RTT.Avg)
 				round(&got.RTT.Min, want.RTT.Min)
 				round(&got.RTT.Max, want.RTT.Max)
 				got.Each, got.Span = nil, 0 // not stored
+				got.MissedRepeats, got.MissedDuplicateACKs, got.EarlyACKs = 0, 0, 0
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("%v:\nnow    %+v\nstored %+v", d, *got, *want)
 				}

@@ -32,13 +32,19 @@ func ReadTSV(path string) (Table, error) {
 			Gaps: r.uint("lost_segment"), DuplicateACKs: r.uint("dup_acks"),
 			ZeroWindows: r.uint("zero_window"), Resets: r.uint("resets"), Window: r.uint("win_last"),
 			Connections: r.uint("tcp_streams"), FragmentFrames: r.uint("frag_frames"), NoLength: r.uint("nolen"),
-			RTT: Samples{N: int(r.uint("rtt_n"))},
+			RTT: Samples{N: int(r.uint("rttstrict_n"))},
 		}
 		if f.RTT.N > 0 {
-			f.RTT.Avg, f.RTT.Min, f.RTT.Max = r.float("rtt_avg"), r.float("rtt_min"), r.float("rtt_max")
+			f.RTT.Avg, f.RTT.Min, f.RTT.Max = r.float("rttstrict_avg"), r.float("rttstrict_min"), r.float("rttstrict_max")
 		}
 		if r.err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", path, n+2, r.err)
+		}
+	}
+	// The stored samples include the time from a SYN to the RST that refuses it, which is no round trip here.
+	for d, f := range t {
+		if answer := t[d.Reverse()]; answer != nil && answer.Packets == answer.Resets {
+			f.RTT = Samples{}
 		}
 	}
 	return t, nil
