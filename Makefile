@@ -125,8 +125,15 @@ profile: build setup ## CPU profiles: file.prof over a generated file, live.prof
 	echo "look further with: go tool pprof -http :8081 $(BINARY) $(CURDIR)/live.prof (or $(CURDIR)/file.prof)"
 
 # The compiler reads default.pgo whenever it builds the program: what is hot is inlined further.
-pgo: setup-build ## record default.pgo again, the profile that the program is built with
-	go test ./capture -run '^$$' -bench Worker -benchtime 5s -cpuprofile default.pgo -o /dev/null
+# Of three loads, so that what only many segments in flight or a loss brings about is seen, too.
+pgo: setup-build ## record default.pgo again, the profile that the program is built with (1 minute)
+	@profiles=$$(mktemp -d) && trap 'rm -rf "$$profiles"' EXIT && \
+	go test -c -o "$$profiles/capture.test" ./capture && \
+	record() { name=$$1; shift; "$$profiles/capture.test" -test.run '^$$' -test.cpuprofile "$$profiles/$$name.prof" "$$@"; } && \
+	record all -test.bench Worker -test.benchtime 3s && \
+	record flight -test.bench Worker/'streams=1000$$' -test.benchtime 4s -flight 8 && \
+	record loss -test.bench Worker/'streams=1000$$' -test.benchtime 4s -flight 2 -loss 0.01 && \
+	go tool pprof -proto "$$profiles"/*.prof > default.pgo
 
 bench: setup-build ## all benchmarks, or those named by BENCH; leave the machine alone meanwhile
 	@set -e; for package in $$(go list ./...); do \

@@ -5,6 +5,12 @@ import "tcp-stream-exporter/parse"
 // pendingTime is how long a SYN waits for its confirmation.
 const pendingTime = 64 * second
 
+// Conn.pendingWS of a SYN that waits.
+const (
+	scaleShift   = -parse.CutWScale
+	pendingAgain = 1 << 7 // it came twice
+)
+
 // boundary deals with connections that begin: it runs for every SYN and for every segment of a
 // connection that is half-open or has a SYN pending. It reports done when the segment has been
 // accounted whole.
@@ -90,7 +96,7 @@ func (c *Conn) takeBack(dir uint32, seg *parse.Segment) {
 	r := &c.hot[dir&1^1]
 	if c.opens(dir^1) && seg.Flags&(parse.SYN|parse.ACK) == parse.SYN|parse.ACK && seg.Ack == c.pendingISN+1 {
 		r.isn, r.nxt, r.contig = c.pendingISN, seg.Ack, seg.Ack
-		r.timed = 0
+		r.timed, c.cold[dir&1^1].ambiguous = 0, span{}
 		c.state &^= earlier
 	}
 	if seg.Flags&parse.SYN == 0 {
@@ -100,13 +106,16 @@ func (c *Conn) takeBack(dir uint32, seg *parse.Segment) {
 
 // pend keeps what a new connection would need of its SYN until the SYN is confirmed.
 func (c *Conn) pend(dir uint32, seg *parse.Segment, now int64) {
-	if c.state&anyPending != pending0<<(dir&1) || c.pendingISN != seg.Seq {
+	ws := uint8(seg.WScale + scaleShift)
+	if c.state&anyPending == pending0<<(dir&1) && c.pendingISN == seg.Seq {
+		ws |= pendingAgain
+	} else {
 		c.synTime = now
 	}
 	if c.handshake == handshakeOpen {
 		c.state |= repeated // the time of the SYN before is lost
 	}
-	c.pendingISN, c.pendingWin, c.pendingWS = seg.Seq, seg.Window, seg.WScale
+	c.pendingISN, c.pendingWin, c.pendingWS = seg.Seq, seg.Window, ws
 	c.state = c.state&^(anyPending|heard|earlier) | pending0<<(dir&1) | synSeen
 }
 
@@ -144,8 +153,12 @@ func (c *Conn) renewFromPending(t *Tally) {
 	if c.state&pending1 != 0 {
 		dir = 1
 	}
-	syn := parse.Segment{Seq: c.pendingISN, Window: c.pendingWin, WScale: c.pendingWS, Flags: parse.SYN}
-	when := c.synTime
+	syn := parse.Segment{Seq: c.pendingISN, Window: c.pendingWin, WScale: int8(c.pendingWS&^pendingAgain) - scaleShift, Flags: parse.SYN}
+	when, again := c.synTime, c.pendingWS&pendingAgain != 0
 	c.begin(t)
 	c.accountAny(dir, &syn, when, t)
+	if again { // which of the two is answered is not known
+		c.state |= repeated
+		c.cold[dir].ambiguous = span{syn.Seq, syn.Seq + 1}
+	}
 }

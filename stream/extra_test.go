@@ -22,6 +22,12 @@ func TestExtra(t *testing.T) {
 		{"the server's data comes before the client's ACK", []step{
 			{0, a, syn, 0, 0, 0, 1000, 1}, {10, b, syn | ack, 0, 0, 1, 2000, 1}, {11, b, ack, 1, 100, 1, 2000, 0}, {20, a, ack, 1, 0, 1, 10, 0},
 		}, a, Extra{First: 0, Last: 20, Syn: 0, Handshake: 20}},
+		{"a SYN that waits comes twice: no telling which one was answered", after(shake,
+			step{1000, a, syn, 5555, 0, 0, 700, 0}, step{2000, a, syn, 5555, 0, 0, 700, 0}, step{2010, b, syn | ack, 900, 0, 5556, 800, 0}, step{2020, a, ack, 5556, 0, 901, 10, 0}),
+			a, Extra{First: 1000, Last: 2020, Syn: 1000, Handshake: -1}},
+		{"a SYN that waits", after(shake,
+			step{1000, a, syn, 5555, 0, 0, 700, 0}, step{1010, b, syn | ack, 900, 0, 5556, 800, 0}, step{1020, a, ack, 5556, 0, 901, 10, 0}),
+			a, Extra{First: 1000, Last: 1020, Syn: 1000, Handshake: 20}},
 		{"a SYN without an answer", []step{{7, a, syn, 0, 0, 0, 1000, 1}}, a, Extra{First: 7, Last: 7, Syn: 7, Handshake: -1}},
 		{"nothing between SYN and ACK", []step{{0, a, syn, 0, 0, 0, 1000, 1}, {0, b, syn | ack, 0, 0, 1, 2000, 1}, {0, a, ack, 1, 0, 1, 10, 0}}, a,
 			Extra{Handshake: 0}},

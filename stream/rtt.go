@@ -156,7 +156,7 @@ func (s *Stream) acked(d *Detail, before, ack parse.Seq, now int64) int64 {
 	newest := s.timed >> timedNewest & timedMask
 	s.timed = 0
 	if last := q.last[newest]; last != untimed && !d.ambiguous.blurs(before, ack) {
-		return d.sample(now-q.base-int64(last), true)
+		return d.exact(now - q.base - int64(last))
 	}
 	return noSample
 }
@@ -203,15 +203,15 @@ func (q *stretches) interpolate(d *Detail, i uint8, end, ack parse.Seq, now int6
 	switch from := q.end[i&timedMask]; {
 	case first == untimed:
 	case ack == from:
-		return d.sample(since-int64(first), true)
+		return d.exact(since - int64(first))
 	case ack.Before(from):
-		return d.sample(since-int64(first), false)
+		return d.between(since - int64(first))
 	case last == untimed:
 	case ack == end:
-		return d.sample(since-int64(last), true)
+		return d.exact(since - int64(last))
 	default:
 		part := float64(ack-from) / float64(end-from)
-		return d.sample(since-int64(first)-int64(part*float64(last-first)), false)
+		return d.between(since - int64(first) - int64(part*float64(last-first)))
 	}
 	return noSample
 }
@@ -233,18 +233,27 @@ func (q *stretches) rebase(i, count uint8) {
 	}
 }
 
-// sample takes one RTT in ns and returns it; exact: it is of a single segment. A clock that was set back
-// gives none.
-func (d *Detail) sample(rtt int64, exact bool) int64 {
+// exact takes one RTT in ns, of a single segment, and returns it. A clock that was set back gives none.
+func (d *Detail) exact(rtt int64) int64 {
 	if rtt < 0 {
 		return noSample
 	}
 	if d.delayN == 0 {
 		d.minDelay, d.maxDelay = math.MaxUint32, 0
 	}
-	if exact {
-		p := periodOf(rtt)
-		d.minDelay, d.maxDelay = min(d.minDelay, p), max(d.maxDelay, p)
+	p := periodOf(rtt)
+	d.minDelay, d.maxDelay = min(d.minDelay, p), max(d.maxDelay, p)
+	d.delay.take(&d.delayN, float32(rtt))
+	return rtt
+}
+
+// between is exact for an RTT that was interpolated: it is neither minimum nor maximum.
+func (d *Detail) between(rtt int64) int64 {
+	if rtt < 0 {
+		return noSample
+	}
+	if d.delayN == 0 {
+		d.minDelay, d.maxDelay = math.MaxUint32, 0
 	}
 	d.delay.take(&d.delayN, float32(rtt))
 	return rtt

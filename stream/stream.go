@@ -107,7 +107,7 @@ type Conn struct {
 	handshake  handshake // handshake RTT, if there is one
 	pendingISN parse.Seq // of a SYN that waits, or of the attempt before this one: see state
 	pendingWin uint16
-	pendingWS  int8
+	pendingWS  uint8 // window scale plus scaleShift, and pendingAgain
 	state      connState
 	marks      [2]uint16 // numbers of the latest batches with a segment without payload and with, see Mark
 	hot        [2]Stream

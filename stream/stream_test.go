@@ -319,6 +319,15 @@ func TestScenarios(t *testing.T) {
 			[]step{{0, a, syn, 0, 0, 0, 1000, parse.CutWScale + 1}, {1, b, syn | ack, 0, 0, 1, 2000, 1 + 2}, {2, a, ack, 1, 0, 1, 10, 0}, {3, b, ack, 1, 0, 1, 10, 0}},
 			counts{packets: 2, window: 10, rtt: 1}, counts{packets: 2, window: 10 << 2, rtt: 1}},
 
+		{"of two attempts the first is answered, though the second came twice",
+			[]step{{0, a, syn, 5, 0, 0, 1000, 0}, {160, a, syn, 99, 0, 0, 900, 0}, {170, a, syn, 99, 0, 0, 900, 0}, {200, b, syn | ack, 7, 0, 6, 500, 0},
+				{210, a, ack, 6, 100, 8, 10, 0}, {220, b, ack, 8, 0, 106, 10, 0}},
+			counts{packets: 3, bytes: 100, retrans: 1, window: 10, rtt: 1}, counts{packets: 2, window: 10, rtt: 1}},
+
+		{"a SYN that waits keeps its window scale", after(shake,
+			step{50, a, syn, 5555, 0, 0, 700, 1 + 9}, step{53, b, syn | ack, 900, 0, 5556, 800, 1 + 3}, step{54, a, ack, 5556, 0, 901, 3, 0}),
+			counts{packets: 2, window: 3 << 9, rtt: 1}, counts{packets: 1, window: 800, rtt: 1}},
+
 		{"a SYN against the ACKs of the other side alone replaces nothing yet",
 			[]step{{0, b, ack, 900, 10, 77, 10, 0}, {1, a, syn, 5555, 0, 0, 700, 0}, {2, b, ack, 910, 10, 77, 10, 0}},
 			counts{packets: 1}, counts{packets: 2, bytes: 20, window: 10}},

@@ -33,7 +33,8 @@ func (t *Table) PrefetchOptionals(indices []uint32) {
 	}
 }
 
-// prefetchAll has the processor fetch the records to the first-level cache, for use at once. Those of few
+// prefetchAll has the processor fetch the records to the first-level cache, for use at once, but for the lines
+// that segments in order do not touch. Those of few
 // connections are in one of its caches already, and a load would keep what follows waiting.
 func (t *Table) prefetchAll(indices []uint32) {
 	prefetchNear(unsafe.Pointer(t.record0), unsafe.SliceData(indices), len(indices))

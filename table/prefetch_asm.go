@@ -24,8 +24,9 @@ func prefetchHeads(first unsafe.Pointer, indices *uint32, n int)
 //go:noescape
 func prefetchRecord(p unsafe.Pointer)
 
-// prefetchNear is prefetchRecord for n records, first + index * RecordSize of each index, to the first-level
-// cache.
+// prefetchNear is prefetchLine for n records, first + index * RecordSize of each index, to the first-level
+// cache: for those of their lines that segments in order touch (stream.Eventual, of either direction, is in the
+// sixth and the ninth).
 //
 //go:noescape
 func prefetchNear(first unsafe.Pointer, indices *uint32, n int)
