@@ -202,11 +202,28 @@ func TestEveryCut(t *testing.T) {
 				t.Errorf("%s cut at %d: %v", name, n, why)
 			}
 			if why == OK {
-				seg.WScale, seg.MSS = whole.WScale, whole.MSS // options may be cut off
+				// Options may be cut off. The scale is told if it was not.
+				if want := int8(CutWScale); seg.WScale != whole.WScale && seg.WScale != want {
+					t.Errorf("%s cut at %d: window scale %d, want %d or %d", name, n, seg.WScale, whole.WScale, want)
+				}
+				seg.WScale, seg.MSS = whole.WScale, whole.MSS
 				if seg != whole {
 					t.Errorf("%s cut at %d:\n%+v, want\n%+v", name, n, seg, whole)
 				}
 			}
+		}
+	}
+}
+
+// Where the list of options ends before the cut, what is missing is no option.
+func TestCutBehindTheEndOfOptions(t *testing.T) {
+	syn := data(0)
+	syn.Flags, syn.Options = packet.SYN, []byte{2, 4, 0x05, 0xb4, 0, 0, 0, 0}
+	b := syn.Ethernet()
+	for cut, want := range map[int]int8{1: NoWScale, 3: NoWScale, 4: CutWScale, 8: CutWScale} {
+		var seg Segment
+		if why := Frame(LinkEthernet, b[:len(b)-cut], uint32(len(b)), &seg); why != OK || seg.WScale != want {
+			t.Errorf("cut by %d: %v, window scale %d, want %d", cut, why, seg.WScale, want)
 		}
 	}
 }

@@ -31,9 +31,9 @@ const (
 	untimed = math.MaxUint32
 	// rebaseAbove is how far after base, in ns, the oldest stretch may begin.
 	rebaseAbove = 1 << 31
-	// stretchShare is the part of what is in flight that a stretch holds: half of it, so that places are
-	// rarely wanting.
-	stretchShare = 2
+	// stretchShare is the part of what is in flight that a stretch holds: a third of it. With a half the longest
+	// times of a transfer that fills a queue were missed, with a quarter places would often be wanting.
+	stretchShare = 3
 	// pauseFactor is how many times longer than its stretch a pause is that begins a new one, leastPause how
 	// long at least, in ns.
 	pauseFactor = 2
