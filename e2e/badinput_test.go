@@ -98,7 +98,7 @@ func TestBadInput(t *testing.T) {
 	t.Run("connections that cannot be allocated", func(t *testing.T) {
 		need.Tool(t, "prlimit")
 		refused(t, l.A, "prlimit --as=4294967296", []string{"-interface", veth, "-max-connections", "67108864"},
-			[]string{"34359738368 bytes", "67108864", "cannot allocate memory", "fewer connections"})
+			[]string{"38654705664 bytes", "67108864", "cannot allocate memory", "fewer connections"})
 	})
 	t.Run("no right to open a packet socket", func(t *testing.T) {
 		need.Tool(t, "setpriv")
