@@ -139,12 +139,12 @@ func expiryFiles() []expiryFile {
 	passing := expiryFile{
 		name:     "streams come and go all the time",
 		arrivals: arrivals{each: 500, all: 5_000_000, again: 400, others: 1000, rate: 1500, length: 10_000},
-		room:     600_000, age: 6 * time.Second, memory: 350e6,
+		room:     600_000, age: 6 * time.Second, memory: 390e6,
 	}
 	together := expiryFile{
 		name:     "all streams are there together, then go",
 		arrivals: arrivals{each: 2500, all: 5_000_000, others: 1000, rate: 1500, length: 6000},
-		room:     6_000_000, age: 30 * time.Second, memory: 3500e6,
+		room:     6_000_000, age: 30 * time.Second, memory: 3820e6,
 	}
 	if !*expiryLong {
 		passing.shrink(20, 75e6)
