@@ -110,15 +110,24 @@ const (
 )
 
 // viewsFrom appends the streams of the records from index pos on to s, within one piece of work. It
-// returns the index to go on with and whether that was all.
+// returns the index to go on with and whether that was all. A reading begins with pos 0.
+//
+// Connections that were inserted after the reading began are left to the next one: their addresses and
+// ports may be those of a connection that has been copied, and was removed since.
 func (w *Worker) viewsFrom(pos int, s *Snapshot) (int, bool) {
 	if s.TotalsOnly {
 		return pos, true
+	}
+	if pos == 0 {
+		w.reading++
 	}
 	used := w.table.Used()
 	end := min(pos+pieceRecords, used)
 	views, full := s.Views, len(s.Views)+pieceStreams-2 // a record may add two
 	for ; pos < end && len(views) <= full; pos++ {
+		if w.since[pos] == w.reading {
+			continue
+		}
 		r := w.table.At(uint32(pos))
 		for dir := range 2 {
 			if r.Packets(dir) == 0 {

@@ -82,6 +82,11 @@ type Worker struct {
 	// gathered is how many frames wait for the first batch to fill, in Frame.
 	gathered uint
 
+	// reading is the number of the latest reading (viewsFrom), since what it was when each record was taken
+	// by its connection. It stands apart from the record: a connection that begins anew keeps it.
+	reading uint32
+	since   []uint32
+
 	due   [64]uint32
 	touch uint64 // keeps the compiler from dropping Expire's loads
 }
@@ -108,7 +113,7 @@ func NewWorker(cfg Config) (*Worker, error) {
 		}
 	}
 	w := &Worker{
-		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), ipv6: cfg.IPv6, optional: cfg.Optional,
+		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), since: make([]uint32, cfg.MaxConnections), ipv6: cfg.IPv6, optional: cfg.Optional,
 		ages: stream.Ages{Stream: int64(cfg.StreamAge), Finalized: int64(cfg.FinalizedAge), Syn: int64(cfg.SynAge)},
 		now:  math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
 	}
@@ -368,11 +373,15 @@ func (w *Worker) event(i uint32, ev stream.Event, inserted, renewed bool) {
 
 // insert adds connection k with hash h, if need be in the place of one that matters less.
 func (w *Worker) insert(k *table.Key, h uint64) (uint32, bool) {
-	if i, ok := w.table.Insert(k, h); ok {
-		return i, true
+	i, ok := w.table.Insert(k, h)
+	if !ok {
+		if !w.recycle() {
+			return 0, false
+		}
+		if i, ok = w.table.Insert(k, h); !ok {
+			return 0, false
+		}
 	}
-	if !w.recycle() {
-		return 0, false
-	}
-	return w.table.Insert(k, h)
+	w.since[i] = w.reading
+	return i, true
 }
