@@ -63,10 +63,14 @@ func matching(list string) (Families, error) {
 			}
 			continue
 		}
-		if _, err := regexp.Compile(part); err != nil {
+		_, err := regexp.Compile(part)
+		var re *regexp.Regexp
+		if err == nil { // what is nested as deep as may be is not when it is wrapped
+			re, err = regexp.Compile("^(?:" + part + ")$")
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%q is neither a name nor a regular expression: %w", part, err)
 		}
-		re := regexp.MustCompile("^(?:" + part + ")$")
 		found := false
 		for _, f := range all {
 			if re.MatchString(f.name) {

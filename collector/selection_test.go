@@ -161,3 +161,18 @@ func TestOptionalFamilies(t *testing.T) {
 		}
 	}
 }
+
+// What is compiled again with something around it may be too much then.
+func TestNestedExpressions(t *testing.T) {
+	for n := 990; n < 1010; n++ {
+		list := strings.Repeat("(", n) + ".*" + strings.Repeat(")", n)
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					t.Errorf("%d parentheses: panic: %.100v", n, r)
+				}
+			}()
+			_, _ = ChooseFamilies(list, "")
+		}()
+	}
+}
