@@ -17,12 +17,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/bpf"
 
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/collector"
 	"tcp-stream-exporter/loss"
+	"tcp-stream-exporter/printable"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/web"
 )
@@ -99,8 +101,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 // complain writes err as one line.
 func complain(w io.Writer, err error) { say(w, err.Error()) }
 
-// say writes one line.
+// say writes one line, of UTF-8.
 func say(w io.Writer, text string) {
+	text = printable.Text(text)
 	fmt.Fprintf(w, "tcp-stream-exporter: %s\n", strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
 }
 
@@ -207,13 +210,19 @@ func serve(o *options, log *slog.Logger) error {
 	}()
 
 	metrics := collector.New(c, o.metrics.Options)
-	metrics.Registry().MustRegister(collector.Own(c.Stats, o.iface), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
-		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()))
+	for _, own := range []prometheus.Collector{
+		collector.Own(c.Stats, o.iface), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
+		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()),
+	} {
+		if err := metrics.Registry().Register(own); err != nil {
+			return fmt.Errorf("metrics of the exporter itself: %w", err)
+		}
+	}
 	started := time.Now()
 	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
 		s := c.Stats()
 		return web.Page{
-			Name: "TCP stream exporter", Version: versionName(), Interface: o.iface, Filter: o.filter,
+			Name: "TCP stream exporter", Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
 			Packets: s.Packets, Drops: s.Dropped, Freezes: s.Freezes, Streams: int(s.Active),
 			Uptime: time.Since(started).Truncate(time.Second),
 		}

@@ -21,8 +21,8 @@ func (f *figures) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (f *figures) Collect(ch chan<- prometheus.Metric) {
-	ch <- prometheus.MustNewConstMetric(streamCountDesc, prometheus.GaugeValue, float64(f.stats.Active))
-	ch <- prometheus.MustNewConstMetric(packetsDesc, prometheus.CounterValue, float64(f.stats.Packets))
-	ch <- prometheus.MustNewConstMetric(droppedDesc, prometheus.CounterValue, float64(f.stats.Dropped))
-	ch <- prometheus.MustNewConstMetric(freezesDesc, prometheus.CounterValue, float64(f.stats.Freezes))
+	ch <- constMetric(streamCountDesc, prometheus.GaugeValue, float64(f.stats.Active))
+	ch <- constMetric(packetsDesc, prometheus.CounterValue, float64(f.stats.Packets))
+	ch <- constMetric(droppedDesc, prometheus.CounterValue, float64(f.stats.Dropped))
+	ch <- constMetric(freezesDesc, prometheus.CounterValue, float64(f.stats.Freezes))
 }

@@ -31,14 +31,14 @@ func (l losses) Describe(ch chan<- *prometheus.Desc) {
 
 func (l losses) Collect(ch chan<- prometheus.Metric) {
 	f := l.figures()
-	ch <- prometheus.MustNewConstMetric(completeDesc, prometheus.GaugeValue, oneIf(f.Complete))
+	ch <- constMetric(completeDesc, prometheus.GaugeValue, oneIf(f.Complete))
 	for _, k := range f.Links {
 		for i, n := range k.Lost {
-			ch <- prometheus.MustNewConstMetric(linkLostDesc, prometheus.CounterValue, float64(n), k.Name, loss.CounterNames[i])
+			ch <- constMetric(linkLostDesc, prometheus.CounterValue, float64(n), k.Name, loss.CounterNames[i])
 		}
 	}
 	if f.Softnet {
-		ch <- prometheus.MustNewConstMetric(softDropDesc, prometheus.CounterValue, float64(f.SoftnetDropped))
-		ch <- prometheus.MustNewConstMetric(squeezedDesc, prometheus.CounterValue, float64(f.SoftnetSqueezed))
+		ch <- constMetric(softDropDesc, prometheus.CounterValue, float64(f.SoftnetDropped))
+		ch <- constMetric(squeezedDesc, prometheus.CounterValue, float64(f.SoftnetSqueezed))
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/printable"
 )
 
 // own is the client_golang collector of what the exporter tells of itself: few families, none with
@@ -17,7 +18,9 @@ type own struct {
 // Own returns the collector of the exporter's own families, tcp_stream_exporter_…, to be registered
 // with Handler.Registry. stats returns the capture's totals and may be called from any goroutine;
 // iface is the name of the interface that is captured.
-func Own(stats func() capture.Stats, iface string) prometheus.Collector { return own{stats, iface} }
+func Own(stats func() capture.Stats, iface string) prometheus.Collector {
+	return own{stats, printable.Text(iface)}
+}
 
 const prefix = "tcp_stream_exporter_"
 
@@ -54,10 +57,10 @@ func (o own) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect
 func (o own) Collect(ch chan<- prometheus.Metric) {
 	s := o.stats()
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+		ch <- constMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+		ch <- constMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
 	gauge(streamsDesc, float64(s.Active), "active")
 	gauge(streamsDesc, float64(s.Streams-s.Active), "finalized")
@@ -99,7 +102,21 @@ func holdHistogram(h *capture.Holds) prometheus.Metric {
 		buckets[float64(bound)/1e9] = all
 	}
 	all += h.Counts[len(capture.HoldBounds)]
-	return prometheus.MustNewConstHistogram(holdDesc, all, float64(h.Sum)/1e9, buckets)
+	m, err := prometheus.NewConstHistogram(holdDesc, all, float64(h.Sum)/1e9, buckets)
+	if err != nil {
+		return prometheus.NewInvalidMetric(holdDesc, err)
+	}
+	return m
+}
+
+// constMetric is a series that does not change. With a label that is none (UTF-8 alone is) a scrape fails, where
+// client_golang's Must functions end the program.
+func constMetric(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) prometheus.Metric {
+	m, err := prometheus.NewConstMetric(d, kind, v, labels...)
+	if err != nil {
+		return prometheus.NewInvalidMetric(d, err)
+	}
+	return m
 }
 
 // oneIf is how a gauge says yes.
@@ -115,7 +132,7 @@ func oneIf(yes bool) float64 {
 func BuildInfo(version, goVersion, libpcap string) prometheus.Collector {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: prefix + "build_info", Help: "Always 1; the labels say what is running.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": goVersion, "libpcap": libpcap},
+		ConstLabels: prometheus.Labels{"version": printable.Text(version), "goversion": printable.Text(goVersion), "libpcap": printable.Text(libpcap)},
 	})
 	g.Set(1)
 	return g

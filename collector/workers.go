@@ -18,6 +18,6 @@ func (w workers) Describe(ch chan<- *prometheus.Desc) { ch <- workerPacketsDesc 
 
 func (w workers) Collect(ch chan<- prometheus.Metric) {
 	for i, n := range w() {
-		ch <- prometheus.MustNewConstMetric(workerPacketsDesc, prometheus.CounterValue, float64(n), strconv.Itoa(i))
+		ch <- constMetric(workerPacketsDesc, prometheus.CounterValue, float64(n), strconv.Itoa(i))
 	}
 }

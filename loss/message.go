@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"tcp-stream-exporter/printable"
 )
 
 // The losses of an interface that are watched, by their names in
@@ -120,7 +122,7 @@ func (l *link) parse(b []byte) error {
 		switch {
 		case kind == unix.IFLA_IFNAME:
 			name, _, _ := bytes.Cut(v, []byte{0})
-			l.name = string(name)
+			l.name = printable.Text(string(name))
 		case kind == unix.IFLA_MTU && len(v) >= 4:
 			l.mtu = binary.NativeEndian.Uint32(v)
 		case kind == unix.IFLA_LINK && len(v) >= 4:

@@ -126,6 +126,8 @@ func TestMessages(t *testing.T) {
 			[]link{with(func(l *link) { l.lower = 0 })}, reply{done: true}, nil},
 		{"a name without its zero", message(newLink, 0, testSeq, bare(attr(ifName, []byte("abc")))),
 			[]link{{index: 9, name: "abc", lost: vlanLink.lost}}, reply{done: true}, nil},
+		{"a name that is not UTF-8 becomes one that is", message(newLink, 0, testSeq, bare(attr(ifName, []byte("a\xff\x00")))),
+			[]link{{index: 9, name: `a\xff`, lost: vlanLink.lost}}, reply{done: true}, nil},
 		{"attributes too short for their value", message(newLink, 0, testSeq, bare(attr(ifMTU, []byte{1}), attr(ifLink, nil))),
 			[]link{noName}, reply{done: true}, nil},
 		{"less than an attribute at the end", message(newLink, 0, testSeq, append(bare(), 9, 0, 0)), []link{noName}, reply{done: true}, nil},

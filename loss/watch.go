@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"tcp-stream-exporter/printable"
 )
 
 const (
@@ -98,6 +100,7 @@ func newWatcher(cfg Config, readLinks func(int32, func(*link)) (bool, error), re
 	if cfg.Window == 0 {
 		cfg.Window = Window
 	}
+	cfg.Interface = printable.Text(cfg.Interface)
 	w := &Watcher{cfg: cfg, readLinks: readLinks, readSoftnet: readSoftnet, end: end}
 	w.lost = cfg.Capture().Lost
 	w.sample(time.Now())

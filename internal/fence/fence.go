@@ -1,6 +1,6 @@
 // Package fence checks what the project's own Go files import: where unsafe and cgo may live, and
-// that imports between packages run one way. It reads import clauses only, so that files for other
-// systems and build tags are checked as well. Its test runs it over the module ("make lint").
+// that imports between packages run one way. Outside of tests it also checks who calls functions that panic. It
+// reads sources alone, so that files for other systems and build tags are checked as well. Its test runs it over the module ("make lint").
 package fence
 
 import (
@@ -18,7 +18,7 @@ import (
 	"strings"
 )
 
-// Violation is one import, or one folder, against the rules.
+// Violation is one import, call or folder against the rules.
 type Violation struct {
 	Pos  string // file:line, or a folder, relative to the module's root
 	What string // what is wrong and what the rule allows
@@ -77,7 +77,11 @@ func isTest(rel string) bool { return strings.HasSuffix(rel, "_test.go") }
 
 func checkFile(file, rel, module string, r Rules) ([]Violation, error) {
 	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, file, nil, parser.ImportsOnly)
+	mode := parser.SkipObjectResolution
+	if isTest(rel) {
+		mode |= parser.ImportsOnly
+	}
+	f, err := parser.ParseFile(fset, file, nil, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +96,29 @@ func checkFile(file, rel, module string, r Rules) ([]Violation, error) {
 			out = append(out, Violation{pos, what})
 		}
 	}
+	if !slices.Contains(r.Panics, rel) {
+		for _, call := range musts(f) {
+			pos := fmt.Sprintf("%s:%d", rel, fset.Position(call.Pos()).Line)
+			out = append(out, Violation{pos, fmt.Sprintf("calls %s, which panics: what comes from outside gets an error", call.Sel.Name)})
+		}
+	}
 	return out, nil
+}
+
+// musts are the functions and methods of other packages by the name Must… that the file's functions call. Values
+// of package variables are constants of the program: they may.
+func musts(f *ast.File) (found []*ast.SelectorExpr) {
+	for _, d := range f.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok {
+			ast.Inspect(fn, func(n ast.Node) bool {
+				if s, ok := n.(*ast.SelectorExpr); ok && strings.HasPrefix(s.Sel.Name, "Must") {
+					found = append(found, s)
+				}
+				return true
+			})
+		}
+	}
+	return found
 }
 
 // checkImport returns what is wrong with one import of the file rel, or "".

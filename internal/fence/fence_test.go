@@ -60,6 +60,12 @@ func TestRulesBite(t *testing.T) {
 		{"the filter serves no HTTP", "cgo/pcapfilter/p.go", `import "net/http"`, `cgo/pcapfilter/p.go:2: imports "net/http"`},
 		{"a package whose name only begins like a banned one is free", "table/t.go", `import "logic"`, ""},
 
+		{"a panic over what comes from outside", "collector/own.go", "import p \"github.com/prometheus/client_golang/prometheus\"\nfunc f(s string) { p.MustNewConstMetric(nil, 0, 0, s) }", "collector/own.go:3: calls MustNewConstMetric, which panics"},
+		{"a method that panics", "main.go", "func f(r interface{ MustRegister(any) }) { r.MustRegister(1) }", "main.go:2: calls MustRegister, which panics"},
+		{"constants may panic", "web/page.go", "import \"regexp\"\nvar re = regexp.MustCompile(`a`)", ""},
+		{"tests may panic", "web/page_test.go", "import \"regexp\"\nfunc f() { regexp.MustCompile(`a`) }", ""},
+		{"one file registers constants", "collector/handler.go", "func f(r interface{ MustRegister(any) }) { r.MustRegister(1) }", ""},
+
 		{"a package without a layer is reported", "shiny/new.go", `import "fmt"`, "shiny: package without a layer"},
 		{"a folder of tests alone needs none", "deploy/unit_test.go", `import "fmt"`, ""},
 	} {
