@@ -172,7 +172,8 @@ func serve(o *options, log *slog.Logger) error {
 		log.Warn("the interface is down: waiting for it", "interface", o.iface)
 	}
 
-	c := capture.NewGroup(workers, rings, reopener(o, cfg, at.kind, log), clocks, func(change capture.Change) {
+	var given presence
+	c := capture.NewGroup(workers, rings, reopener(o, cfg, at.kind, log, &given), clocks, func(change capture.Change) {
 		if change.Up {
 			log.Info("capturing again", "interface", o.iface)
 		} else {
@@ -211,7 +212,7 @@ func serve(o *options, log *slog.Logger) error {
 
 	metrics := collector.New(c, o.metrics.Options)
 	for _, own := range []prometheus.Collector{
-		collector.Own(c.Stats, o.iface), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
+		collector.Own(c.Stats, o.iface, given.exists), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
 		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()),
 	} {
 		if err := metrics.Registry().Register(own); err != nil {
@@ -272,11 +273,20 @@ func logStatus(log *slog.Logger, message string, s capture.Stats) {
 
 // reopener opens the rings again by the interface's name: under it there may be another interface
 // now, with another index, and even of another kind, which takes another filter. kind is the one that
-// cfg was made for.
-func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger) capture.GroupOpener {
+// cfg was made for. given is told whether there is an interface of that name.
+func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger, given *presence) capture.GroupOpener {
 	told := ""
 	return func() ([]*ring.Ring, error) {
 		at, err := findLink(o.iface)
+		var absent noInterface
+		heard, isAbsent := nothingNew, errors.As(err, &absent)
+		if unknown := syscall.Errno(0); isAbsent || !errors.As(err, &unknown) {
+			heard = given.note(!isAbsent, time.Now())
+		}
+		if heard == goneForGood {
+			log.Warn("no interface of this name exists any more: still waiting for one; if it bears another name now, restart with that as -interface",
+				"interface", o.iface, "reason", err)
+		}
 		if err == nil && !at.up {
 			err = ring.ErrDown
 		}
@@ -290,10 +300,11 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 			cfg.IfIndex, cfg.IgnoreOutgoing = at.index, at.loopback
 			rings, err = ring.OpenGroup(cfg, o.workers)
 		}
-		var absent noInterface
 		switch {
 		case err == nil:
 			told = ""
+		case heard == thereAgain && errors.Is(err, ring.ErrDown): // else what comes of it is told
+			log.Info("the interface exists again, and is down: waiting for it", "interface", o.iface)
 		case errors.Is(err, ring.ErrDown), errors.Is(err, ring.ErrGone), errors.As(err, &absent):
 			log.Debug("the interface is not back yet", "interface", o.iface, "reason", err)
 		case err.Error() != told:

@@ -59,7 +59,7 @@ func TestDocsListEveryFamily(t *testing.T) {
 	answer := httptest.NewRecorder()
 	h := collector.New(oneOfAll{}, collector.Options{Families: collector.AllFamilies()})
 	lost := loss.Figures{Links: make([]loss.Link, 1), Softnet: true}
-	h.Registry().MustRegister(collector.Own(func() (s capture.Stats) { return s }, "eth0"),
+	h.Registry().MustRegister(collector.Own(func() (s capture.Stats) { return s }, "eth0", func() bool { return true }),
 		collector.Workers(func() []uint64 { return []uint64{1} }), collector.BuildInfo("", "", ""),
 		collector.Losses(func() loss.Figures { return lost }), h.Durations())
 	h.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))

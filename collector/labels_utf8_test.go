@@ -13,9 +13,11 @@ func TestLabelsThatAreNotUTF8(t *testing.T) {
 	h := New(&fakeSource{}, Options{})
 	var f loss.Figures
 	for what, c := range map[string]func() error{
-		"interface": func() error { return h.Registry().Register(Own(func() (s capture.Stats) { return s }, "a\xff")) },
-		"losses":    func() error { return h.Registry().Register(Losses(func() loss.Figures { return f })) },
-		"build":     func() error { return h.Registry().Register(BuildInfo("v\xff", "go\xff", "libpcap\xff")) },
+		"interface": func() error {
+			return h.Registry().Register(Own(func() (s capture.Stats) { return s }, "a\xff", func() bool { return false }))
+		},
+		"losses": func() error { return h.Registry().Register(Losses(func() loss.Figures { return f })) },
+		"build":  func() error { return h.Registry().Register(BuildInfo("v\xff", "go\xff", "libpcap\xff")) },
 	} {
 		func() {
 			defer func() {
@@ -36,6 +38,7 @@ func TestLabelsThatAreNotUTF8(t *testing.T) {
 	w := scrapeOnce(h, "GET", "/metrics")
 	for _, line := range []string{
 		`tcp_stream_exporter_interface_up{interface="a\\xff"} 0`,
+		`tcp_stream_exporter_interface_exists{interface="a\\xff"} 0`,
 		`tcp_stream_exporter_build_info{goversion="go\\xff",libpcap="libpcap\\xff",version="v\\xff"} 1`,
 	} {
 		if w.Code != 200 || !strings.Contains(w.Body.String(), line) {

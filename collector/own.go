@@ -11,15 +11,17 @@ import (
 // own is the client_golang collector of what the exporter tells of itself: few families, none with
 // the labels of a stream.
 type own struct {
-	stats func() capture.Stats
-	iface string
+	stats  func() capture.Stats
+	iface  string
+	exists func() bool
 }
 
 // Own returns the collector of the exporter's own families, tcp_stream_exporter_…, to be registered
 // with Handler.Registry. stats returns the capture's totals and may be called from any goroutine;
-// iface is the name of the interface that is captured.
-func Own(stats func() capture.Stats, iface string) prometheus.Collector {
-	return own{stats, printable.Text(iface)}
+// iface is the name of the interface that is captured, and exists says whether there is one of that name; it
+// may be called from any goroutine, too.
+func Own(stats func() capture.Stats, iface string, exists func() bool) prometheus.Collector {
+	return own{stats, printable.Text(iface), exists}
 }
 
 const prefix = "tcp_stream_exporter_"
@@ -43,6 +45,7 @@ var (
 	timedOutDesc    = ownDesc("ring_blocks_timed_out_total", "Ring blocks that the kernel handed over before they were full.")
 	badBlocksDesc   = ownDesc("ring_blocks_bad_total", "Ring blocks whose walk ended at an offset or count outside the block.")
 	upDesc          = ownDesc("interface_up", "1 while the interface is captured, 0 while it is down or gone.", "interface")
+	existsDesc      = ownDesc("interface_exists", "1 while there is an interface of the name that was given (-interface), up or down; 0 while there is none.", "interface")
 	reopensDesc     = ownDesc("ring_reopened_total", "Times that capture went on after the interface had been down, gone or renamed.")
 	superDesc       = ownDesc("super_packets_total", "Packets processed that held more payload than one segment of the interface's MTU: several in one (GRO, GSO, TSO).")
 	turnDesc        = ownDesc("max_turn_seconds", "Longest time between two looks at the ring in the last minute, waits for packets left out.")
@@ -84,6 +87,7 @@ func (o own) Collect(ch chan<- prometheus.Metric) {
 	counter(timedOutDesc, s.TimedOut)
 	counter(badBlocksDesc, s.BadBlocks)
 	gauge(upDesc, oneIf(s.InterfaceUp), o.iface)
+	gauge(existsDesc, oneIf(o.exists()), o.iface)
 	counter(reopensDesc, s.Reopened)
 	counter(superDesc, s.SuperPackets)
 	gauge(turnDesc, s.MaxTurn.Seconds())

@@ -31,7 +31,7 @@ func TestOwnFamilies(t *testing.T) {
 		Softnet: true, SoftnetDropped: 76, SoftnetSqueezed: 77,
 	}
 	h := New(&fakeSource{}, Options{})
-	h.Registry().MustRegister(Own(func() capture.Stats { return s }, "eth7"), BuildInfo("v1", "go1", "libpcap 1"),
+	h.Registry().MustRegister(Own(func() capture.Stats { return s }, "eth7", func() bool { return true }), BuildInfo("v1", "go1", "libpcap 1"),
 		Losses(func() loss.Figures { return f }), h.Durations())
 	text := scrapeOnce(h, "GET", "/metrics").Body.String()
 	for _, line := range []string{
@@ -55,6 +55,7 @@ func TestOwnFamilies(t *testing.T) {
 		`tcp_stream_exporter_ring_blocks_timed_out_total 43`,
 		`tcp_stream_exporter_ring_blocks_bad_total 44`,
 		`tcp_stream_exporter_interface_up{interface="eth7"} 1`,
+		`tcp_stream_exporter_interface_exists{interface="eth7"} 1`,
 		`tcp_stream_exporter_ring_reopened_total 51`,
 		`tcp_stream_exporter_super_packets_total 61`,
 		`tcp_stream_exporter_max_turn_seconds 0.00062`,
