@@ -70,20 +70,24 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.IntVar(&o.repeat, "repeat", 1, "with -read: hold the file in memory, account it this `number` of times and tell the time per packet")
 	pprof := fs.String("pprof", "", "serve profiles of the program (Go's net/http/pprof) on this `address`; a port alone is one of 127.0.0.1 (default: none)")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
-	if err := fs.Parse(args); err != nil {
+	line := newCommandLine(fs)
+	if err := line.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(out, "Usage of tcp-stream-exporter:")
 			fs.SetOutput(out)
 			fs.PrintDefaults()
 			return nil, errHelp
 		}
+		if line.twice != nil {
+			return nil, line.twice
+		}
 		return nil, flagError(err)
 	}
-	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q: all settings are flags, see -help", fs.Arg(0))
+	if line.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: all settings are flags, see -help", line.Arg(0))
 	}
 	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	line.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	o.ifaceGiven = given["interface"]
 	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
 	if err := o.checkRead(given); err != nil {
@@ -111,8 +115,9 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 		if maxAge <= 0 {
 			return nil, ageError("max-age", maxAge, "5m")
 		}
-		if given["stream-age"] && maxAge != o.streamAge {
-			return nil, fmt.Errorf("-stream-age %v and -max-age %v: they are two names of one setting, give only one", o.streamAge, maxAge)
+		if given["stream-age"] {
+			return nil, fmt.Errorf("-stream-age %s and -max-age %s: they are two names of one setting, give only one",
+				line.typed["stream-age"], line.typed["max-age"])
 		}
 		o.streamAge = maxAge
 	}

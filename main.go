@@ -351,9 +351,9 @@ func clocks() (mono, real int64) {
 // times from before the start are positive too.
 var processStart = time.Now().Add(-time.Hour)
 
-// listen binds the address to serve on.
+// listen binds the address to serve metrics on.
 func listen(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := listenOn(addr)
 	if err == nil {
 		return l, nil
 	}
@@ -365,4 +365,14 @@ func listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("-port %s is in use by another program%s: choose another one, e.g. -port :9101", addr, hint)
 	}
 	return nil, fmt.Errorf("-port %s: %w: want an address of this machine, as host:port or :port", addr, err)
+}
+
+// listenOn binds addr. An IPv4 address is one of IPv4 alone, also 0.0.0.0, which package net takes for
+// every address of both families.
+func listenOn(addr string) (net.Listener, error) {
+	network := "tcp"
+	if at, err := net.ResolveTCPAddr(network, addr); err == nil && at.IP.To4() != nil {
+		network = "tcp4"
+	}
+	return net.Listen(network, addr)
 }

@@ -41,7 +41,7 @@ func (o *options) serveProfiles() (stop func(), at string, err error) {
 		runtime.MemProfileRate = 0
 		return func() {}, "", nil
 	}
-	l, err := net.Listen("tcp", o.pprof)
+	l, err := listenOn(o.pprof)
 	if err != nil {
 		return nil, "", fmt.Errorf("-pprof %s: %w: want a free port and an address of this machine", o.pprof, err)
 	}

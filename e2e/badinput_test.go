@@ -63,6 +63,8 @@ func TestBadInput(t *testing.T) {
 		{"a finalized age of zero", []string{"-finalized-age", "0"}, []string{"-finalized-age 0s", "above zero"}},
 		{"a negative finalized age", []string{"-finalized-age", "-1ms"}, []string{"-finalized-age -1ms", "above zero"}},
 		{"two names of one age that differ", []string{"-stream-age", "5m", "-max-age", "4m"}, []string{"-stream-age 5m", "-max-age 4m", "one"}},
+		{"two names of one age that agree", []string{"-stream-age", "5m", "-max-age", "5m"}, []string{"-stream-age 5m", "-max-age 5m", "one"}},
+		{"a flag given twice", []string{"-port", ":9101", "-port", ":9102"}, []string{"-port :9101", "-port :9102", "once"}},
 
 		{"no connections", []string{"-max-connections", "0"}, []string{"-max-connections 0", "1 to"}},
 		{"a negative number of connections", []string{"-max-connections", "-1"}, []string{"-max-connections -1", "1 to"}},

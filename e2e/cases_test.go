@@ -105,13 +105,13 @@ func (f *caseFile) compare(t *testing.T, run string, m lab.Metrics) {
 	}
 }
 
-// readCapture runs the exporter on a capture file. Of a flag given twice the last value counts, so flags
-// override caseFlags.
+// readCapture runs the exporter on a capture file. flags, each with a value behind it, go in the place of
+// those of caseFlags.
 func readCapture(t *testing.T, path string, flags ...string) lab.Metrics {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), caseTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary(t), slices.Concat([]string{"-read", path}, caseFlags, flags)...)
+	cmd := exec.CommandContext(ctx, binary(t), slices.Concat([]string{"-read", path}, withFlags(caseFlags, flags))...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
@@ -123,6 +123,19 @@ func readCapture(t *testing.T, path string, flags ...string) lab.Metrics {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// withFlags returns args with the flags of others, each of which has a value behind it, in the place of its
+// own of the same name.
+func withFlags(args, others []string) []string {
+	args = slices.Clone(args)
+	for pair := range slices.Chunk(others, 2) {
+		if at := slices.Index(args, pair[0]); at >= 0 {
+			args = slices.Delete(args, at, at+2)
+		}
+		args = append(args, pair...)
+	}
+	return args
 }
 
 // caseFigure returns what the exposition says of a stream, as expected.tsv writes it.
