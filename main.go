@@ -81,6 +81,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitOK
 	}
+	// A reader of the log that dies must not end the exporter. Without this line a write to a closed pipe
+	// on standard output or error does; that is how -read FILE | head ends.
+	signal.Ignore(syscall.SIGPIPE)
 	level := slog.LevelInfo
 	if o.debug {
 		level = slog.LevelDebug
@@ -121,6 +124,9 @@ func versionName() string {
 func serve(o *options, log *slog.Logger) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	defer signal.Stop(hangUps)
 
 	chosen := false
 	if !o.ifaceGiven {
@@ -232,7 +238,7 @@ func serve(o *options, log *slog.Logger) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
-	err = attend(ctx, c, log, captured, served)
+	err = attend(ctx, c, log, captured, served, hangUps)
 
 	c.Stop()
 	stopping, done := context.WithTimeout(context.Background(), stopTime)
@@ -248,8 +254,8 @@ func serve(o *options, log *slog.Logger) error {
 	return nil
 }
 
-// attend logs a line a minute until a signal comes, which is no error, or something ends by itself.
-func attend(ctx context.Context, c *capture.Group, log *slog.Logger, captured, served <-chan error) error {
+// attend logs a line a minute until a signal ends ctx, which is no error, or something ends by itself.
+func attend(ctx context.Context, c *capture.Group, log *slog.Logger, captured, served <-chan error, hangUps <-chan os.Signal) error {
 	minute := time.NewTicker(statusInterval)
 	defer minute.Stop()
 	for {
@@ -260,6 +266,8 @@ func attend(ctx context.Context, c *capture.Group, log *slog.Logger, captured, s
 			return fmt.Errorf("capturing ended: %w", err)
 		case err := <-served:
 			return fmt.Errorf("serving metrics ended: %w", err)
+		case <-hangUps:
+			log.Debug("SIGHUP has no effect: there is nothing to reload")
 		case <-minute.C:
 			logStatus(log, "status", c.Stats())
 		}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tcp-stream-exporter/internal/need"
+)
+
+// buildExporter builds the program, because signals and standard streams are of a whole process.
+func buildExporter(t *testing.T) string {
+	t.Helper()
+	exe := filepath.Join(t.TempDir(), "tcp-stream-exporter")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", exe, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return exe
+}
+
+// TestSignalsWhileServing sends SIGHUP, then lets the reader of the log die: the exporter serves on and
+// ends with status 0.
+func TestSignalsWhileServing(t *testing.T) {
+	need.Root(t)
+	log, theirs, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(buildExporter(t), "-interface", "lo", "-port", "127.0.0.1:0", "-debug", "-numblocks", "4", "-max-connections", "1000")
+	cmd.Stderr = theirs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	defer cmd.Process.Kill()
+	watchdog := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	defer watchdog.Stop()
+
+	lines := bufio.NewScanner(log)
+	address := ""
+	for address == "" && lines.Scan() {
+		_, rest, _ := strings.Cut(lines.Text(), " address=")
+		address, _, _ = strings.Cut(rest, " ")
+	}
+	scrape := func() error {
+		resp, err := http.Get(fmt.Sprintf("http://%s/metrics", address))
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body)
+		return err
+	}
+	if err := scrape(); err != nil {
+		t.Fatal(err)
+	}
+	hangUp := func() {
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hangUp()
+	if !lines.Scan() || !strings.Contains(lines.Text(), "level=DEBUG") || !strings.Contains(lines.Text(), "SIGHUP") {
+		t.Errorf("after SIGHUP the log says %q, want a debug line", lines.Text())
+	}
+	log.Close()
+	hangUp() // another line, which nobody reads
+	time.Sleep(200 * time.Millisecond)
+	if err := scrape(); err != nil {
+		t.Errorf("without a reader of the log: %v", err)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM) // fails if it has ended: its status says so
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 0 {
+		t.Errorf("ended with %v, want exit status 0", cmd.ProcessState)
+	}
+}
+
+// TestReadIntoAClosedPipe is -read FILE | head: the end is quiet.
+func TestReadIntoAClosedPipe(t *testing.T) {
+	out, theirs, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Close()
+	cmd := exec.Command(buildExporter(t), "-read", captureFile(t, talk(client, server, 0)...))
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = theirs, &said
+	_ = cmd.Run() // the status says all
+	theirs.Close()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGPIPE {
+		t.Errorf("ended with %v, want SIGPIPE", cmd.ProcessState)
+	}
+	if said.Len() != 0 {
+		t.Errorf("it says %q, want nothing", said.String())
+	}
+}
