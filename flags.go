@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -73,9 +74,12 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	line := newCommandLine(fs)
 	if err := line.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(out, "Usage of tcp-stream-exporter:")
-			fs.SetOutput(out)
-			fs.PrintDefaults()
+			help := bytes.NewBufferString("Usage of tcp-stream-exporter:\n")
+			fs.SetOutput(help)
+			fs.PrintDefaults() // which drops errors
+			if _, err := out.Write(help.Bytes()); err != nil {
+				return nil, outputError{"the help", err}
+			}
 			return nil, errHelp
 		}
 		if line.twice != nil {

@@ -60,12 +60,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case errors.Is(err, errHelp):
 		return exitOK
+	case errors.As(err, new(outputError)):
+		complain(stderr, err)
+		return exitFailure
 	case err != nil:
 		complain(stderr, err)
 		return exitUsage
 	case o.version:
-		fmt.Fprintf(stdout, "tcp-stream-exporter %s (%s, %s/%s, libpcap: %s)\n",
-			versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH, pcapfilter.Version())
+		if _, err := fmt.Fprintf(stdout, "tcp-stream-exporter %s (%s, %s/%s, libpcap: %s)\n",
+			versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH, pcapfilter.Version()); err != nil {
+			complain(stderr, outputError{"the version", err})
+			return exitFailure
+		}
 		return exitOK
 	}
 	stopProfiles, profilesAt, err := o.serveProfiles()
@@ -100,6 +106,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	return exitOK
 }
+
+// outputError is the error of a write to standard output.
+type outputError struct {
+	what string
+	err  error
+}
+
+func (e outputError) Error() string {
+	return fmt.Sprintf("writing %s to standard output: %v", e.what, e.err)
+}
+
+func (e outputError) Unwrap() error { return e.err }
 
 // complain writes err as one line.
 func complain(w io.Writer, err error) { say(w, err.Error()) }
@@ -234,7 +252,7 @@ func serve(o *options, log *slog.Logger) error {
 			Uptime: time.Since(started).Truncate(time.Second),
 		}
 	}))
-	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	server.ErrorLog = serverLog(log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 

@@ -161,7 +161,7 @@ func (o *options) writeExposition(w *capture.Worker, to io.Writer) error {
 		err = out.Flush()
 	}
 	if err != nil {
-		return fmt.Errorf("writing the metrics: %w", err)
+		return outputError{"the metrics", err}
 	}
 	return nil
 }

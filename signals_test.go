@@ -103,3 +103,26 @@ func TestReadIntoAClosedPipe(t *testing.T) {
 		t.Errorf("it says %q, want nothing", said.String())
 	}
 }
+
+// TestOutputErrors writes where there is no space: an exit status above zero and one line.
+func TestOutputErrors(t *testing.T) {
+	exe := buildExporter(t)
+	for _, args := range [][]string{
+		{"-version"}, {"-help"},
+		{"-read", captureFile(t, talk(client, server, 0)...)},
+	} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(exe, args...)
+		var said strings.Builder
+		cmd.Stdout, cmd.Stderr = full, &said
+		_ = cmd.Run() // the status says all
+		full.Close()
+		if status := cmd.ProcessState.ExitCode(); status != exitFailure || strings.Count(said.String(), "\n") != 1 ||
+			!strings.Contains(said.String(), "no space left on device") {
+			t.Errorf("%s: exit status %d, %q, want %d and one line", args[0], status, said.String(), exitFailure)
+		}
+	}
+}
