@@ -325,6 +325,9 @@ func (w *Worker) settled(x *batch, set uint32, bound *bounds) {
 // unsettled accounts a segment whose connection was not found with the batch, or may have made room for
 // another one since.
 //
+// A fragment opens no connection: the kernel chooses its worker by the addresses alone, so that the
+// connection may be another worker's.
+//
 //go:noinline
 func (w *Worker) unsettled(seg *parse.Segment, hash uint64, now int64) {
 	i, known := w.table.Find(&seg.Flow, hash)
@@ -334,6 +337,10 @@ func (w *Worker) unsettled(seg *parse.Segment, hash uint64, now int64) {
 	}
 	if seg.IPVersion == 6 && !w.ipv6 {
 		w.counters.Skipped[parse.IPv6]++
+		return
+	}
+	if seg.Flags&parse.Fragmented != 0 {
+		w.counters.Skipped[parse.Fragment]++
 		return
 	}
 	i, ok := w.insert(&seg.Flow, hash)
@@ -351,6 +358,10 @@ func (w *Worker) unsettled(seg *parse.Segment, hash uint64, now int64) {
 func (w *Worker) late(i uint32, seg *parse.Segment, now int64) {
 	r := w.table.At(i)
 	renewed := r.Expire(now, &w.ages, &w.tally)
+	if renewed && seg.Flags&parse.Fragmented != 0 { // the wheel removes the empty record
+		w.counters.Skipped[parse.Fragment]++
+		return
+	}
 	if renewed {
 		r.Reset()
 	}

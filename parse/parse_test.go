@@ -53,13 +53,14 @@ func TestFrame(t *testing.T) {
 		return cat(make([]byte, 12), []byte{byte(typ >> 8), byte(typ)}, rest)
 	}
 	for _, tc := range []struct {
-		name    string
-		link    Link
-		b       []byte
-		wireLen uint32 // 0: all of b
-		want    Reason
-		len     uint32
-		unknown bool // LenUnknown
+		name     string
+		link     Link
+		b        []byte
+		wireLen  uint32 // 0: all of b
+		want     Reason
+		len      uint32
+		unknown  bool // LenUnknown
+		fragment bool // Fragmented
 	}{
 		{name: "data over Ethernet", link: LinkEthernet, b: data(100).Ethernet(), len: 100},
 		{name: "empty ACK padded to the Ethernet minimum", link: LinkEthernet, b: cat(data(0).Ethernet(), make([]byte, 6))},
@@ -94,7 +95,7 @@ func TestFrame(t *testing.T) {
 		{name: "total length beyond the wire", link: LinkRaw, b: patch(data(50).IP(), 2, 0xff, 0), len: 50},
 		{name: "total length too short for TCP", link: LinkRaw, b: patch(data(50).IP(), 2, 0, 39), want: BadIPHeader},
 		{name: "cut by the snap length: the IP length counts", link: LinkRaw, b: data(1400).IP()[:40], wireLen: 1440, len: 1400},
-		{name: "the first of several fragments", link: LinkRaw, b: patch(data(9).IP(), 6, 0x20, 0), unknown: true},
+		{name: "the first of several fragments", link: LinkRaw, b: patch(data(9).IP(), 6, 0x20, 0), unknown: true, fragment: true},
 		{name: "a later fragment", link: LinkRaw, b: patch(data(9).IP(), 6, 0, 1), want: Fragment},
 		{name: "don't fragment", link: LinkRaw, b: patch(data(9).IP(), 6, 0x40, 0), len: 9},
 		{name: "data offset 4", link: LinkRaw, b: patch(data(9).IP(), 32, 0x40), unknown: true},
@@ -105,7 +106,7 @@ func TestFrame(t *testing.T) {
 		{name: "IPv6 hop-by-hop options", link: LinkRaw, b: ext(v6(9), 0, make([]byte, 8)...), len: 9},
 		{name: "IPv6 authentication header", link: LinkRaw, b: ext(v6(9), 51, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), len: 9},
 		{name: "IPv6 whole in one fragment", link: LinkRaw, b: ext(v6(9), 44, make([]byte, 8)...), len: 9},
-		{name: "IPv6 first fragment", link: LinkRaw, b: ext(v6(9), 44, 0, 0, 0, 1, 0, 0, 0, 0), unknown: true},
+		{name: "IPv6 first fragment", link: LinkRaw, b: ext(v6(9), 44, 0, 0, 0, 1, 0, 0, 0, 0), unknown: true, fragment: true},
 		{name: "IPv6 later fragment", link: LinkRaw, b: ext(v6(9), 44, 0, 0, 0, 8, 0, 0, 0, 0), want: Fragment},
 		{name: "IPv6 extension longer than the packet", link: LinkRaw, b: ext(v6(9), 60, 0, 200, 0, 0, 0, 0, 0, 0), want: BadIPHeader},
 		{name: "IPv6 payload length 0", link: LinkRaw, b: patch(v6(9).IP(), 4, 0, 0), len: 9},
@@ -137,6 +138,9 @@ func TestFrame(t *testing.T) {
 			}
 			if tc.unknown {
 				want.Flags |= LenUnknown
+			}
+			if tc.fragment {
+				want.Flags |= Fragmented
 			}
 			if seg.IPVersion == 6 {
 				want.Flow = FlowOf(AddrFrom(client6.Addr()), AddrFrom(server6.Addr()), 40000, 443)

@@ -10,7 +10,7 @@ const (
 	NotIP                // neither IPv4 nor IPv6 behind the link layer (ARP, LLDP, …)
 	NotTCP               // an IP packet of another protocol
 	IPv6                 // IPv6, while only IPv4 is asked for
-	Fragment             // an IP fragment other than the first: it has no ports (RFC 791)
+	Fragment             // an IP fragment other than the first, without ports (RFC 791), or of no known connection
 	BadIPHeader          // version, header length or total length contradict each other
 	BadLinkHeader        // a VLAN stack that does not end
 	UnknownLink          // a link type that is not decoded

@@ -48,6 +48,9 @@ const (
 	// beyond the segment, or the packet is the first of several IP fragments. Such a segment is
 	// counted, not analysed.
 	LenUnknown
+	// Fragmented is not on the wire. It is set, beside LenUnknown, when the packet is the first of several
+	// IP fragments. Such a segment opens no connection.
+	Fragmented
 )
 
 // Segment.WScale besides shifts.

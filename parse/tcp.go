@@ -29,7 +29,7 @@ func tcp(b []byte, n uint32, first bool, src, dst Addr, seg *Segment) Reason {
 	seg.Window = binary.BigEndian.Uint16(b[14:])
 	if first {
 		seg.Len, seg.WScale, seg.MSS = 0, NoWScale, 0
-		seg.Flags |= LenUnknown
+		seg.Flags |= LenUnknown | Fragmented
 		return OK
 	}
 	return payload(b, n, seg)

@@ -19,6 +19,10 @@ var rejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 // which is the same for both directions of a connection (PACKET_FANOUT_HASH, packet(7)). One ring is
 // a plain Open.
 //
+// Of a fragmented packet only the first fragment has ports, which a flow hash needs, so the kernel puts
+// IPv4 packets together for a group (PACKET_FANOUT_FLAG_DEFRAG). It does not do so for IPv6, nor behind
+// PPPoE, MPLS or a second VLAN tag: those fragments are shared out by their addresses.
+//
 // A socket that is bound and not yet in the group receives everything, so all of them take no frame
 // until the last has joined. IgnoreOutgoing becomes the group's own flag (Linux 5.11): that of a
 // socket has no effect in a group.
@@ -56,7 +60,7 @@ func OpenGroup(c Config, n int) (_ []*Ring, err error) {
 			}
 		}
 	}()
-	group := unix.PACKET_FANOUT_FLAG_UNIQUEID<<16 | unix.PACKET_FANOUT_HASH<<16
+	group := uint32(unix.PACKET_FANOUT_FLAG_UNIQUEID|unix.PACKET_FANOUT_FLAG_DEFRAG|unix.PACKET_FANOUT_HASH) << 16
 	if c.IgnoreOutgoing {
 		group |= unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING << 16
 	}
@@ -66,7 +70,7 @@ func OpenGroup(c Config, n int) (_ []*Ring, err error) {
 			return nil, err
 		}
 		rings = append(rings, r)
-		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, group); err != nil {
+		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(int32(group))); err != nil {
 			return nil, fanoutError(i, err)
 		}
 		if i == 0 {
@@ -75,7 +79,7 @@ func OpenGroup(c Config, n int) (_ []*Ring, err error) {
 			if err != nil {
 				return nil, fmt.Errorf("ring: read the number of the fanout group: %w", err)
 			}
-			group = group&^(unix.PACKET_FANOUT_FLAG_UNIQUEID<<16|0xffff) | id&0xffff
+			group = group&^(unix.PACKET_FANOUT_FLAG_UNIQUEID<<16|0xffff) | uint32(id)&0xffff
 		}
 	}
 	for _, r := range rings {

@@ -81,6 +81,45 @@ func TestAGroupSharesOutConnections(t *testing.T) {
 	}
 }
 
+// The fragments of an IPv4 packet come as one frame, out of the ring of their connection.
+func TestAGroupPutsFragmentsTogether(t *testing.T) {
+	cap0, gen0 := veth(t)
+	const connections = 40
+	c := small(t, cap0)
+	c.Filter, c.NumBlocks = onlyIPv4(t), 64
+	rings := mustOpenGroup(t, c, 2)
+	s := newSender(t, gen0)
+	for i := range connections {
+		p := packet.TCP{
+			Src: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(1024+i)), Dst: netip.MustParseAddrPort("198.51.100.1:443"),
+			Flags: packet.ACK, Payload: 1000,
+		}
+		s.send(t, p.Ethernet())
+		first, second := p.Fragments(504)
+		s.send(t, first, second)
+	}
+	var in [connections]int // a bit for each ring that has seen it
+	total := 0
+	for k, ring := range rings {
+		frames := collect(t, ring, -1, 100*time.Millisecond)
+		total += len(frames)
+		for _, f := range frames {
+			if n, field := binary.BigEndian.Uint16(f.Data[16:]), binary.BigEndian.Uint16(f.Data[20:]); n != 1040 || field&0x3fff != 0 {
+				t.Fatalf("an IP packet of %d bytes, fragment field %#x", n, field)
+			}
+			in[binary.BigEndian.Uint16(f.Data[34:])-1024] |= 1 << k
+		}
+	}
+	if total != 2*connections {
+		t.Errorf("%d frames, want %d", total, 2*connections)
+	}
+	for i, seen := range in {
+		if seen != 1 && seen != 2 {
+			t.Errorf("connection %d was seen in rings %b", i, seen)
+		}
+	}
+}
+
 // Two groups on one interface have numbers of their own: each gets everything.
 func TestGroupsDoNotCollide(t *testing.T) {
 	cap0, gen0 := veth(t)

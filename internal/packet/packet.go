@@ -75,3 +75,30 @@ func (p TCP) Ethernet(tags ...uint32) []byte {
 	}
 	return append(binary.BigEndian.AppendUint16(b, typ), p.IP()...)
 }
+
+// Fragments returns the packet in two Ethernet frames (RFC 791, RFC 8200 section 4.5): the first has the
+// first n bytes behind the IP header, a multiple of 8.
+func (p TCP) Fragments(n int) (first, second []byte) {
+	const id = 0x1234
+	b, header := p.Ethernet(), 14+20+len(p.IPOptions)
+	if p.Src.Addr().Is6() {
+		header = 14 + 40
+	}
+	of := func(payload []byte, offset int, more uint16) []byte {
+		f := append([]byte(nil), b[:header]...)
+		ip := f[14:]
+		if p.Src.Addr().Is6() {
+			binary.BigEndian.PutUint16(ip[4:], uint16(8+len(payload)))
+			ip[6] = 44 // a fragment header comes next
+			f = append(f, 6, 0)
+			f = binary.BigEndian.AppendUint16(f, uint16(offset)|more)
+			f = binary.BigEndian.AppendUint32(f, id)
+			return append(f, payload...)
+		}
+		binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)+len(payload)))
+		binary.BigEndian.PutUint16(ip[4:], id)
+		binary.BigEndian.PutUint16(ip[6:], uint16(offset/8)|more<<13)
+		return append(f, payload...)
+	}
+	return of(b[header:header+n], 0, 1), of(b[header+n:], n, 0)
+}
