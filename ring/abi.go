@@ -45,8 +45,9 @@ const (
 	frameAlign  = 8  // bytes; V3_ALIGNMENT in net/packet/af_packet.c
 
 	// maxBlockLen bounds a slice of a block: no block is that long, the kernel's block size being an
-	// int, nor is tp_snaplen where int has 64 bits, so that the compiler leaves the check out.
-	maxBlockLen = math.MaxInt32 | math.MaxInt>>20 // bytes
+	// int and a multiple of a page, nor is tp_snaplen where int has 64 bits, so that the compiler leaves
+	// the check out. A type of MaxInt32 bytes would not compile for mips.
+	maxBlockLen = math.MaxInt32 - 4095 | math.MaxInt>>20 // bytes
 )
 
 // These do not build if a layout drifts.
