@@ -35,7 +35,7 @@ func cutBlock(g *gate) error {
 	if total < shortest || total%4 != 0 {
 		return g.damage("a block of type %d with a total length of %d bytes", kind, total)
 	}
-	if int(total) < len(g.rec)+4 {
+	if uint64(total) < uint64(len(g.rec)+4) {
 		return g.damage("a section header of %d bytes", total)
 	}
 	// Bytes before the options or the packet, and the length at the end.
