@@ -3,7 +3,9 @@ package capture
 import (
 	"math"
 
+	"tcp-stream-exporter/stream"
 	"tcp-stream-exporter/table"
+	"tcp-stream-exporter/wheel"
 )
 
 // Tick moves the worker's clock to now, in ns, when no frame does it.
@@ -20,9 +22,22 @@ func (w *Worker) setNow(now int64) {
 // tick is the last tick that has begun at time t.
 func tick(t int64) uint32 { return uint32(t / tickTime) }
 
-// arm puts connection i into the wheel at the first tick by which its deadline has passed.
+// mostAhead is how far ahead, in ns, a connection is armed at most: ticks farther apart than the wheel
+// can compare would count as passed.
+const mostAhead = wheel.MaxAhead * tickTime
+
+// arm puts connection i into the wheel at the first tick by which its deadline has passed. One that is
+// half-open is looked at when StreamAge has passed at the latest: a deadline that comes nearer because
+// the connection is established is no event.
 func (w *Worker) arm(i uint32, r *table.Record) {
-	w.wheel.Arm(i, tick(r.Deadline(&w.ages)+tickTime-1))
+	ahead := mostAhead
+	if due := r.Deadline(&w.ages); due != stream.Never {
+		ahead = min(ahead, due-w.now)
+	}
+	if !r.Established() {
+		ahead = min(ahead, w.ages.Stream)
+	}
+	w.wheel.Arm(i, tick(w.now+ahead+tickTime-1))
 }
 
 // Expire lets go of streams whose time has come, doing at most budget connections' work, and

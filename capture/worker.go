@@ -18,9 +18,10 @@ type Config struct {
 	// MaxConnections bounds the table, 1 to table.MaxConnections.
 	MaxConnections int
 	// StreamAge is how long a stream without packets is kept, FinalizedAge the same once a FIN or
-	// RST was seen. Above zero.
+	// RST was seen. Above zero; above MaxAge: for ever.
 	StreamAge, FinalizedAge time.Duration
-	// SynAge is how long a connection is kept that has shown nothing but SYNs. 0: as StreamAge.
+	// SynAge is how long a connection is kept that has shown nothing but SYNs. 0: as StreamAge;
+	// above MaxAge: for ever.
 	SynAge time.Duration
 	// IPv6 accounts IPv6 too; without it such frames are counted as skipped.
 	IPv6 bool
@@ -34,6 +35,10 @@ const (
 	batchSize = table.BatchSize
 	// tickTime is the wheel's resolution.
 	tickTime = int64(100 * time.Millisecond)
+	// MaxAge is the longest age whose end the wheel can tell from the past: 59652 hours.
+	MaxAge = time.Duration((1<<31 - 1) * tickTime)
+	// Never as an age keeps streams for ever.
+	Never = time.Duration(stream.Never)
 	// maxDisorder is how far apart the timestamps of frames that were captured on different CPUs
 	// may stand in the wrong order.
 	maxDisorder = int64(time.Millisecond)
@@ -114,11 +119,19 @@ func NewWorker(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), since: make([]uint32, cfg.MaxConnections), ipv6: cfg.IPv6, optional: cfg.Optional,
-		ages: stream.Ages{Stream: int64(cfg.StreamAge), Finalized: int64(cfg.FinalizedAge), Syn: int64(cfg.SynAge)},
+		ages: stream.Ages{Stream: ageOf(cfg.StreamAge), Finalized: ageOf(cfg.FinalizedAge), Syn: ageOf(cfg.SynAge)},
 		now:  math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
 	}
 	w.shortest = w.ages.Shortest()
 	return w, nil
+}
+
+// ageOf is d in ns, or stream.Never.
+func ageOf(d time.Duration) int64 {
+	if d > MaxAge {
+		return stream.Never
+	}
+	return int64(d)
 }
 
 // Close frees the table's memory. The worker is unusable after it.

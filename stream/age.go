@@ -1,6 +1,11 @@
 package stream
 
-// Ages are how long, in ns, a silent stream is kept.
+import "math"
+
+// Never as an age keeps silent streams for ever; as a deadline it does not come.
+const Never = math.MaxInt64
+
+// Ages are how long, in ns, a silent stream is kept: above zero, Never for ever.
 type Ages struct {
 	Stream    int64 // since the latest packet
 	Finalized int64 // since the latest packet, once a FIN or RST was seen
@@ -10,19 +15,23 @@ type Ages struct {
 // Shortest is the age below which nothing can have expired.
 func (a *Ages) Shortest() int64 { return min(a.Stream, a.Finalized, a.Syn) }
 
-// deadline is when direction dir expires.
+// deadline is when direction dir expires, or Never.
 func (c *Conn) deadline(dir int, a *Ages) int64 {
 	s := &c.hot[dir&1]
+	age := a.Stream
 	switch {
 	case s.flags&finalized != 0:
-		return s.lastTime + a.Finalized
+		age = a.Finalized
 	case c.state&established == 0:
-		return s.lastTime + a.Syn
+		age = a.Syn
 	}
-	return s.lastTime + a.Stream
+	if age == Never || s.lastTime > Never-age {
+		return Never
+	}
+	return s.lastTime + age
 }
 
-// Deadline is when the first of the connection's streams expires, in ns.
+// Deadline is when the first of the connection's streams expires, in ns, or Never.
 func (c *Conn) Deadline(a *Ages) int64 {
 	return min(c.deadline(0, a), c.deadline(1, a))
 }
