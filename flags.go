@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/table"
 )
@@ -20,7 +21,7 @@ type options struct {
 	ifaceGiven     bool
 	addr           string
 	filter         string
-	streamAge      time.Duration
+	streamAge      time.Duration // this and finalizedAge: capture.Never for ever
 	finalizedAge   time.Duration
 	synAge         time.Duration // 0: as streamAge
 	frameSize      int
@@ -53,10 +54,10 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.StringVar(&o.iface, "interface", "eth0", "network `interface` to capture on; any: all of them")
 	fs.StringVar(&o.addr, "port", ":9100", "`address` to serve metrics on, as host:port or :port")
 	fs.StringVar(&o.filter, "packet-filter", "tcp", "packet `filter` in tcpdump's language, pcap-filter(7); empty: every packet")
-	fs.DurationVar(&o.streamAge, "stream-age", 5*time.Minute, "how long a stream is kept after its last packet")
+	fs.DurationVar(&o.streamAge, "stream-age", 5*time.Minute, "how long a stream is kept after its last packet; 0: for ever; with -read for ever unless given")
 	fs.DurationVar(&maxAge, "max-age", 0, "another name of -stream-age")
-	fs.DurationVar(&o.finalizedAge, "finalized-age", time.Minute, "how long a stream with FIN or RST is kept after its last packet")
-	fs.DurationVar(&o.synAge, "syn-age", 0, "how long a connection that showed only SYNs is kept after its last one (default: as -stream-age)")
+	fs.DurationVar(&o.finalizedAge, "finalized-age", time.Minute, "how long a stream with FIN or RST is kept after its last packet; 0: for ever; with -read for ever unless given")
+	fs.DurationVar(&o.synAge, "syn-age", 0, "how long a connection that showed only SYNs is kept after its last one; 0: for ever (default: as -stream-age)")
 	fs.IntVar(&o.frameSize, "framesize", 2048, "frame size of the ring in `bytes`, a multiple of 16")
 	fs.IntVar(&o.blockSize, "blocksize", 262144, "block size of the ring in `bytes`, a multiple of the page size")
 	fs.IntVar(&o.numBlocks, "numblocks", 128, "`number` of blocks in the ring")
@@ -112,11 +113,8 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 			return nil, err
 		}
 	}
-	if given["syn-age"] && o.synAge <= 0 {
-		return nil, ageError("syn-age", o.synAge, "30s")
-	}
 	if given["max-age"] {
-		if maxAge <= 0 {
+		if maxAge < 0 {
 			return nil, ageError("max-age", maxAge, "5m")
 		}
 		if given["stream-age"] {
@@ -125,7 +123,41 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 		}
 		o.streamAge = maxAge
 	}
+	if err := o.settleAges(given); err != nil {
+		return nil, err
+	}
 	return o, o.check()
+}
+
+// settleAges makes 0 never, and so an age that is not given with -read: a file's streams are all
+// wanted, whenever they were.
+func (o *options) settleAges(given map[string]bool) error {
+	for _, age := range []struct {
+		name    string
+		value   *time.Duration
+		given   bool
+		example string
+	}{
+		{"stream-age", &o.streamAge, given["stream-age"] || given["max-age"], "5m"},
+		{"finalized-age", &o.finalizedAge, given["finalized-age"], "1m"},
+		{"syn-age", &o.synAge, given["syn-age"], "30s"},
+	} {
+		switch {
+		case *age.value < 0:
+			return ageError(age.name, *age.value, age.example)
+		case age.given && *age.value == 0, !age.given && o.readGiven && age.value != &o.synAge:
+			*age.value = capture.Never
+		}
+	}
+	return nil
+}
+
+// ageText is an age as the log shows it.
+func ageText(age time.Duration) string {
+	if age > capture.MaxAge {
+		return "never"
+	}
+	return age.String()
 }
 
 // flagError turns package flag's messages into ours.
@@ -163,19 +195,13 @@ func (o *options) checkRead(given map[string]bool) error {
 }
 
 func ageError(name string, age time.Duration, example string) error {
-	return fmt.Errorf("-%s %v: want a duration above zero, e.g. %s", name, age, example)
+	return fmt.Errorf("-%s %v: want a duration, e.g. %s, or 0: never", name, age, example)
 }
 
 // check validates what can be told without touching the system.
 func (o *options) check() error {
 	if o.version {
 		return nil
-	}
-	if o.streamAge <= 0 {
-		return ageError("stream-age", o.streamAge, "5m")
-	}
-	if o.finalizedAge <= 0 {
-		return ageError("finalized-age", o.finalizedAge, "1m")
 	}
 	if o.maxConnections < 1 || o.maxConnections > table.MaxConnections {
 		return fmt.Errorf("-max-connections %d: want 1 to %d", o.maxConnections, table.MaxConnections)

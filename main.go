@@ -188,7 +188,7 @@ func serve(o *options, log *slog.Logger) error {
 	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter,
 		"address", listener.Addr().String(), "framesize", o.frameSize, "blocksize", o.blockSize,
 		"numblocks", o.numBlocks, "workers", o.workers, "max_connections", o.maxConnections,
-		"stream_age", o.streamAge, "finalized_age", o.finalizedAge)
+		"stream_age", ageText(o.streamAge), "finalized_age", ageText(o.finalizedAge))
 	if chosen {
 		log.Info("there is no eth0 and -interface was not given: capturing on the interface of the default route", "interface", o.iface)
 	}

@@ -50,6 +50,12 @@ func (r *fileReport) String() string {
 		fmt.Fprintf(&b, ", %d found no room (raise -max-connections)", r.stats.NoRoom)
 	}
 	fmt.Fprintf(&b, "; %d streams", r.stats.Streams)
+	if r.stats.Expired > 0 {
+		fmt.Fprintf(&b, ", %d more aged out", r.stats.Expired)
+	}
+	if r.stats.Recycled > 0 {
+		fmt.Fprintf(&b, ", %d more made room (raise -max-connections)", r.stats.Recycled)
+	}
 	if r.runs == 0 {
 		fmt.Fprintf(&b, "; %v, %.2f million packets/s", r.took.Round(time.Microsecond), millions(r.packets, r.took))
 		return b.String()

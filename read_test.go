@@ -217,7 +217,7 @@ func TestReadFlags(t *testing.T) {
 		{"-read FILE -numblocks 2", "-numblocks goes with a live capture only: leave it out with -read"},
 		{"-read FILE -repeat 0", "-repeat 0: want 1 or more"},
 		{"-repeat 3", "-repeat goes with -read only: name a capture file with -read"},
-		{"-read FILE -stream-age 0s", "-stream-age 0s: want a duration above zero, e.g. 5m"},
+		{"-read FILE -stream-age -1s", "-stream-age -1s: want a duration, e.g. 5m, or 0: never"},
 	} {
 		args := strings.Split(strings.ReplaceAll(c.args, "FILE", file), " ")
 		out, complaints, code := exporter(args...)

@@ -223,7 +223,7 @@ func (f *expiryFile) test(t *testing.T) {
 		packets, f.all, f.others, f.room, once+twice+f.others, float64(size)/1e6, report[4], float64(resident)/1e6)
 }
 
-var fileRead = regexp.MustCompile(`^tcp-stream-exporter: standard input: (\d+) packets, (\d+) accounted; (\d+) streams; (.*)\n$`)
+var fileRead = regexp.MustCompile(`^tcp-stream-exporter: standard input: (\d+) packets, (\d+) accounted; (\d+) streams(?:, \d+ more aged out)?; (.*)\n$`)
 
 // fileLeft is what the exporter prints: streams that came with one packet and with two, and others
 // whose bytes are right; wrong are figures that must not be.
