@@ -158,6 +158,9 @@ func serve(o *options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := o.checkMemory(); err != nil {
+		return err
+	}
 	cfg := ring.Config{
 		IfIndex: at.index, BlockSize: o.blockSize, NumBlocks: o.numBlocks, FrameSize: o.frameSize,
 		RetireTov: o.retireTimeout, Filter: filter, IgnoreOutgoing: at.loopback,

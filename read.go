@@ -31,6 +31,9 @@ func (o *options) readFile(stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, withRemedy(err, o.read))
 	}
+	if err := o.checkMemory(); err != nil {
+		return err
+	}
 	filter := newFileFilter(o.filter)
 	progress := newProgress(stderr, size)
 

@@ -10,8 +10,9 @@ import (
 	"tcp-stream-exporter/stream"
 )
 
-// MaxConnections is the largest capacity of a table.
-const MaxConnections = 1 << 26
+// MaxConnections is the largest capacity of a table: 2^26, and 2^20 where addresses have 32 bits. There
+// the records, and what two readers copy of them, take 1.4 GB of the 3 that a process has.
+const MaxConnections = 1 << (20 + 6*(^uint(0)>>63))
 
 // Table maps connection keys to records. Not safe for concurrent use.
 type Table struct {
