@@ -2,7 +2,7 @@
 #
 # Variables: ARGS (flags for "make run"), FUZZTIME (for each fuzz target), SOAKTIME, FLOODTIME, BENCH
 # (which benchmarks), LIVE, SCENE and PATHLAB (flags for "make bench-live", "make bench-scene" and "make
-# path-table"), PROFILEPORT, EMULATE (for "make test-386"), GOFLAGS and CGO_ENABLED as the go command knows them.
+# path-table"), PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -22,7 +22,6 @@ LIVE     ?=
 SCENE    ?=
 PATHLAB  ?=
 PROFILEPORT ?= 6061
-EMULATE  ?=
 
 # The version is stamped from git describe, so the go command need not ask git once more
 # (which fails in a folder that belongs to another user).
@@ -34,11 +33,10 @@ TEST := go test -count=1 -p 1
 # Modules of their own, so that what they need does not become the exporter's.
 MODULES := bench collector/scrapetest
 
-# The processors that Go knows on Linux, besides amd64. Programs for 386 run on amd64, too.
+# The processors that Go knows on Linux, besides amd64.
 PORTS := 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x
-TESTED386 := ./parse ./table ./wheel ./stream ./pcapfile ./ring
 
-.PHONY: help setup setup-build build run test test-386 lint ports race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run test lint ports race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,7 +62,6 @@ run: build ## build and serve on real traffic: make run ARGS="-interface eth0 -p
 
 test: setup lint ## lint and all tests; run as root, or tests of live traffic are skipped
 	$(TEST) -timeout 9m ./...
-	@$(MAKE) --no-print-directory test-386
 	@set -e; for module in $(MODULES); do \
 		echo "$(TEST) ./... (in $$module)"; (cd $$module && $(TEST) -timeout 9m ./...); \
 	done
@@ -75,11 +72,6 @@ lint: setup-build ## gofmt, vet (with and without cgo), staticcheck, and where u
 	CGO_ENABLED=0 go vet ./...
 	CGO_ENABLED=0 GOARCH=arm64 go vet ./table # the assembly of others
 	CGO_ENABLED=0 GOARCH=riscv64 go vet ./table # and what those without have instead
-	@set -e; for port in $(PORTS); do \
-		echo "CGO_ENABLED=0 GOARCH=$$port go build ./capture ./loss ./pcapfile"; CGO_ENABLED=0 GOARCH=$$port go build ./capture ./loss ./pcapfile; \
-	done
-	CGO_ENABLED=0 GOARCH=386 go vet $(TESTED386)
-	CGO_ENABLED=0 GOARCH=mips go vet $(TESTED386) # 32 bits, big endian, half the address space
 	@set -e; for module in $(MODULES); do echo "go vet ./... (in $$module)"; (cd $$module && go vet ./...); done
 	go tool staticcheck ./...
 	go test -count=1 ./internal/fence
@@ -88,9 +80,6 @@ ports: ## vet and build the whole program for every processor that Go has on Lin
 	@set -e; for port in $(PORTS); do \
 		echo "$$port"; CGO_ENABLED=0 GOARCH=$$port go vet ./...; CGO_ENABLED=0 GOARCH=$$port go build -o /dev/null .; \
 	done
-
-test-386: ## what decodes and counts, as a program of 32 bits; EMULATE=qemu-i386 where the kernel runs none (10 minutes)
-	CGO_ENABLED=0 GOARCH=386 EMULATE=$(EMULATE) $(TEST) -timeout 30m -exec "$(CURDIR)/scripts/run386.sh" $(TESTED386)
 
 race: setup ## all tests under the race detector
 	$(TEST) -race -timeout 20m $(RACE)

@@ -99,8 +99,8 @@ func TestBadInput(t *testing.T) {
 	})
 	t.Run("connections that cannot be allocated", func(t *testing.T) {
 		need.Tool(t, "prlimit")
-		refused(t, l.A, "prlimit --as=4294967296", []string{"-interface", veth, "-max-connections", "67108864"},
-			[]string{"38654705664 bytes", "67108864", "cannot allocate memory", "fewer connections"})
+		refused(t, l.A, "prlimit --as=4294967296", []string{"-interface", veth, "-max-connections", "8388608"},
+			[]string{"4831838208 bytes", "8388608", "cannot allocate memory", "fewer connections"})
 	})
 	t.Run("no right to open a packet socket", func(t *testing.T) {
 		need.Tool(t, "setpriv")
