@@ -16,9 +16,9 @@ const (
 	handshakeBase
 )
 
-// handshakeOf is the handshake of an RTT of ns; below 0 it measures nothing.
+// handshakeOf is the handshake of an RTT of ns; one that is no period measures nothing.
 func handshakeOf(ns int64) handshake {
-	if ns < 0 {
+	if !isPeriod(ns) {
 		return handshakeVoid
 	}
 	return handshake(min(periodOf(ns), math.MaxUint32-period(handshakeBase))) + handshakeBase

@@ -1,20 +1,27 @@
 package stream
 
-// period is a time in 32 bits: ns up to 2.1 s, and above that in periodUnit, up to 137 s, which stands for
-// all that is longer. Periods compare as their times do.
+// period is a time in 32 bits: ns up to 2.1 s, and above that in periodUnit, up to longestPeriod. Periods
+// compare as their times do.
 type period uint32
 
 const (
 	periodCoarse = 1 << 31 // the rest counts in periodUnit
 	periodUnit   = 64      // ns
+
+	// longestPeriod is 137 s, in ns. No segment lives longer than two minutes (the MSL of RFC 9293 section
+	// 3.4.1), so that what is longer is no round trip, but a clock that was set.
+	longestPeriod = (periodCoarse - 1) * periodUnit
 )
 
-// periodOf rounds a time of ns, not below 0, down to a period.
+// isPeriod reports whether ns is neither negative nor longer than longestPeriod.
+func isPeriod(ns int64) bool { return uint64(ns) <= longestPeriod }
+
+// periodOf rounds a time of ns, 0 to longestPeriod, down to a period.
 func periodOf(ns int64) period {
 	if ns < periodCoarse {
 		return period(ns)
 	}
-	return periodCoarse | period(min(ns/periodUnit, periodCoarse-1))
+	return periodCoarse | period(ns/periodUnit)
 }
 
 // ns is the time in ns.

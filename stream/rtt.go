@@ -233,9 +233,9 @@ func (q *stretches) rebase(i, count uint8) {
 	}
 }
 
-// exact takes one RTT in ns, of a single segment, and returns it. A clock that was set back gives none.
+// exact takes one RTT in ns, of a single segment, and returns it. A clock that was set gives none.
 func (d *Detail) exact(rtt int64) int64 {
-	if rtt < 0 {
+	if !isPeriod(rtt) {
 		return noSample
 	}
 	if d.delayN == 0 {
@@ -249,7 +249,7 @@ func (d *Detail) exact(rtt int64) int64 {
 
 // between is exact for an RTT that was interpolated: it is neither minimum nor maximum.
 func (d *Detail) between(rtt int64) int64 {
-	if rtt < 0 {
+	if !isPeriod(rtt) {
 		return noSample
 	}
 	if d.delayN == 0 {

@@ -101,6 +101,18 @@ func TestScenarios(t *testing.T) {
 			step{30, a, ack, 1, 100, 1, 10, 0}, step{45, b, ack, 1, 0, 101, 20, 0}),
 			counts{packets: 3, bytes: 100, window: 10 << 7, rtt: 2}, counts{packets: 2, window: 20 << 2, rtt: 1}},
 
+		{"the longest round trip", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{30 + 137_438, b, ack, 1, 0, 101, 20, 0}),
+			counts{packets: 3, bytes: 100, window: 10 << 7, rtt: 2}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"a clock that was set makes no round trip", after(shake,
+			step{30, a, ack, 1, 100, 1, 10, 0}, step{30 + 137_439, b, ack, 1, 0, 101, 20, 0}),
+			counts{packets: 3, bytes: 100, window: 10 << 7, rtt: 1}, counts{packets: 2, window: 20 << 2, rtt: 1}},
+
+		{"a clock that was set makes no handshake's round trip",
+			[]step{{0, a, syn, 0, 0, 0, 1000, 1 + 7}, {10, b, syn | ack, 0, 0, 1, 2000, 1 + 2}, {10 + 137_439, a, ack, 1, 0, 1, 10, 0}},
+			counts{packets: 2, window: 10 << 7, rtt: 1}, counts{packets: 1, window: 2000}},
+
 		{"data sent again after a timeout is one retransmission and gives no RTT sample", after(shake,
 			step{30, a, ack, 1, 100, 1, 10, 0}, step{330, a, ack, 1, 100, 1, 10, 0}, step{345, b, ack, 1, 0, 101, 20, 0}),
 			counts{packets: 4, bytes: 200, retrans: 1, window: 10 << 7, rtt: 1}, counts{packets: 2, window: 20 << 2, rtt: 1}},

@@ -32,6 +32,9 @@ func (f *half) time(r *half, s *segment, class Class) {
 	}
 }
 
+// isRTT reports whether ns can be a round trip: 0 to 137 s, what a clock that was not set shows.
+func isRTT(ns int64) bool { return ns >= 0 && ns <= (1<<31-1)*64 }
+
 // acknowledge takes note that everything before to was acknowledged at now.
 func (r *half) acknowledge(to, now int64) {
 	if r.anyAcknowledged && to <= r.acknowledged {
@@ -41,7 +44,7 @@ func (r *half) acknowledge(to, now int64) {
 		return a.from < to && (!r.anyAcknowledged || a.to > r.acknowledged)
 	})
 	for _, w := range r.waitingSegments {
-		if w.end == to && clean && now >= w.time {
+		if w.end == to && clean && isRTT(now-w.time) {
 			r.counts.RTT.add(now - w.time)
 		}
 	}
@@ -64,7 +67,7 @@ func (c *Conn) handshake(f *half, s *segment) {
 		c.repeated = c.repeated || f.syns > 1 || f.synACKs > 1
 	case s.hasAck && f == c.opener && !c.shaken:
 		c.shaken = true
-		if rtt := s.now - c.synTime; rtt >= 0 && !c.repeated {
+		if rtt := s.now - c.synTime; isRTT(rtt) && !c.repeated {
 			c.rtt0, c.rtt0Set = rtt, true
 		}
 	}

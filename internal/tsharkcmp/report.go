@@ -55,8 +55,8 @@ const (
 	recentSamples = 100
 	// clockTick is a difference in seconds that two roundings of microseconds make.
 	clockTick = 1.5e-6
-	// longest is the longest time in seconds that the exporter keeps: 2³¹ units of 64 ns. Only a clock
-	// that is set makes round trips beyond it.
+	// longest is the longest time in seconds that the exporter takes for a round trip: 2³¹ units of 64 ns.
+	// Only a clock that is set shows longer ones.
 	longest = 1 << 31 * 64e-9
 )
 
@@ -114,8 +114,8 @@ func (r *Report) equal(d Direction, which string, t, o *Figures) {
 }
 
 func (r *Report) rtt(d Direction, t, o *Figures) {
-	if t.RTT.Min < 0 {
-		return // stored figures that a clock set back has spoilt
+	if t.RTT.Min < 0 || t.RTT.Max > longest {
+		return // stored figures that a clock that was set has spoilt
 	}
 	if t.RTT.N == 0 {
 		if o.RTT.N > 0 {
@@ -135,7 +135,7 @@ func (r *Report) rtt(d Direction, t, o *Figures) {
 		}
 	}
 	one(&r.Min, "minimum", t.RTT.Min, o.RTT.Min)
-	one(&r.Max, "maximum", min(t.RTT.Max, longest), o.RTT.Max)
+	one(&r.Max, "maximum", t.RTT.Max, o.RTT.Max)
 	// Of several connections on one four-tuple the exporter's averages cannot be put together.
 	if t.RTT.N <= recentSamples && o.Connections <= 1 {
 		one(&r.Avg, "average", t.RTT.Avg, o.RTT.Avg)
