@@ -348,7 +348,7 @@ func (w *Worker) unsettled(seg *parse.Segment, hash uint64, now int64) {
 		w.late(i, seg, now)
 		return
 	}
-	if seg.IPVersion == 6 && !w.ipv6 {
+	if seg.Flags&parse.OverIPv6 != 0 && !w.ipv6 {
 		w.counters.Skipped[parse.IPv6]++
 		return
 	}

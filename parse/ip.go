@@ -34,7 +34,6 @@ func ipv4(b []byte, wireLen uint32, seg *Segment) Reason {
 		return BadIPHeader
 	}
 	src, dst := AddrFrom4(binary.BigEndian.Uint32(b[12:])), AddrFrom4(binary.BigEndian.Uint32(b[16:]))
-	seg.IPVersion = 4
 	first := fragment&0x2000 != 0 // more fragments: it says where it starts, not where it ends
 	if uint32(len(b)) < ihl+tcpMinLen {
 		return Truncated
@@ -70,7 +69,6 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 	}
 	src := Addr{binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])}
 	dst := Addr{binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])}
-	seg.IPVersion = 6
 	first := false
 	next := b[6]
 	b = b[ipv6Len:]
@@ -84,7 +82,9 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 			if len(b) < tcpMinLen {
 				return Truncated
 			}
-			return tcp(b, payload, first, src, dst, seg)
+			why := tcp(b, payload, first, src, dst, seg)
+			seg.Flags |= OverIPv6
+			return why
 		case extHopByHop, extRouting, extDestination, extMobility:
 			if len(b) < 8 {
 				return Truncated

@@ -97,7 +97,6 @@ func Ordinary(link Link, b []byte, wireLen uint32, seg *Segment) bool {
 		ctl>>16&uint32(SYN) != 0 {
 		return false
 	}
-	seg.MSS, seg.WScale, seg.IPVersion = 0, NoWScale, 4
 	seg.setNarrow(
 		uint64(binary.LittleEndian.Uint32(b[26:]))<<16|uint64(binary.LittleEndian.Uint16(b[tcpAt:])),
 		uint64(binary.LittleEndian.Uint32(b[30:]))<<16|uint64(binary.LittleEndian.Uint16(b[tcpAt+2:])))
@@ -105,7 +104,13 @@ func Ordinary(link Link, b []byte, wireLen uint32, seg *Segment) bool {
 	seg.Ack, seg.Seq = Seq(numbers), Seq(numbers>>32)
 	seg.Len, seg.WireLen = n-ipv4MinLen-dataOff, wireLen
 	ctl &= 0x00ff_ffff
-	seg.Window, seg.Flags = uint16(ctl), Flags(ctl>>16)
+	options := Options(0)
+	if dataOff >= tcpMinLen+alignedTSLen && len(b) >= tcpAt+tcpMinLen+alignedTSLen &&
+		binary.BigEndian.Uint32(b[tcpAt+tcpMinLen:]) == alignedTS {
+		options = Options(binary.BigEndian.Uint32(b[tcpAt+tcpMinLen+4:]))
+		ctl |= uint32(Timestamped) << 16
+	}
+	seg.Window, seg.Flags, seg.Options = uint16(ctl), Flags(ctl>>16), options
 	return true
 }
 

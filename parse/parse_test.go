@@ -134,7 +134,6 @@ func TestFrame(t *testing.T) {
 			want := Segment{
 				Flow: FlowOf(AddrFrom(client.Addr()), AddrFrom(server.Addr()), 40000, 443),
 				Seq:  1000, Ack: 2000, Len: tc.len, WireLen: tc.wireLen, Window: 512, Flags: ACK | PSH,
-				WScale: NoWScale, IPVersion: seg.IPVersion,
 			}
 			if tc.unknown {
 				want.Flags |= LenUnknown
@@ -142,10 +141,9 @@ func TestFrame(t *testing.T) {
 			if tc.fragment {
 				want.Flags |= Fragmented
 			}
-			if seg.IPVersion == 6 {
+			if seg.Flags&OverIPv6 != 0 {
 				want.Flow = FlowOf(AddrFrom(client6.Addr()), AddrFrom(server6.Addr()), 40000, 443)
-			} else if seg.IPVersion != 4 {
-				t.Errorf("IP version %d", seg.IPVersion)
+				want.Flags |= OverIPv6
 			}
 			if seg != want {
 				t.Errorf("segment\n%+v, want\n%+v", seg, want)
@@ -180,8 +178,48 @@ func TestSynOptions(t *testing.T) {
 			if why := Frame(LinkRaw, b, uint32(len(b)), &seg); why != OK {
 				t.Fatal(why)
 			}
-			if seg.WScale != tc.wscale || seg.MSS != tc.mss {
-				t.Errorf("window scale %d, MSS %d; want %d, %d", seg.WScale, seg.MSS, tc.wscale, tc.mss)
+			if seg.Options != SYNOptions(tc.mss, tc.wscale) || seg.Options.WScale() != tc.wscale || seg.Options.MSS() != tc.mss {
+				t.Errorf("window scale %d, MSS %d; want %d, %d", seg.Options.WScale(), seg.Options.MSS(), tc.wscale, tc.mss)
+			}
+		})
+	}
+}
+
+func TestTimestamp(t *testing.T) {
+	stamp := []byte{1, 1, 8, 10, 0x81, 2, 3, 4, 5, 6, 7, 8}
+	for _, tc := range []struct {
+		name    string
+		flags   uint8
+		options []byte
+		cut     int // bytes missing at the end of the capture
+		want    Options
+		flagged bool
+	}{
+		{"alone", packet.ACK, stamp, 0, 0x81020304, true},
+		{"before SACK", packet.ACK, append(stamp[:12:12], 1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2), 0, 0x81020304, true},
+		{"of a FIN", packet.FIN | packet.ACK, stamp, 0, 0x81020304, true},
+		{"zero", packet.ACK, []byte{1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0}, 0, 0, true},
+		{"not read of a SYN", packet.SYN, stamp, 0, 0, false},
+		{"other options", packet.ACK, []byte{1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2}, 0, 0, false},
+		{"too short an option", packet.ACK, []byte{1, 1, 8, 6, 0, 0, 0, 1}, 0, 0, false},
+		{"cut off", packet.ACK, stamp, 1, 0, false},
+		{"none", packet.ACK, nil, 0, 0, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := data(0)
+			p.Flags, p.Options = tc.flags, tc.options
+			b := p.Ethernet()
+			whole := uint32(len(b))
+			b = b[:len(b)-tc.cut]
+			var seg, long Segment
+			if why := Frame(LinkEthernet, b, whole, &seg); why != OK {
+				t.Fatal(why)
+			}
+			if why := anyFrame(LinkEthernet, b, whole, &long); why != OK || long != seg {
+				t.Errorf("layer by layer: %v, %+v, want %+v", why, long, seg)
+			}
+			if flagged := seg.Flags&Timestamped != 0; flagged != tc.flagged || seg.Options != tc.want {
+				t.Errorf("timestamp %#x (there: %v), want %#x (%v)", seg.Options.TSVal(), flagged, tc.want, tc.flagged)
 			}
 		})
 	}
@@ -207,10 +245,10 @@ func TestEveryCut(t *testing.T) {
 			}
 			if why == OK {
 				// Options may be cut off. The scale is told if it was not.
-				if want := int8(CutWScale); seg.WScale != whole.WScale && seg.WScale != want {
-					t.Errorf("%s cut at %d: window scale %d, want %d or %d", name, n, seg.WScale, whole.WScale, want)
+				if got, all := seg.Options.WScale(), whole.Options.WScale(); got != all && got != CutWScale {
+					t.Errorf("%s cut at %d: window scale %d, want %d or %d", name, n, got, all, CutWScale)
 				}
-				seg.WScale, seg.MSS = whole.WScale, whole.MSS
+				seg.Options = whole.Options
 				if seg != whole {
 					t.Errorf("%s cut at %d:\n%+v, want\n%+v", name, n, seg, whole)
 				}
@@ -226,8 +264,8 @@ func TestCutBehindTheEndOfOptions(t *testing.T) {
 	b := syn.Ethernet()
 	for cut, want := range map[int]int8{1: NoWScale, 3: NoWScale, 4: CutWScale, 8: CutWScale} {
 		var seg Segment
-		if why := Frame(LinkEthernet, b[:len(b)-cut], uint32(len(b)), &seg); why != OK || seg.WScale != want {
-			t.Errorf("cut by %d: %v, window scale %d, want %d", cut, why, seg.WScale, want)
+		if why := Frame(LinkEthernet, b[:len(b)-cut], uint32(len(b)), &seg); why != OK || seg.Options.WScale() != want {
+			t.Errorf("cut by %d: %v, window scale %d, want %d", cut, why, seg.Options.WScale(), want)
 		}
 	}
 }

@@ -51,12 +51,10 @@ const (
 	// Fragmented is not on the wire. It is set, beside LenUnknown, when the packet is the first of several
 	// IP fragments. Such a segment opens no connection.
 	Fragmented
-)
-
-// Segment.WScale besides shifts.
-const (
-	NoWScale  = -1 // the segment carries no window scale option
-	CutWScale = -2 // the capture ends within the options, and none was among those before
+	// OverIPv6 is not on the wire. It is set when the packet is one of IPv6.
+	OverIPv6
+	// Timestamped is not on the wire. It is set when the segment carries a timestamps option: see Options.
+	Timestamped
 )
 
 // Segment is one TCP segment as the analysis sees it. One Segment is reused for many frames:
@@ -73,11 +71,7 @@ type Segment struct {
 	// Window is the advertised window as it stands in the header, unscaled.
 	Window uint16
 	Flags  Flags
-	// MSS is the maximum segment size option in bytes; 0: none. Read from segments with SYN only.
-	MSS uint16
-	// WScale is the shift of the window scale option, at most 14 (RFC 7323 section 2.3),
-	// NoWScale or CutWScale. Read from segments with SYN only, the only ones where the option is valid.
-	WScale int8
-	// IPVersion is 4 or 6. Side by side, the last three are written at once for most segments.
-	IPVersion uint8
+	// Options are what is read of the TCP options: of a SYN those that only a SYN may carry, of other
+	// segments the timestamp.
+	Options Options
 }

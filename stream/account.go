@@ -217,6 +217,9 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 
 	nowFlags := flags(0) // what this packet is, for the next one
 	known := prev&nxtKnown != 0
+	if known && f.contig != f.nxt {
+		f.outlive(&d.hole, now)
+	}
 	sameAck := hasAck && prev&ackKnown != 0 && seg.Ack == f.lastAck
 	if n == 1 && known && seg.Seq == f.nxt && r.flags&nxtKnown != 0 && r.lastWin == 0 {
 		nowFlags = lastProbe // RFC 9293 section 3.8.6.1

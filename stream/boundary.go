@@ -106,7 +106,7 @@ func (c *Conn) takeBack(dir uint32, seg *parse.Segment) {
 
 // pend keeps what a new connection would need of its SYN until the SYN is confirmed.
 func (c *Conn) pend(dir uint32, seg *parse.Segment, now int64) {
-	ws := uint8(seg.WScale + scaleShift)
+	ws := uint8(seg.Options.WScale() + scaleShift)
 	if c.state&anyPending == pending0<<(dir&1) && c.pendingISN == seg.Seq {
 		ws |= pendingAgain
 	} else {
@@ -153,7 +153,7 @@ func (c *Conn) renewFromPending(t *Tally) {
 	if c.state&pending1 != 0 {
 		dir = 1
 	}
-	syn := parse.Segment{Seq: c.pendingISN, Window: c.pendingWin, WScale: int8(c.pendingWS&^pendingAgain) - scaleShift, Flags: parse.SYN}
+	syn := parse.Segment{Seq: c.pendingISN, Window: c.pendingWin, Options: parse.SYNOptions(0, int8(c.pendingWS&^pendingAgain)-scaleShift), Flags: parse.SYN}
 	when, again := c.synTime, c.pendingWS&pendingAgain != 0
 	c.begin(t)
 	c.accountAny(dir, &syn, when, t)

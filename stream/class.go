@@ -39,6 +39,12 @@ func (c *Conn) classify(dir uint32, seg *parse.Segment, end parse.Seq, now int64
 	if !known && r.flags&dupTwice != 0 && seg.Seq == r.lastAck && young(now-r.lastTime, fastRetransmitTime) {
 		return again // asked for by duplicate ACKs, RFC 5681 section 3.2
 	}
+	if f.flags&stamped != 0 && seg.Flags&parse.Timestamped != 0 {
+		if int32(seg.Options.TSVal()-h.tsval) > 0 {
+			return again // sent after what had opened the newest hole, and so after what had opened any
+		}
+		limit = stampedLimit(limit, known)
+	}
 	if young(h.age(seg.Seq, now), limit) {
 		return late
 	}
@@ -71,8 +77,11 @@ func (c *Conn) place(dir uint32, seg *parse.Segment, end parse.Seq, now int64, k
 	}
 	hole := f.contig != f.nxt
 	if advanced && seg.Seq.After(f.nxt) { // an end beyond half the circle is no advance
-		limit, _ := c.reorderLimit()
-		f.jump(&d.hole, seg.Seq, now, limit)
+		limit, known := c.reorderLimit()
+		if seg.Flags&parse.Timestamped != 0 {
+			limit = stampedLimit(limit, known)
+		}
+		f.jump(&d.hole, seg, now, limit)
 		hole = true
 	}
 	if advanced {

@@ -22,7 +22,7 @@ func (g *traffic) next() (dir uint32, seg parse.Segment, now int64) {
 		g.now += int64(g.r.IntN(13)-1) * int64(g.r.IntN(1e9))
 	}
 	seg = parse.Segment{
-		Seq: g.nxt[dir], Ack: g.nxt[1-dir], Flags: parse.ACK, WScale: parse.NoWScale, IPVersion: 4,
+		Seq: g.nxt[dir], Ack: g.nxt[1-dir], Flags: parse.ACK,
 		Window: uint16(g.r.IntN(3)) * 100, Len: uint32(g.r.IntN(3)) * uint32(g.r.IntN(1500)),
 	}
 	odd := func(n int) bool { return g.r.IntN(n) == 0 }
@@ -51,7 +51,7 @@ func (g *traffic) next() (dir uint32, seg parse.Segment, now int64) {
 		seg.Flags |= parse.RST
 	}
 	if odd(40) {
-		seg.Flags, seg.WScale = parse.SYN, int8(g.r.IntN(10))
+		seg.Flags, seg.Options = parse.SYN, parse.SYNOptions(0, int8(g.r.IntN(10)))
 		if odd(2) {
 			seg.Flags |= parse.ACK
 		}
@@ -107,7 +107,7 @@ func TestTheShortWayEqualsTheLongOne(t *testing.T) {
 // alone leaves the flags of a direction as they are.
 func TestTheShortWayEndsWindows(t *testing.T) {
 	c, tally := fresh(), Tally{}
-	data := parse.Segment{Seq: 1, Ack: 1, Flags: parse.ACK, WScale: parse.NoWScale, IPVersion: 4, Window: 100, Len: 10}
+	data := parse.Segment{Seq: 1, Ack: 1, Flags: parse.ACK, Window: 100, Len: 10}
 	answer := data
 	answer.Len = 0
 	const trace = lastSYN

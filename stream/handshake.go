@@ -67,7 +67,7 @@ func (c *Conn) finish(dir uint32, now int64, t *Tally, closed *uint64) (ev Event
 		return 0
 	}
 	f.flags |= finalized
-	c.cold[dir&1].endTime = now
+	c.cold[dir&1].ended = elapsedOf(now - f.firstTime(&c.cold[dir&1]))
 	t.Active--
 	*closed++
 	return Sooner
@@ -97,13 +97,13 @@ func (c *Conn) reset(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Ev
 // only, each side's shift is its own, and scaling is in use only if both carried the option.
 func scales(f, r *Stream, syn *parse.Segment) {
 	switch {
-	case syn.WScale == parse.NoWScale:
+	case syn.Options.WScale() == parse.NoWScale:
 		f.wscale, r.wscale = scaleOff, scaleOff
 	case r.wscale == scaleOff: // the other side's came without it: no repeated SYN brings it back
 		f.wscale = scaleOff
-	case syn.WScale == parse.CutWScale: // nor does one whose options were not captured tell
+	case syn.Options.WScale() == parse.CutWScale: // nor does one whose options were not captured tell
 	default:
-		f.wscale = syn.WScale
+		f.wscale = syn.Options.WScale()
 	}
 }
 

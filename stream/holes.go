@@ -1,57 +1,102 @@
 package stream
 
 import (
-	"math"
+	"math/bits"
 
 	"tcp-stream-exporter/parse"
 )
 
-// holes is what is known of the holes that are open in a direction, between contig and nxt: where the
-// newest one is, and when it and the oldest one that counts were opened. 20 bytes.
+// holes is what is known of the holes that are open in a direction, between contig and nxt. 24 bytes.
+//
+//	contig      middle        start    end       nxt
+//	  | oldest    | middle      | newest |  seen   |
+//
+// Three are told apart: the newest, the one before it, which is there if middle is before start, and all
+// older ones together, if contig is before middle. A segment in between, of what was seen, counts to the hole before it.
 type holes struct {
-	opened [2]uint32 // ns, when the oldest hole that counts was opened, lower half first: an int64 would take 4 bytes more
-	newest uint32    // ns after that, when the newest was; bounded by half a round trip
-	start  parse.Seq // the newest hole is from here
-	end    parse.Seq // to here
+	start, end parse.Seq // of the newest hole
+	middle     parse.Seq // start of the hole before it
+	opened     uint32    // when the newest one was opened, in holeUnit; it wraps
+	middleBy   lead      // how much earlier the middle one was
+	oldestBy   lead      // and the oldest of the older ones
+	tsval      uint32    // of the segment that opened the newest one, if Stream.flags has stamped
 }
 
-// oldest is when the oldest hole that counts was opened, in ns.
-func (h *holes) oldest() int64 { return int64(h.opened[1])<<32 | int64(h.opened[0]) }
+const (
+	holeUnit = 64 // ns
+	// quarter is a quarter of the time after which holes.opened would mean another time, in holeUnit: 69 s.
+	quarter = 1 << 30
+)
 
-func (h *holes) setOldest(t int64) { h.opened = [2]uint32{uint32(t), uint32(t >> 32)} }
+// lead is a time in holeUnit, 0 to 2³²-1, rounded down to eleven binary digits, 0.1 %.
+type lead uint16
+
+const leadBits = 11
+
+func leadOf(units uint32) lead {
+	shift := max(bits.Len32(units)-leadBits, 0)
+	return lead(shift<<leadBits) | lead(units>>shift)
+}
+
+func (l lead) units() uint32 { return uint32(l&(1<<leadBits-1)) << (l >> leadBits) }
+
+// units is a time of ns as holes keep it.
+func units(now int64) uint32 { return uint32(now / holeUnit) }
 
 // age is how long ago the hole was opened that a segment at seq would fill, in ns.
 func (h *holes) age(seq parse.Seq, now int64) int64 {
-	age := now - h.oldest()
-	if !seq.Before(h.start) {
-		age -= int64(h.newest)
+	age := units(now) - h.opened
+	switch {
+	case !seq.Before(h.start):
+	case !seq.Before(h.middle):
+		age += h.middleBy.units()
+	default:
+		age += h.oldestBy.units()
 	}
-	return age
-}
-
-// onlyNewest forgets all holes but the newest.
-func (h *holes) onlyNewest() {
-	h.setOldest(h.oldest() + int64(h.newest))
-	h.newest = 0
+	return int64(age) * holeUnit
 }
 
 // young reports whether an age is below limit. An age below zero is that of a clock that was set back:
 // nothing is known then, and it counts as long.
 func young(age, limit int64) bool { return uint64(age) < uint64(limit) }
 
-// jump opens a hole from nxt to seq. A hole that is limit old is forgotten: what fills it was sent
-// again, and so it counts as seen.
-func (s *Stream) jump(h *holes, seq parse.Seq, now, limit int64) {
-	switch {
-	case s.contig == s.nxt || !young(h.age(h.start, now), limit):
-		s.contig = s.nxt
-		h.setOldest(now)
-	case !young(now-h.oldest(), limit):
-		s.contig = h.start
-		h.onlyNewest()
+// jump opens a hole from nxt to the segment at seq. A hole that is limit old is forgotten: what fills it was
+// sent again, and so it counts as seen.
+func (s *Stream) jump(h *holes, seg *parse.Segment, now, limit int64) {
+	opened := units(now)
+	since := opened - h.opened
+	middle, oldest := h.middleBy.units(), h.oldestBy.units()
+	if !s.contig.Before(h.start) { // what was before the newest one is filled
+		middle, oldest = 0, 0
+	} else if !s.contig.Before(h.middle) {
+		oldest = middle
 	}
-	h.newest = uint32(min(now-h.oldest(), math.MaxUint32))
-	h.start, h.end = s.nxt, seq
+	old := func(units uint32) bool { return !young(int64(since+units)*holeUnit, limit) }
+	switch {
+	case s.contig == s.nxt || old(0):
+		s.contig, h.start = s.nxt, s.nxt
+		since, oldest = 0, 0
+	case old(middle):
+		s.contig = latest(s.contig, h.start)
+		oldest = 0
+	case old(oldest):
+		s.contig = latest(s.contig, h.middle)
+		oldest = middle
+	}
+	h.middle, h.middleBy, h.oldestBy = h.start, leadOf(since), leadOf(since+oldest)
+	h.start, h.end, h.opened = s.nxt, seg.Seq, opened
+	s.flags &^= stamped
+	if seg.Flags&parse.Timestamped != 0 {
+		s.flags |= stamped
+		h.tsval = seg.Options.TSVal()
+	}
+}
+
+func latest(a, b parse.Seq) parse.Seq {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // maxWindow is the largest window in bytes (RFC 7323 section 2.3): no hole of a connection lies farther behind.
@@ -61,8 +106,14 @@ const maxWindow = 1 << 30
 func (s *Stream) shut(h *holes) {
 	if !s.contig.Before(h.end) || s.nxt-s.contig > maxWindow {
 		s.contig = s.nxt
-	} else if !s.contig.Before(h.start) { // only the newest is left
-		h.onlyNewest()
+	}
+}
+
+// outlive forgets all holes before their times mean other ones: in the third quarter, which packets cannot miss
+// unless they are a quarter apart. Both is longer than any limit.
+func (s *Stream) outlive(h *holes, now int64) {
+	if units(now)-h.opened-2*quarter < quarter || now-s.lastTime >= quarter*holeUnit {
+		s.contig = s.nxt
 	}
 }
 
@@ -99,4 +150,13 @@ func (c *Conn) reorderLimit() (limit int64, known bool) {
 		return max(c.handshake.rtt()/2, leastReorder), true
 	}
 	return max((a+b)/2, unknownReorder), false
+}
+
+// stampedLimit is what reorderLimit becomes for a segment with a timestamp: three quarters of a round trip, if that
+// is known. It need not leave as much to chance, because timestamps tell most of what was sent again.
+func stampedLimit(limit int64, known bool) int64 {
+	if known {
+		limit += limit / 2
+	}
+	return limit
 }

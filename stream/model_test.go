@@ -32,6 +32,14 @@ var paths = []struct {
 	{"many overtaken, and lost", func(c *tcpsim.Config) {
 		c.Held, c.HeldFor, c.Spacing, c.DataLossBefore, c.DataLossBehind = .05, 2e6, 125e3, .01, .01
 	}},
+	{"overtaken and lost on a short path", func(c *tcpsim.Config) {
+		c.Left, c.Right, c.Spacing, c.Timestamps = 100e3, 100e3, 5e3, true
+		c.Held, c.HeldFor, c.DataLossBefore, c.DataLossBehind = .01, 280e3, .01, .01
+	}},
+	{"overtaken for long, and lost", func(c *tcpsim.Config) {
+		c.Left, c.Right, c.Timestamps = 8e6, 12e6, true
+		c.Held, c.HeldFor, c.DataLossBefore, c.DataLossBehind = .01, 28e6, .01, .01
+	}},
 	{"writes and pauses", func(c *tcpsim.Config) {
 		c.Data = [2]int{200e3, 200e3}
 		c.Write, c.Pause, c.DataLossBefore, c.DataLossBehind = 3000, 20e6, .01, .01
@@ -61,6 +69,7 @@ func connectionOn(change func(*tcpsim.Config), seed uint64) tcpsim.Config {
 	c := tcpsim.Config{
 		Seed: seed, Left: 2e6 + r.Int64N(10e6), Right: 2e6 + r.Int64N(10e6), ISN: [2]uint32{r.Uint32(), -r.Uint32N(1e6)},
 		Window: 500, Data: [2]int{2000, 1.5e6}, MSS: 1448, Flight: 30 + r.IntN(100), Spacing: 20e3, DelayACK: 30e6,
+		Timestamps: seed%2 == 1,
 	}
 	if seed%3 == 0 {
 		c.Data = [2]int{600e3, 900e3}

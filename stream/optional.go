@@ -45,7 +45,7 @@ func (c *Conn) AccountOptional(o *Optional, dir uint32, seg *parse.Segment, now 
 	side.wire += uint64(seg.WireLen)
 	if seg.Flags&parse.SYN != 0 {
 		side.syns++
-		side.mss, side.synWire = seg.MSS, uint16(min(seg.WireLen, math.MaxUint16))
+		side.mss, side.synWire = seg.Options.MSS(), uint16(min(seg.WireLen, math.MaxUint16))
 	}
 	if ev&Renewed == 0 && c.cold[dir].retransmits > retransmits {
 		side.repeat(seg.Len)

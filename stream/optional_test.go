@@ -18,7 +18,7 @@ func optionalOf(steps []step) *Optional {
 		seg := s.segment()
 		seg.WireLen = 60 + seg.Len
 		if seg.Flags&parse.SYN != 0 {
-			seg.MSS = uint16(1000 + s.dir)
+			seg.Options = parse.SYNOptions(uint16(1000+s.dir), seg.Options.WScale())
 		}
 		c.AccountOptional(o, s.dir, seg, int64(s.ms*1e6), &Tally{})
 	}

@@ -31,3 +31,28 @@ func (p period) ns() int64 {
 	}
 	return int64(p)
 }
+
+// elapsed is a time in 32 bits: 28 bits of it, and in the upper four the power of ten, in ns, that they count. To
+// the ns up to 0.27 s, to the µs up to 268 s, and to eight digits above that.
+type elapsed uint32
+
+const elapsedBits = 28
+
+// elapsedOf rounds a time of ns to an elapsed; below 0 it is none.
+func elapsedOf(ns int64) elapsed {
+	ns = max(ns, 0)
+	unit, power := int64(1), elapsed(0)
+	for ns/unit >= 1<<elapsedBits-1 { // less one, for rounding up
+		unit, power = unit*10, power+1
+	}
+	return power<<elapsedBits | elapsed((ns-ns/unit*unit+unit/2)/unit+ns/unit)
+}
+
+// ns is the time in ns.
+func (e elapsed) ns() int64 {
+	ns := int64(e & (1<<elapsedBits - 1))
+	for e >>= elapsedBits; e > 0; e-- {
+		ns *= 10
+	}
+	return ns
+}

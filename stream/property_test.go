@@ -133,7 +133,7 @@ func checkConn(t *testing.T, c *Conn) {
 		if s.contig.After(s.nxt) {
 			t.Fatalf("direction %d: all is there up to %d, and the next is %d", dir, s.contig, s.nxt)
 		}
-		if h := &d.hole; s.contig != s.nxt && (!h.start.Before(h.end) || !s.contig.Before(h.end) || h.end.After(s.nxt)) {
+		if h := &d.hole; s.contig != s.nxt && (!h.start.Before(h.end) || !s.contig.Before(h.end) || h.end.After(s.nxt) || h.middle.After(h.start)) {
 			t.Fatalf("direction %d: all is there up to %d, a hole %+v, the next is %d", dir, s.contig, *h, s.nxt)
 		}
 		if s.timed != 0 && (s.timed&timedCount > timedStretches || s.timed>>timedNewest > timedMask) {
@@ -152,12 +152,18 @@ func FuzzAccount(f *testing.F) {
 		for ; len(b) >= 9; b = b[9:] {
 			seg := parse.Segment{
 				Flags: parse.Flags(b[1]), Seq: parse.Seq(int8(b[2])) << (b[3] & 31), Ack: parse.Seq(int8(b[4])) << (b[5] & 31),
-				Len: uint32(b[6]) << (b[7] & 23), Window: uint16(b[8] & 3), WScale: int8(b[8]>>4) - 1,
+				Len: uint32(b[6]) << (b[7] & 23), Window: uint16(b[8] & 3),
 			}
 			if b[0]&0x40 != 0 {
 				seg.Flags |= parse.LenUnknown
 			}
-			seg.WScale = min(seg.WScale, 14)
+			switch {
+			case seg.Flags&parse.SYN != 0:
+				seg.Options = parse.SYNOptions(0, min(int8(b[8]>>4)-1, 14))
+			case b[8]&0x80 != 0:
+				seg.Flags |= parse.Timestamped
+				seg.Options = parse.Options(int32(int8(b[8]<<1)) << (b[7] & 24))
+			}
 			now += int64(int8(b[0])) << (b[3] & 37)
 			dir, was := uint32(b[0])&1, views(c, now)
 			if ev, rtt := c.Account(dir, &seg, now, tally); ev&(Renewed|Opened) == 0 {

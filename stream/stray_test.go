@@ -23,12 +23,12 @@ const segment = 1400
 
 func newDownload() *download {
 	d := &download{c: fresh(), data: 0xffffff00, rq: 5000} // across the wrap
-	d.send(a, parse.Segment{Seq: d.rq, Flags: syn, Window: 64000, WScale: 7}, 0)
-	d.send(b, parse.Segment{Seq: d.data, Ack: d.rq + 1, Flags: syn | ack, Window: 64000, WScale: 7}, 10)
+	d.send(a, parse.Segment{Seq: d.rq, Flags: syn, Window: 64000, Options: parse.SYNOptions(0, 7)}, 0)
+	d.send(b, parse.Segment{Seq: d.data, Ack: d.rq + 1, Flags: syn | ack, Window: 64000, Options: parse.SYNOptions(0, 7)}, 10)
 	d.rq++
 	d.data++
 	d.acked = d.data
-	d.send(a, parse.Segment{Seq: d.rq, Ack: d.data, Flags: ack, Window: 501, WScale: parse.NoWScale}, 1)
+	d.send(a, parse.Segment{Seq: d.rq, Ack: d.data, Flags: ack, Window: 501}, 1)
 	return d
 }
 
@@ -40,11 +40,11 @@ func (d *download) send(dir uint32, seg parse.Segment, ms int64) {
 // step sends the next data segment, or the ACK for the two before.
 func (d *download) step() {
 	if d.n++; d.n%3 != 0 {
-		d.send(b, parse.Segment{Seq: d.data, Ack: d.rq, Len: segment, Flags: ack, Window: 509, WScale: parse.NoWScale}, 1)
+		d.send(b, parse.Segment{Seq: d.data, Ack: d.rq, Len: segment, Flags: ack, Window: 509}, 1)
 		d.data = d.data.Add(segment)
 		return
 	}
-	d.send(a, parse.Segment{Seq: d.rq, Ack: d.data, Flags: ack, Window: 501, WScale: parse.NoWScale}, 10)
+	d.send(a, parse.Segment{Seq: d.rq, Ack: d.data, Flags: ack, Window: 501}, 10)
 	d.acked = d.data
 }
 
@@ -62,46 +62,46 @@ func TestForgedSegmentsAddOnlyThemselves(t *testing.T) {
 		make func(r *rand.Rand, d *download, dir uint32) parse.Segment
 	}{
 		{"SYN with a new sequence number", func(r *rand.Rand, d *download, _ uint32) parse.Segment {
-			return parse.Segment{Seq: parse.Seq(r.Uint32()), Flags: syn, Window: 1000, WScale: 3}
+			return parse.Segment{Seq: parse.Seq(r.Uint32()), Flags: syn, Window: 1000, Options: parse.SYNOptions(0, 3)}
 		}},
 		{"SYN+ACK with new numbers", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			return parse.Segment{Seq: d.at(dir) + far(r), Ack: parse.Seq(r.Uint32()), Flags: syn | ack, Window: 1000, WScale: 3}
+			return parse.Segment{Seq: d.at(dir) + far(r), Ack: parse.Seq(r.Uint32()), Flags: syn | ack, Window: 1000, Options: parse.SYNOptions(0, 3)}
 		}},
 		{"RST outside the window", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			return parse.Segment{Seq: d.at(dir) + far(r), Flags: rst, WScale: parse.NoWScale}
+			return parse.Segment{Seq: d.at(dir) + far(r), Flags: rst}
 		}},
 		{"RST with ACK outside the window", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			return parse.Segment{Seq: d.at(dir) + far(r), Ack: d.at(1-dir) + far(r), Flags: rst | ack, WScale: parse.NoWScale}
+			return parse.Segment{Seq: d.at(dir) + far(r), Ack: d.at(1-dir) + far(r), Flags: rst | ack}
 		}},
 		{"FIN outside the window", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			return parse.Segment{Seq: d.at(dir) + far(r), Ack: d.at(1 - dir), Flags: fin | ack, Window: 500, WScale: parse.NoWScale}
+			return parse.Segment{Seq: d.at(dir) + far(r), Ack: d.at(1 - dir), Flags: fin | ack, Window: 500}
 		}},
 		{"data far ahead", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			return parse.Segment{Seq: d.at(dir) + 1<<30, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500, WScale: parse.NoWScale}
+			return parse.Segment{Seq: d.at(dir) + 1<<30, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500}
 		}},
 		{"data far behind", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			return parse.Segment{Seq: d.at(dir) - 1<<30, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500, WScale: parse.NoWScale}
+			return parse.Segment{Seq: d.at(dir) - 1<<30, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500}
 		}},
 		{"data anywhere, one segment after the other", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
 			at := d.c.cold[dir].elsewhere
 			if d.c.hot[dir].flags&elsewhere == 0 {
 				at = d.at(dir) + far(r)
 			}
-			return parse.Segment{Seq: at, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500, WScale: parse.NoWScale}
+			return parse.Segment{Seq: at, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500}
 		}},
 		{"data of absurd length", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			return parse.Segment{Seq: d.at(dir) + far(r), Ack: d.at(1 - dir), Len: 1 << (16 + r.Uint32N(14)), Flags: ack, WScale: parse.NoWScale}
+			return parse.Segment{Seq: d.at(dir) + far(r), Ack: d.at(1 - dir), Len: 1 << (16 + r.Uint32N(14)), Flags: ack}
 		}},
 		{"data of unknown length", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			return parse.Segment{Seq: d.at(dir), Ack: d.at(1 - dir), Flags: fin | rst | ack | parse.LenUnknown, WScale: parse.NoWScale}
+			return parse.Segment{Seq: d.at(dir), Ack: d.at(1 - dir), Flags: fin | rst | ack | parse.LenUnknown}
 		}},
 		{"ACK of what was never sent", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			return parse.Segment{Seq: d.at(dir), Ack: d.at(1-dir) + far(r), Flags: ack, Window: 0, WScale: parse.NoWScale}
+			return parse.Segment{Seq: d.at(dir), Ack: d.at(1-dir) + far(r), Flags: ack, Window: 0}
 		}},
 		{"anything", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
 			return parse.Segment{
 				Seq: d.at(dir) + far(r), Ack: d.at(1-dir) + far(r), Len: r.Uint32N(2) * r.Uint32N(1<<16), Flags: parse.Flags(r.Uint32N(64)) &^ syn,
-				Window: uint16(r.Uint32()), WScale: int8(r.IntN(16)) - 1,
+				Window: uint16(r.Uint32()), Options: parse.Options(r.Uint32()),
 			}
 		}},
 	}
@@ -198,7 +198,7 @@ func TestOneWayFiguresGoOnAfterAnUncapturedStretch(t *testing.T) {
 		c, tally := fresh(), &Tally{}
 		now, seq, number := int64(0), parse.Seq(7), parse.Seq(9)
 		send := func() {
-			seg := parse.Segment{Seq: seq, Ack: number, Flags: ack, Window: 500, WScale: parse.NoWScale}
+			seg := parse.Segment{Seq: seq, Ack: number, Flags: ack, Window: 500}
 			if dir == b {
 				seg.Len = segment
 				seq = seq.Add(segment)

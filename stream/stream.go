@@ -57,9 +57,9 @@ type InOrder struct {
 
 // Eventual is what holes, events, scrapes and the end of a second touch. 64 bytes.
 type Eventual struct {
-	rate    moments // bits per second, window rateWindow
-	endTime int64   // ns, the FIN or RST that finalized the stream
-	hole    holes   // means nothing while no hole is open
+	rate  moments // bits per second, window rateWindow
+	ended elapsed // from the first packet to the FIN or RST that finalized the stream
+	hole  holes   // means nothing while no hole is open
 
 	retransmits   uint32
 	outOfOrder    uint32
@@ -89,6 +89,7 @@ const (
 	dupOnce       // dupRun: duplicate ACKs since the ack number changed. One,
 	dupTwice      // or two and more
 	dupRun        = dupOnce | dupTwice
+	stamped       = dupTwice << 1 // the segment that opened the newest hole had a timestamp
 )
 
 // Values of Stream.wscale besides shifts.

@@ -83,12 +83,12 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 	v.Retransmits, v.OutOfOrder, v.DuplicateAcks = d.retransmits, d.outOfOrder, d.duplicateAcks
 	v.Gaps, v.ZeroWindows, v.Resets = d.gaps, d.zeroWindows, d.resets
 
-	until := now
+	up := now - s.firstTime(d)
 	if v.Finalized {
-		until = d.endTime
+		up = d.ended.ns()
 	}
 	v.Uptime = 0
-	if up := until - s.firstTime(d); up > 0 {
+	if up > 0 {
 		v.Has |= HasRate
 		v.Uptime = float64(up) / 1e9
 	}

@@ -1,6 +1,10 @@
 package tcpmodel
 
-import "slices"
+import (
+	"slices"
+
+	"tcp-stream-exporter/parse"
+)
 
 // span is the positions from from up to but without to.
 type span struct{ from, to int64 }
@@ -10,8 +14,22 @@ type span struct{ from, to int64 }
 // before the first segment.
 type hole struct {
 	span
-	opened int64 // ns
+	opening
 }
+
+// opening is what is known of the segment that opened a hole.
+type opening struct {
+	opened  int64 // ns
+	stamped bool  // it had a timestamp
+	tsval   uint32
+}
+
+// precedes reports whether timestamps tell that s was sent after the opening.
+func (o *opening) precedes(s *segment) bool {
+	return o.stamped && s.stamped() && int32(s.Options.TSVal()-o.tsval) > 0
+}
+
+func (s *segment) stamped() bool { return s.Flags&parse.Timestamped != 0 }
 
 // holeAround returns the hole that all of a span lies in, nil if some of the span was seen.
 func (f *half) holeAround(from, to int64) *hole {
@@ -32,7 +50,7 @@ func (f *half) advance(s *segment) {
 	}
 	seq, end := f.at(s.Seq), f.at(s.end)
 	if seq > f.nxt {
-		f.holes = append(f.holes, hole{span{f.nxt, seq}, s.now})
+		f.holes = append(f.holes, hole{span{f.nxt, seq}, opening{s.now, s.stamped(), s.Options.TSVal()}})
 		f.openings = append(f.openings, s.now)
 	}
 	f.fill(span{seq, end})
@@ -53,8 +71,8 @@ func (f *half) arrived(to int64) {
 func (f *half) fill(s span) {
 	var left []hole
 	for _, h := range f.holes {
-		before := hole{span{h.from, min(h.to, s.from)}, h.opened}
-		behind := hole{span{max(h.from, s.to), h.to}, h.opened}
+		before := hole{span{h.from, min(h.to, s.from)}, h.opening}
+		behind := hole{span{max(h.from, s.to), h.to}, h.opening}
 		if s.to <= s.from || before.to == h.to || behind.from == h.from { // does not touch this hole
 			left = append(left, h)
 			continue

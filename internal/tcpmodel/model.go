@@ -304,7 +304,7 @@ func (f *half) classify(r *half, s *segment, threshold int64, known bool) Verdic
 		return v
 	}
 
-	v.Holes = f.openWithin(s.now, threshold+threshold/8+100e3)
+	v.Holes = f.openWithin(s.now, 2*threshold+100e3)
 	h := f.holeAround(seq, min(end, f.nxt))
 	if h == nil {
 		v.Class = Retransmission // some of it was seen, or acknowledged
@@ -316,8 +316,15 @@ func (f *half) classify(r *half, s *segment, threshold int64, known bool) Verdic
 		v.Class = Retransmission // the receiver asks for it
 		return v
 	}
-	v.Timed, v.Age = true, s.now-h.opened
 	v.Class = Retransmission
+	if h.precedes(s) {
+		return v
+	}
+	v.Timed, v.Age = true, s.now-h.opened
+	if h.stamped && s.stamped() && known {
+		threshold += threshold / 2
+		v.Threshold = threshold
+	}
 	if within(s.now, h.opened, threshold) {
 		v.Class = OutOfOrder // too soon for a repair: the sender could not know of a loss yet
 	}

@@ -40,14 +40,14 @@ func (o *Odd) Next() Frame {
 	if len(o.open) > 0 {
 		f := o.open[0]
 		o.open = o.open[1:]
-		f.Now, f.Seg.Window, f.Seg.WScale, f.Seg.IPVersion = o.now, 100, parse.NoWScale, 4
+		f.Now, f.Seg.Window = o.now, 100
 		o.moved(&f)
 		return f
 	}
 	f := Frame{Dir: o.r.Uint32N(2), Now: o.now}
 	s := &f.Seg
 	*s = parse.Segment{
-		Seq: o.nxt[f.Dir], Ack: o.nxt[1-f.Dir], Flags: parse.ACK, WScale: parse.NoWScale, IPVersion: 4,
+		Seq: o.nxt[f.Dir], Ack: o.nxt[1-f.Dir], Flags: parse.ACK,
 		Window: uint16(o.r.IntN(3)) * 100, Len: uint32(o.r.IntN(3)) * uint32(o.r.IntN(1500)),
 	}
 	if odd(10) {
@@ -88,6 +88,10 @@ func (o *Odd) Next() Frame {
 	}
 	if odd(50) {
 		s.Flags &^= parse.ACK
+	}
+	if s.Flags&parse.SYN == 0 && !odd(3) {
+		s.Flags |= parse.Timestamped
+		s.Options = parse.Options((o.now - int64(o.r.IntN(10e6))) >> 20)
 	}
 	o.moved(&f)
 	return f

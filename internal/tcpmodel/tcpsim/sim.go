@@ -41,6 +41,7 @@ type Config struct {
 	SkipFrames int   // the capture begins after that many
 	OneWay     bool  // only the client's segments are captured
 	ClockSteps bool  // the capture's clock goes back now and then
+	Timestamps bool  // all segments but SYNs have timestamps, in ms
 }
 
 // Truth says what the endpoints know of a segment.
@@ -96,7 +97,8 @@ type message struct {
 	again    bool  // some of it was sent before
 	blind    bool  // sent again though nothing from behind it was known to have arrived
 	sack     []span
-	last     bool // of ACKs, not to be left out
+	last     bool  // of ACKs, not to be left out
+	sent     int64 // ns
 }
 
 // thinTime is how long what thins the ACKs waits for the next one, in ns.
@@ -158,6 +160,7 @@ func (s *sim) chance(p float64) bool { return p > 0 && s.r.Float64() < p }
 
 // send puts a segment on the path.
 func (s *sim) send(from int, m message) {
+	m.sent = s.now
 	bare := m.end() == m.seq
 	before, behind := s.Left, s.Right
 	if from == 1 {
@@ -227,8 +230,12 @@ func (s *sim) judge() []Frame {
 		}
 		f := Frame{Dir: d, Now: clock + c.time, Seg: parse.Segment{
 			Seq: parse.Seq(s.ISN[d]) + parse.Seq(c.seq), Len: uint32(c.size), Flags: c.flags,
-			Window: s.Window, WScale: parse.NoWScale, IPVersion: 4, WireLen: uint32(c.size + 66),
+			Window: s.Window, WireLen: uint32(c.size + 66),
 		}}
+		if s.Timestamps && c.flags&parse.SYN == 0 {
+			f.Seg.Flags |= parse.Timestamped
+			f.Seg.Options = parse.Options(s.ISN[d] + uint32(c.sent/1e6))
+		}
 		if c.flags&parse.ACK != 0 {
 			f.Seg.Ack = parse.Seq(s.ISN[1-d]) + parse.Seq(c.ack)
 		}
