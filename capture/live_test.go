@@ -97,7 +97,8 @@ func echoServer(t *testing.T) net.Listener {
 	return l
 }
 
-// Readers take snapshots while packets come in. Every byte of every connection is in the last one.
+// Readers take snapshots while packets come in. What one reading had is in the next too, since nothing
+// ages here, and every byte of every connection is in the last one.
 func TestSnapshotsWhileCapturing(t *testing.T) {
 	l := echoServer(t)
 	c := loCapture(t, l.Addr().(*net.TCPAddr).Port)
@@ -107,7 +108,7 @@ func TestSnapshotsWhileCapturing(t *testing.T) {
 	for range 3 {
 		readers.Go(func() {
 			var s Snapshot
-			for {
+			for before := 0; ; before = len(s.Views) {
 				select {
 				case <-stop:
 					return
@@ -117,8 +118,8 @@ func TestSnapshotsWhileCapturing(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if len(s.Views) > 2*connections {
-					t.Errorf("%d streams", len(s.Views))
+				if len(s.Views) < before || len(s.Views) > 2*connections {
+					t.Errorf("%d streams, want %d of the reading before to %d", len(s.Views), before, 2*connections)
 				}
 				c.Stats()
 			}
@@ -136,22 +137,27 @@ func TestSnapshotsWhileCapturing(t *testing.T) {
 	close(stop)
 	readers.Wait()
 
+	// The last packets may lie in the ring still, and a connection that is accounted during a reading is
+	// in the next one. The sum of all bytes does not tell that they are there: bytes sent again count in it,
+	// and a busy machine's lo has some.
 	var s Snapshot
-	total := func() (bytes uint64) {
+	whole := func() (streams int) {
 		if err := c.Snapshot(context.Background(), &s); err != nil {
 			t.Fatal(err)
 		}
 		for _, v := range s.Views {
-			bytes += v.Bytes
+			if v.Bytes >= size {
+				streams++
+			}
 		}
-		return bytes
+		return streams
 	}
-	deadline := time.Now().Add(2 * time.Second)
-	for total() < 2*connections*size && time.Now().Before(deadline) {
+	deadline := time.Now().Add(10 * time.Second)
+	for whole() < 2*connections && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond)
 	}
-	if got := total(); got < 2*connections*size || s.Stats.Dropped != 0 || len(s.Views) != 2*connections {
-		t.Errorf("%d bytes in %d streams, %d dropped; want %d in %d", got, len(s.Views), s.Stats.Dropped, 2*connections*size, 2*connections)
+	if got := whole(); got != 2*connections || len(s.Views) != 2*connections || s.Stats.Dropped != 0 {
+		t.Errorf("%d of %d streams have all their bytes, %d frames dropped; want %d", got, len(s.Views), s.Stats.Dropped, 2*connections)
 	}
 }
 
