@@ -10,8 +10,9 @@ import (
 	"tcp-stream-exporter/table"
 )
 
-// perConnection is how many bytes the index, the timers and the lists take for each connection at most.
-const perConnection = 54
+// perConnection is how many bytes the index, the timers and the lists take for each connection at most
+// (README, Memory).
+const perConnection = 58
 
 // checkMemory refuses a table that is larger than the machine's memory: its pages come as they are
 // used, so that nothing else would say so before the memory is gone.

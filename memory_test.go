@@ -57,7 +57,7 @@ func TestATableLargerThanMemoryIsRefused(t *testing.T) {
 		t.Errorf("a million connections in 1 GiB: %v", err)
 	}
 	err = o.fitsMemory(512 << 20)
-	want := "-max-connections 1000000: needs up to 630000000 bytes, the machine has 536870912 bytes of memory: use at most 852176"
+	want := "-max-connections 1000000: needs up to 634000000 bytes, the machine has 536870912 bytes of memory: use at most 846799"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v\nwant  %s", err, want)
 	}
