@@ -19,7 +19,7 @@ func parseCPUs(list string) (cpus []int, err error) {
 		first, err1 := strconv.Atoi(from)
 		last, err2 := strconv.Atoi(to)
 		if err1 != nil || err2 != nil || first < 0 || first > last || last > maxCPU {
-			return nil, fmt.Errorf("-cpus %q: %q is no CPU and no range of CPUs: want a list like 0,2-5", list, part)
+			return nil, fmt.Errorf("%s is no CPU and no range of CPUs: want a list like 0,2-5", asTyped(part))
 		}
 		for cpu := first; cpu <= last; cpu++ {
 			cpus = append(cpus, cpu)

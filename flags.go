@@ -40,7 +40,11 @@ type options struct {
 	repeat         int
 	repeatGiven    bool
 	pprof          string // address to serve profiles on; empty: none are
+	line           *commandLine
 }
+
+// flag returns a flag and its value as they were typed, for messages.
+func (o *options) flag(name string) string { return o.line.flag(name) }
 
 // errHelp is returned after -help has printed the flags.
 var errHelp = flag.ErrHelp
@@ -73,6 +77,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	pprof := fs.String("pprof", "", "serve profiles of the program (Go's net/http/pprof) on this `address`; a port alone is one of 127.0.0.1 (default: none)")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	line := newCommandLine(fs)
+	o.line = line
 	if err := line.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			help := bytes.NewBufferString("Usage of tcp-stream-exporter:\n")
@@ -83,13 +88,13 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 			}
 			return nil, errHelp
 		}
-		if line.twice != nil {
-			return nil, line.twice
+		if line.bad != nil {
+			return nil, line.bad
 		}
-		return nil, flagError(err)
+		return nil, line.flagError(err)
 	}
 	if line.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q: all settings are flags, see -help", line.Arg(0))
+		return nil, fmt.Errorf("argument %q: all settings are flags, see -help", line.Arg(0))
 	}
 	given := map[string]bool{}
 	line.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -98,28 +103,28 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	if err := o.checkRead(given); err != nil {
 		return nil, err
 	}
-	if err := o.metrics.settle(given); err != nil {
+	if err := o.metrics.settle(given, o.flag); err != nil {
 		return nil, err
 	}
 	if given["pprof"] {
 		var err error
 		if o.pprof, err = profileAddress(*pprof); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", o.flag("pprof"), err)
 		}
 	}
 	if given["cpus"] {
 		var err error
 		if o.cpus, err = parseCPUs(*cpus); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", o.flag("cpus"), err)
 		}
 	}
 	if given["max-age"] {
 		if maxAge < 0 {
-			return nil, ageError("max-age", maxAge, "5m")
+			return nil, o.ageError("max-age", "5m")
 		}
 		if given["stream-age"] {
-			return nil, fmt.Errorf("-stream-age %s and -max-age %s: they are two names of one setting, give only one",
-				line.typed["stream-age"], line.typed["max-age"])
+			return nil, fmt.Errorf("%s and %s: they are two names of one setting, give only one",
+				o.flag("stream-age"), o.flag("max-age"))
 		}
 		o.streamAge = maxAge
 	}
@@ -144,7 +149,7 @@ func (o *options) settleAges(given map[string]bool) error {
 	} {
 		switch {
 		case *age.value < 0:
-			return ageError(age.name, *age.value, age.example)
+			return o.ageError(age.name, age.example)
 		case age.given && *age.value == 0, !age.given && o.readGiven && age.value != &o.synAge:
 			*age.value = capture.Never
 		}
@@ -160,13 +165,24 @@ func ageText(age time.Duration) string {
 	return age.String()
 }
 
-// flagError turns package flag's messages into ours.
-func flagError(err error) error {
-	msg := strings.ReplaceAll(err.Error(), "\n", " ")
-	if name, ok := strings.CutPrefix(msg, "flag provided but not defined: "); ok {
-		return fmt.Errorf("unknown flag %s: -help lists all flags", name)
+// flagError turns package flag's messages about flags, not about their values, into ours.
+func (l *commandLine) flagError(err error) error {
+	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok && l.Lookup(name) != nil {
+		example := shortDuration(l.Lookup(name).DefValue)
+		if example != "" && example != "0" && example != "0s" {
+			example = ", such as " + asTyped(example)
+		} else {
+			example = ", see -help"
+		}
+		return fmt.Errorf("-%s: needs a value%s", name, example)
 	}
-	return fmt.Errorf("%s: see -help", msg)
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
+		return fmt.Errorf("%s: unknown flag: -help lists all flags", asTyped(name))
+	}
+	if text, ok := strings.CutPrefix(err.Error(), "bad flag syntax: "); ok {
+		return fmt.Errorf("%s: no flag looks like that: -help lists all flags", asTyped(text))
+	}
+	return fmt.Errorf("%w: see -help", err)
 }
 
 // liveFlags make sense for a live capture only.
@@ -176,26 +192,26 @@ var liveFlags = []string{"interface", "port", "framesize", "blocksize", "numbloc
 func (o *options) checkRead(given map[string]bool) error {
 	if !o.readGiven {
 		if o.repeatGiven {
-			return errors.New("-repeat goes with -read only: name a capture file with -read")
+			return fmt.Errorf("%s: goes with -read only: name a capture file with -read", o.flag("repeat"))
 		}
 		return nil
 	}
 	if o.read == "" {
-		return errors.New("-read is empty: name a capture file, or - for standard input")
+		return fmt.Errorf("%s: name a capture file, or - for standard input", o.flag("read"))
 	}
 	if o.repeat < 1 {
-		return fmt.Errorf("-repeat %d: want 1 or more", o.repeat)
+		return fmt.Errorf("%s: want 1 or more", o.flag("repeat"))
 	}
 	for _, name := range liveFlags {
 		if given[name] {
-			return fmt.Errorf("-%s goes with a live capture only: leave it out with -read", name)
+			return fmt.Errorf("%s: goes with a live capture only: leave it out with -read", o.flag(name))
 		}
 	}
 	return nil
 }
 
-func ageError(name string, age time.Duration, example string) error {
-	return fmt.Errorf("-%s %v: want a duration, e.g. %s, or 0: never", name, age, example)
+func (o *options) ageError(name, example string) error {
+	return fmt.Errorf("%s: want a duration, e.g. %s, or 0: never", o.flag(name), example)
 }
 
 // check validates what can be told without touching the system.
@@ -204,24 +220,65 @@ func (o *options) check() error {
 		return nil
 	}
 	if o.maxConnections < 1 || o.maxConnections > table.MaxConnections {
-		return fmt.Errorf("-max-connections %d: want 1 to %d", o.maxConnections, table.MaxConnections)
+		return fmt.Errorf("%s: want 1 to %d", o.flag("max-connections"), table.MaxConnections)
 	}
 	if o.retireTimeout < time.Millisecond || o.retireTimeout > maxRetireTimeout {
-		return fmt.Errorf("-retire-timeout %v: want 1ms to %v", o.retireTimeout, maxRetireTimeout)
+		return fmt.Errorf("%s: want 1ms to %v", o.flag("retire-timeout"), maxRetireTimeout)
 	}
 	if o.workers < 1 || o.workers > ring.MaxRings {
-		return fmt.Errorf("-workers %d: want 1 to %d", o.workers, ring.MaxRings)
+		return fmt.Errorf("%s: want 1 to %d", o.flag("workers"), ring.MaxRings)
 	}
 	if o.workers > o.maxConnections {
-		return fmt.Errorf("-workers %d: more than -max-connections %d, which they share", o.workers, o.maxConnections)
+		return fmt.Errorf("%s and %s: the workers share the connections, use at most %d workers or more connections",
+			o.flag("workers"), o.flag("max-connections"), o.maxConnections)
 	}
 	if o.iface == "" {
-		return fmt.Errorf("-interface is empty: %s", interfaceList())
+		return fmt.Errorf("%s: %s", o.flag("interface"), interfaceList())
 	}
 	if _, port, err := net.SplitHostPort(o.addr); err != nil {
-		return fmt.Errorf("-port %q is no address: want host:port or :port, e.g. :9100", o.addr)
+		return fmt.Errorf("%s: no address: want host:port or :port, e.g. :9100", o.flag("port"))
 	} else if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
-		return fmt.Errorf("-port %q: %q is no TCP port: want host:port or :port, e.g. :9100", o.addr, port)
+		return fmt.Errorf("%s: %s is no TCP port: want host:port or :port, e.g. :9100", o.flag("port"), asTyped(port))
 	}
-	return nil
+	return o.asFlags(o.ringConfig().Validate())
 }
+
+// ringConfig returns what the flags say of the ring.
+func (o *options) ringConfig() ring.Config {
+	return ring.Config{BlockSize: o.blockSize, NumBlocks: o.numBlocks, FrameSize: o.frameSize, RetireTov: o.retireTimeout}
+}
+
+// asFlags returns err with the ring's settings under the names of their flags, as typed.
+func (o *options) asFlags(err error) error {
+	var setting *ring.SettingError
+	if !errors.As(err, &setting) {
+		return err
+	}
+	return flagsError{setting.Text(func(s ring.Setting) string {
+		switch s {
+		case ring.SettingInterface:
+			return withValue("interface", o.iface) // also where it was chosen
+		case ring.SettingBlockSize:
+			return o.flag("blocksize")
+		case ring.SettingNumBlocks:
+			return o.flag("numblocks")
+		case ring.SettingFrameSize:
+			return o.flag("framesize")
+		case ring.SettingRetireTov:
+			return o.flag("retire-timeout")
+		case ring.SettingFilter:
+			return o.flag("packet-filter")
+		}
+		return o.flag("workers")
+	}), err}
+}
+
+// flagsError is an error of another package in a text that names the flags.
+type flagsError struct {
+	text string
+	err  error
+}
+
+func (e flagsError) Error() string { return e.text }
+
+func (e flagsError) Unwrap() error { return e.err }

@@ -37,6 +37,23 @@ func TestFlagGivenTwice(t *testing.T) {
 	}
 }
 
+// TestLongValuesAreCut wants a message to stay one line that can be read, whatever was typed.
+func TestLongValuesAreCut(t *testing.T) {
+	for _, c := range []struct{ value, want string }{
+		{"tcp", "tcp"},
+		{"a\nb", `"a\nb"`},
+		{strings.Repeat("x", 200), strings.Repeat("x", 200)},
+		{strings.Repeat("x", 201), `"` + strings.Repeat("x", 200) + `…" (201 bytes in all)`},
+		{strings.Repeat("é", 101), `"` + strings.Repeat("é", 100) + `…" (202 bytes in all)`},
+		{"x" + strings.Repeat("é", 101), `"x` + strings.Repeat("é", 99) + `…" (203 bytes in all)`},
+		{strings.Repeat("\xbf", 300), `"` + strings.Repeat(`\xbf`, 196) + `…" (300 bytes in all)`},
+	} {
+		if got := asTyped(c.value); got != c.want {
+			t.Errorf("%.20q… is shown as %s, want %s", c.value, got, c.want)
+		}
+	}
+}
+
 // TestListenKeepsToItsFamily wants an IPv4 address to be one of IPv4 alone: net.Listen takes
 // 0.0.0.0 for every address of both families.
 func TestListenKeepsToItsFamily(t *testing.T) {
@@ -57,7 +74,9 @@ func TestListenKeepsToItsFamily(t *testing.T) {
 		{"[::1]:0", false, true},
 	} {
 		for name, listen := range map[string]func(string) (net.Listener, error){
-			"-port": listen,
+			"-port": func(addr string) (net.Listener, error) {
+				return (&options{addr: addr}).listen()
+			},
 			"-pprof": func(addr string) (net.Listener, error) {
 				return listenOn(addr)
 			},

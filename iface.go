@@ -31,7 +31,7 @@ type link struct {
 type noInterface string
 
 func (name noInterface) Error() string {
-	return fmt.Sprintf("interface %q does not exist: %s", string(name), interfaceList())
+	return fmt.Sprintf("%s: no such interface: %s", withValue("interface", string(name)), interfaceList())
 }
 
 // findLink looks the interface up by name.
@@ -41,7 +41,7 @@ func findLink(name string) (link, error) {
 	}
 	i, err := net.InterfaceByName(name)
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
-		return link{}, fmt.Errorf("interface %q: looking for it: %w", name, err)
+		return link{}, fmt.Errorf("%s: look for it: %w%s", withValue("interface", name), err, netlinkRemedy(err))
 	}
 	if err != nil {
 		return link{}, noInterface(name)
@@ -55,14 +55,15 @@ func findLink(name string) (link, error) {
 		return link{}, noInterface(name)
 	}
 	if err != nil {
-		return link{}, fmt.Errorf("interface %q: reading its hardware type: %w", name, err)
+		return link{}, fmt.Errorf("%s: read its hardware type: %w%s", withValue("interface", name), err, netlinkRemedy(err))
 	}
 	switch parse.LinkFromARPHRD(hatype) {
 	case parse.LinkEthernet:
 	case parse.LinkRaw:
 		l.kind = pcapfilter.Raw
 	default:
-		return link{}, fmt.Errorf("interface %q has hardware type %d (ARPHRD_ in linux/if_arp.h), which is not decoded: use an Ethernet, loopback, tun, PPP or tunnel interface", name, hatype)
+		return link{}, fmt.Errorf("%s: it has hardware type %d (ARPHRD_ in linux/if_arp.h), which is not decoded: use an Ethernet, loopback, tun, PPP or tunnel interface",
+			withValue("interface", name), hatype)
 	}
 	return l, nil
 }
@@ -100,6 +101,14 @@ func hardwareType(index int) (uint16, error) {
 		}
 	}
 	return 0, errNoIndex
+}
+
+// netlinkRemedy says what helps where rtnetlink(7) may not be asked.
+func netlinkRemedy(err error) string {
+	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EPERM) {
+		return ": allow AF_NETLINK (RestrictAddressFamilies= in a systemd unit)"
+	}
+	return ""
 }
 
 var errNoIndex = errors.New("rtnetlink: no interface with this index")

@@ -154,21 +154,22 @@ func serve(o *options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	filter, err := compileFilter(o.filter, at.kind)
+	filter, err := o.compileFilter(at.kind)
 	if err != nil {
 		return err
 	}
 	if err := o.checkMemory(); err != nil {
 		return err
 	}
-	cfg := ring.Config{
-		IfIndex: at.index, BlockSize: o.blockSize, NumBlocks: o.numBlocks, FrameSize: o.frameSize,
-		RetireTov: o.retireTimeout, Filter: filter, IgnoreOutgoing: at.loopback,
-	}
+	cfg := o.ringConfig()
+	cfg.IfIndex, cfg.Filter, cfg.IgnoreOutgoing = at.index, filter, at.loopback
 	if err := cfg.Validate(); err != nil {
-		return err
+		return o.asFlags(err)
 	}
-	listener, err := listen(o.addr)
+	if err := capture.CheckCPUs(o.cpus, o.workers); err != nil {
+		return fmt.Errorf("%s: %w", o.flag("cpus"), err)
+	}
+	listener, err := o.listen()
 	if err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func serve(o *options, log *slog.Logger) error {
 	rings, err := ring.OpenGroup(cfg, o.workers)
 	waiting := errors.Is(err, ring.ErrDown)
 	if err != nil && !waiting {
-		return err
+		return o.asFlags(err)
 	}
 
 	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter,
@@ -320,7 +321,7 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 			err = ring.ErrDown
 		}
 		if err == nil && at.kind != kind {
-			if cfg.Filter, err = compileFilter(o.filter, at.kind); err == nil {
+			if cfg.Filter, err = o.compileFilter(at.kind); err == nil {
 				kind = at.kind
 			}
 		}
@@ -328,6 +329,7 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 		if err == nil {
 			cfg.IfIndex, cfg.IgnoreOutgoing = at.index, at.loopback
 			rings, err = ring.OpenGroup(cfg, o.workers)
+			err = o.asFlags(err)
 		}
 		switch {
 		case err == nil:
@@ -345,10 +347,10 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 }
 
 // compileFilter makes the program that the kernel runs, which also says how much of a packet it copies.
-func compileFilter(filter string, kind pcapfilter.LinkType) ([]bpf.RawInstruction, error) {
-	prog, err := pcapfilter.Compile(filter, kind, snapLen)
+func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction, error) {
+	prog, err := pcapfilter.Compile(o.filter, kind, snapLen)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
 	}
 	return pcapfilter.HeadersOnly(prog, kind), nil
 }
@@ -357,11 +359,7 @@ func compileFilter(filter string, kind pcapfilter.LinkType) ([]bpf.RawInstructio
 // It returns those that there are also with an error.
 func (o *options) newWorkers() (workers []*capture.Worker, err error) {
 	for range o.workers {
-		w, err := capture.NewWorker(capture.Config{
-			MaxConnections: (o.maxConnections + o.workers - 1) / o.workers,
-			StreamAge:      o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
-			Optional: o.metrics.Families.Counted(),
-		})
+		w, err := o.newWorker((o.maxConnections + o.workers - 1) / o.workers)
 		if err != nil {
 			return workers, err
 		}
@@ -381,19 +379,30 @@ func clocks() (mono, real int64) {
 var processStart = time.Now().Add(-time.Hour)
 
 // listen binds the address to serve metrics on.
-func listen(addr string) (net.Listener, error) {
-	l, err := listenOn(addr)
+func (o *options) listen() (net.Listener, error) {
+	l, err := listenOn(o.addr)
 	if err == nil {
 		return l, nil
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		hint := ""
-		if _, port, _ := net.SplitHostPort(addr); port == "9100" {
+		if _, port, _ := net.SplitHostPort(o.addr); port == "9100" {
 			hint = " (9100 is also node_exporter's port)"
 		}
-		return nil, fmt.Errorf("-port %s is in use by another program%s: choose another one, e.g. -port :9101", addr, hint)
+		return nil, fmt.Errorf("%s: in use by another program%s: choose another one, e.g. -port :9101", o.flag("port"), hint)
 	}
-	return nil, fmt.Errorf("-port %s: %w: want an address of this machine, as host:port or :port", addr, err)
+	return nil, fmt.Errorf("%s: %w: %s", o.flag("port"), err, listenRemedy(err))
+}
+
+// listenRemedy says what to do about an address that cannot be bound.
+func listenRemedy(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "choose another port"
+	case errors.Is(err, syscall.EACCES):
+		return "ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose another one, e.g. :9100"
+	}
+	return "want an address of this machine, as host:port or :port"
 }
 
 // listenOn binds addr. An IPv4 address is one of IPv4 alone, also 0.0.0.0, which package net takes for

@@ -29,8 +29,8 @@ func (o *options) fitsMemory(total uint64) error {
 		each += stream.OptionalSize
 	}
 	if need := uint64(o.maxConnections) * each; need > total {
-		return fmt.Errorf("-max-connections %d: needs up to %d bytes, the machine has %d bytes of memory: use at most %d",
-			o.maxConnections, need, total, total/each)
+		return fmt.Errorf("%s: needs up to %d bytes, the machine has %d bytes of memory: use at most %d",
+			o.flag("max-connections"), need, total, total/each)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -31,35 +30,40 @@ func (m *metricsFlags) register(fs *flag.FlagSet) {
 // streamFlags make no sense without per-stream metrics.
 var streamFlags = []string{"metrics", "metrics-exclude", "streams-top", "streams-min-bytes", "streams-min-age"}
 
-// settle validates the flags that were given and turns them into Options.
-func (m *metricsFlags) settle(given map[string]bool) error {
+// settle validates the flags that were given and turns them into Options. flag shows one as typed.
+func (m *metricsFlags) settle(given map[string]bool, flag func(string) string) error {
 	if m.noStreams {
 		for _, name := range streamFlags {
 			if given[name] {
-				return fmt.Errorf("-%s says which per-stream metrics to export, -no-stream-metrics says none: give one of them", name)
+				return fmt.Errorf("%s and -no-stream-metrics: some per-stream metrics and none, give one of the flags", flag(name))
 			}
 		}
 		m.Families = collector.NoFamilies
 		return nil
 	}
-	for name, list := range map[string]string{"metrics": m.only, "metrics-exclude": m.except} {
-		if given[name] && strings.TrimSpace(list) == "" {
-			return fmt.Errorf("-%s is empty: name per-stream metrics, e.g. -%s tcp_retransmits_total,tcp_.*_seconds", name, name)
+	var lists []string
+	for _, list := range []struct{ name, text string }{{"metrics", m.only}, {"metrics-exclude", m.except}} {
+		if !given[list.name] {
+			continue
 		}
+		if strings.TrimSpace(list.text) == "" {
+			return fmt.Errorf("%s: name per-stream metrics, e.g. -%s tcp_retransmits_total,tcp_.*_seconds", flag(list.name), list.name)
+		}
+		lists = append(lists, flag(list.name))
 	}
 	var err error
 	if m.Families, err = collector.ChooseFamilies(m.only, m.except); err != nil {
-		return fmt.Errorf("-metrics %q -metrics-exclude %q: %w", m.only, m.except, err)
+		return fmt.Errorf("%s: %w", strings.Join(lists, " and "), err)
 	}
 	if given["streams-top"] && m.Limits.Top < 1 {
-		return fmt.Errorf("-streams-top %d: want 1 or more", m.Limits.Top)
+		return fmt.Errorf("%s: want 1 or more", flag("streams-top"))
 	}
 	if m.minBytes < 0 {
-		return fmt.Errorf("-streams-min-bytes %d: want 0 or more", m.minBytes)
+		return fmt.Errorf("%s: want 0 or more", flag("streams-min-bytes"))
 	}
 	m.Limits.MinBytes = uint64(m.minBytes)
 	if m.Limits.MinAge < 0 {
-		return errors.New("-streams-min-age is negative: want a duration, e.g. 10s")
+		return fmt.Errorf("%s: want a duration of 0 or more, e.g. 10s", flag("streams-min-age"))
 	}
 	return nil
 }

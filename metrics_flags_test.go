@@ -56,17 +56,17 @@ func TestMetricsFlagsThatCannotBe(t *testing.T) {
 		args []string
 		want string // in the message
 	}{
-		{[]string{"-metrics", ""}, "-metrics is empty"},
-		{[]string{"-metrics-exclude", " "}, "-metrics-exclude is empty"},
+		{[]string{"-metrics", ""}, `-metrics "": name`},
+		{[]string{"-metrics-exclude", " "}, `-metrics-exclude " ": name`},
 		{[]string{"-metrics", "tcp_nothing"}, `"tcp_nothing" matches no per-stream family`},
 		{[]string{"-metrics", "tcp_("}, "neither a name nor a regular expression"},
 		{[]string{"-metrics-exclude", ".*"}, "no per-stream family is left"},
-		{[]string{"-no-stream-metrics", "-streams-top", "5"}, "give one of them"},
-		{[]string{"-no-stream-metrics", "-metrics", "tcp_resets_total"}, "give one of them"},
+		{[]string{"-no-stream-metrics", "-streams-top", "5"}, "give one of the flags"},
+		{[]string{"-no-stream-metrics", "-metrics", "tcp_resets_total"}, "give one of the flags"},
 		{[]string{"-streams-top", "0"}, "want 1 or more"},
 		{[]string{"-streams-top", "-3"}, "want 1 or more"},
 		{[]string{"-streams-min-bytes", "-1"}, "want 0 or more"},
-		{[]string{"-streams-min-age", "-1s"}, "is negative"},
+		{[]string{"-streams-min-age", "-1s"}, "want a duration of 0 or more"},
 	} {
 		_, err := parseFlags(row.args, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), row.want) || strings.Contains(err.Error(), "\n") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"expvar"
 	"fmt"
 	"net"
@@ -30,7 +31,7 @@ func profileAddress(text string) (string, error) {
 			return net.JoinHostPort(host, port), nil
 		}
 	}
-	return "", fmt.Errorf("-pprof %q is no address: want a port, which is then one of 127.0.0.1, or host:port", text)
+	return "", errors.New("no address: want a port, which is then one of 127.0.0.1, or host:port")
 }
 
 // serveProfiles serves profiles if -pprof was given, until the function that it returns is called. at
@@ -43,7 +44,7 @@ func (o *options) serveProfiles() (stop func(), at string, err error) {
 	}
 	l, err := listenOn(o.pprof)
 	if err != nil {
-		return nil, "", fmt.Errorf("-pprof %s: %w: want a free port and an address of this machine", o.pprof, err)
+		return nil, "", fmt.Errorf("%s: %w: %s", o.flag("pprof"), err, listenRemedy(err))
 	}
 	server := &http.Server{Handler: profiles(), ReadHeaderTimeout: profileHeaderTimeout}
 	go func() { _ = server.Serve(l) }() // ends when it is closed

@@ -51,7 +51,11 @@ func TestProfilesAreThereOnlyIfAskedFor(t *testing.T) {
 			t.Errorf("%s: %s, %v, without %q", path, answer.Status, err, want)
 		}
 	}
-	if _, _, err := (&options{pprof: at}).serveProfiles(); err == nil || !strings.Contains(err.Error(), "-pprof "+at) {
+	again, err := parseFlags([]string{"-pprof", at}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := again.serveProfiles(); err == nil || !strings.Contains(err.Error(), "-pprof "+at) {
 		t.Errorf("a second time at %s: error %v", at, err)
 	}
 	stop()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"syscall"
 	"time"
 
 	"tcp-stream-exporter/capture"
@@ -22,19 +23,19 @@ const expireEvery = int64(100 * time.Millisecond)
 // its clock, and writes one exposition to stdout. A file that is damaged is accounted up to the
 // damage, and the error says where that is.
 func (o *options) readFile(stdout, stderr io.Writer) error {
-	name, in, size, err := openInput(o.read)
+	name, in, size, err := o.openInput()
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	file, err := pcapfile.NewReader(in)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, withRemedy(err, o.read))
+		return fmt.Errorf("%s: %w", o.flag("read"), withRemedy(err, o.read))
 	}
 	if err := o.checkMemory(); err != nil {
 		return err
 	}
-	filter := newFileFilter(o.filter)
+	filter := newFileFilter(o.filter, o.flag)
 	progress := newProgress(stderr, size)
 
 	var report fileReport
@@ -47,7 +48,7 @@ func (o *options) readFile(stdout, stderr io.Writer) error {
 	}
 	progress.clear()
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return err
 	}
 	defer worker.Close()
 
@@ -58,13 +59,14 @@ func (o *options) readFile(stdout, stderr io.Writer) error {
 	report.stats = worker.Stats()
 	say(stderr, report.String())
 	if damage != nil {
-		return fmt.Errorf("%s: %w: what stands before it is accounted", name, damage)
+		return fmt.Errorf("%s: %w: what stands before it is accounted", o.flag("read"), damage)
 	}
 	return nil
 }
 
 // openInput opens the file of -read; size is 0 where it is not known.
-func openInput(arg string) (name string, in *os.File, size int64, err error) {
+func (o *options) openInput() (name string, in *os.File, size int64, err error) {
+	arg := o.read
 	if arg == "-" {
 		return "standard input", os.Stdin, 0, nil
 	}
@@ -74,7 +76,7 @@ func openInput(arg string) (name string, in *os.File, size int64, err error) {
 		if errors.As(err, &path) {
 			err = path.Err
 		}
-		return "", nil, 0, fmt.Errorf("-read %s: %w", arg, err)
+		return "", nil, 0, fmt.Errorf("%s: %w: name a capture file that may be read", o.flag("read"), err)
 	}
 	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
 		size = info.Size()
@@ -95,22 +97,29 @@ func withRemedy(err error, arg string) error {
 	case errors.As(err, &format):
 		return fmt.Errorf("%w: convert it, for example with editcap -F pcap", err)
 	case errors.As(err, &path):
-		return path.Err
+		err = path.Err
+	}
+	if errors.Is(err, pcapfile.ErrEmpty) || errors.Is(err, syscall.EISDIR) {
+		return fmt.Errorf("%w: name a capture file", err)
 	}
 	return err
 }
 
-// newWorker makes the worker that live capture uses, too.
-func (o *options) newWorker() (*capture.Worker, error) {
-	return capture.NewWorker(capture.Config{
-		MaxConnections: o.maxConnections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
+// newWorker makes a worker with room for so many connections, for a file or a live capture.
+func (o *options) newWorker(connections int) (*capture.Worker, error) {
+	w, err := capture.NewWorker(capture.Config{
+		MaxConnections: connections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
 		Optional: o.metrics.Families.Counted(),
 	})
+	if errors.Is(err, syscall.ENOMEM) {
+		return nil, fmt.Errorf("%s: %w", o.flag("max-connections"), err)
+	}
+	return w, err
 }
 
 // readOnce accounts packets as they are read. damage is what ended the file early.
 func (o *options) readOnce(file *pcapfile.Reader, filter *fileFilter, progress *progress, report *fileReport) (w *capture.Worker, damage, err error) {
-	w, err = o.newWorker()
+	w, err = o.newWorker(o.maxConnections)
 	if err != nil {
 		return nil, nil, err
 	}

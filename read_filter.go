@@ -17,12 +17,13 @@ import (
 // hold several link types: the filter is compiled for each when its first packet comes.
 type fileFilter struct {
 	expr     string
+	flag     func(string) string       // shows a flag as typed
 	programs map[uint32]*filterProgram // by link type number
 	rejected uint64
 }
 
-func newFileFilter(expr string) *fileFilter {
-	return &fileFilter{expr: strings.TrimSpace(expr), programs: map[uint32]*filterProgram{}}
+func newFileFilter(expr string, flag func(string) string) *fileFilter {
+	return &fileFilter{expr: strings.TrimSpace(expr), flag: flag, programs: map[uint32]*filterProgram{}}
 }
 
 // accepts runs the filter on one packet. The error is that it cannot be compiled for the packet's
@@ -36,7 +37,7 @@ func (f *fileFilter) accepts(p *pcapfile.Packet) (bool, error) {
 	if program == nil {
 		var err error
 		if program, err = newFilterProgram(f.expr, p.DLT); err != nil {
-			return false, err
+			return false, fmt.Errorf("%s: %w", f.flag("packet-filter"), err)
 		}
 		f.programs[p.DLT] = program
 	}
@@ -65,13 +66,13 @@ func newFilterProgram(expr string, dlt uint32) (*filterProgram, error) {
 	p := &filterProgram{byLength: map[uint32]*bpf.VM{}}
 	var known bool
 	if p.instructions, known = bpf.Disassemble(raw); !known {
-		return nil, fmt.Errorf("packet filter %q: it needs BPF instructions that do not run on a file: write it in another way", expr)
+		return nil, errors.New("it needs BPF instructions that do not run on a file: write it in another way")
 	}
 	for i, in := range p.instructions {
 		switch in := in.(type) {
 		case bpf.LoadExtension:
 			if in.Num != bpf.ExtLen {
-				return nil, fmt.Errorf("packet filter %q: %w", expr, errLiveOnly)
+				return nil, errLiveOnly
 			}
 			p.asksLength = true
 		case bpf.NegateA:
@@ -81,7 +82,7 @@ func newFilterProgram(expr string, dlt uint32) (*filterProgram, error) {
 		}
 	}
 	if p.vm, err = bpf.NewVM(p.instructions); err != nil {
-		return nil, fmt.Errorf("packet filter %q does not run on a file: %w", expr, err)
+		return nil, fmt.Errorf("it does not run on a file: %w: write it in another way", err)
 	}
 	return p, nil
 }

@@ -78,7 +78,7 @@ func (o *options) readRepeatedly(file *pcapfile.Reader, filter *fileFilter, prog
 		if run > 0 {
 			w.Close()
 		}
-		if w, err = o.newWorker(); err != nil {
+		if w, err = o.newWorker(o.maxConnections); err != nil {
 			return nil, nil, err
 		}
 		runtime.GC() // what came before is not this run's to collect

@@ -98,11 +98,27 @@ func pin(cpu int) error {
 		case errors.Is(err, unix.EPERM):
 			remedy = ": a systemd unit must allow it with SystemCallFilter=sched_setaffinity"
 		case errors.Is(err, unix.EINVAL):
-			remedy = ": the program may not run there, or there is no such CPU"
+			remedy = ": there is no such CPU, or the program may not run there: use those of Cpus_allowed_list in /proc/self/status"
 		}
-		return fmt.Errorf("capture: pin a worker to CPU %d: %w%s", cpu, err, remedy)
+		return fmt.Errorf("pin a worker to CPU %d: %w%s", cpu, err, remedy)
 	}
 	return nil
+}
+
+// CheckCPUs returns an error if one of the workers could not run on the CPU that SetCPUs would give it.
+func CheckCPUs(cpus []int, workers int) error {
+	checked := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: a pinned thread ends with its goroutine
+		for _, cpu := range cpus[:min(workers, len(cpus))] {
+			if err := pin(cpu); err != nil {
+				checked <- err
+				return
+			}
+		}
+		checked <- nil
+	}()
+	return <-checked
 }
 
 // resting is no time: nothing is under way.

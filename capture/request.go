@@ -8,7 +8,7 @@ import (
 )
 
 // ErrStopped is what readers get once the capture has ended.
-var ErrStopped = errors.New("capture: stopped")
+var ErrStopped = errors.New("the capture has stopped")
 
 // requests is how readers ask the worker for streams: one reader at a time posts one request, and
 // the worker fills it piece by piece.

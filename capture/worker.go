@@ -99,22 +99,22 @@ type Worker struct {
 // NewWorker allocates everything that the worker will ever need.
 func NewWorker(cfg Config) (*Worker, error) {
 	if cfg.StreamAge <= 0 || cfg.FinalizedAge <= 0 {
-		return nil, fmt.Errorf("capture: stream age %v and finalized age %v: both must be above zero", cfg.StreamAge, cfg.FinalizedAge)
+		return nil, fmt.Errorf("stream age %v and finalized age %v: both must be above zero", cfg.StreamAge, cfg.FinalizedAge)
 	}
 	if cfg.SynAge < 0 {
-		return nil, fmt.Errorf("capture: SYN age %v: must not be negative", cfg.SynAge)
+		return nil, fmt.Errorf("SYN age %v: must not be negative", cfg.SynAge)
 	}
 	if cfg.SynAge == 0 {
 		cfg.SynAge = cfg.StreamAge
 	}
 	t, err := table.New(cfg.MaxConnections)
 	if err != nil {
-		return nil, fmt.Errorf("capture: %w", err)
+		return nil, err
 	}
 	if cfg.Optional {
 		if err := t.KeepOptional(); err != nil {
 			t.Close()
-			return nil, fmt.Errorf("capture: %w", err)
+			return nil, err
 		}
 	}
 	w := &Worker{

@@ -69,7 +69,7 @@ func matching(list string) (Families, error) {
 			re, err = regexp.Compile("^(?:" + part + ")$")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%q is neither a name nor a regular expression: %w", part, err)
+			return nil, fmt.Errorf("%q is neither a name nor a regular expression: %w: docs/metrics.md lists the names", part, err)
 		}
 		found := false
 		for _, f := range all {

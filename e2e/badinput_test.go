@@ -3,8 +3,11 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,74 +18,217 @@ import (
 )
 
 // usageTimeout is how long the exporter may take to refuse what it is given.
-const usageTimeout = 10 * time.Second
+const usageTimeout = 20 * time.Second
 
-// Each row names what is given and what the one line on standard error must contain: the thing
-// that is wrong and what to do about it.
+// TestBadInput is the inventory of what the command line can be given that cannot be: each flag empty,
+// zero, negative, too large, not of its kind, and with flags that it does not go with. A row names what is
+// given and how the one line on standard error begins behind the program's name: the flag as typed, the
+// value, and a colon. What to do comes after it.
 func TestBadInput(t *testing.T) {
 	l := lab.New(t)
 	page := strconv.Itoa(os.Getpagesize())
 	const veth = lab.IfName
+	file := func(name, content string) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	folder, empty, text := t.TempDir(), file("empty", ""), file("text", strings.Repeat("no capture\n", 10))
+	packed := file("packed", "\x1f\x8b\x08"+strings.Repeat("\x00", 40))
+	whole := file("whole", "\xd4\xc3\xb2\xa1\x02\x00\x04\x00"+strings.Repeat("\x00", 8)+"\xff\xff\x00\x00\x01\x00\x00\x00")
 
+	const maxInt32, over32, maxInt64, over64 = "2147483647", "2147483648", "9223372036854775807", "9223372036854775808"
+	long := strings.Repeat("x", 300)
+	given := map[string]bool{} // flags
 	for _, c := range []struct {
-		name string
-		args []string
-		want []string
+		says  string
+		args  []string
+		want  string   // how the message begins
+		hints []string // what else it must contain
 	}{
-		{"an interface that does not exist", []string{"-interface", "eth7"}, []string{`"eth7"`, "any", "lo", veth}},
-		{"an empty interface name", []string{"-interface", ""}, []string{"-interface", "any", "lo", veth}},
+		{"an interface that does not exist", []string{"-interface", "eth7"}, "-interface eth7: ", []string{"any", "lo", veth}},
+		{"an empty interface name", []string{"-interface", ""}, `-interface "": `, []string{"any", "lo", veth}},
+		{"a long interface name", []string{"-interface", long}, `-interface "xxx`, []string{"(300 bytes in all)", veth}},
 
-		{"a filter that cannot be parsed", []string{"-packet-filter", "tcp porrt 80"}, []string{"tcp porrt 80", "syntax error"}},
-		{"a filter with an unknown service", []string{"-packet-filter", "tcp port nosuchservice"}, []string{"tcp port nosuchservice"}},
+		{"a filter that cannot be parsed", []string{"-packet-filter", "tcp porrt 80"}, `-packet-filter "tcp porrt 80": `, []string{"syntax error"}},
+		{"a filter with an unknown service", []string{"-packet-filter", "tcp port nosuchservice"}, `-packet-filter "tcp port nosuchservice": `, nil},
+		{"a filter with a port beyond 65535", []string{"-packet-filter", "port 65536"}, `-packet-filter "port 65536": `, nil},
+		{"a filter that is too long", []string{"-packet-filter", "tcp" + strings.Repeat(" ", 16384)}, `-packet-filter "tcp  `, []string{"(16387 bytes in all)", "16384"}},
+		{"a filter of too many instructions", []string{"-packet-filter", "ip6 protochain 6" + orPorts(300)}, `-packet-filter "ip6 protochain 6 or port 1 or port 3`, []string{"simplify"}},
+		{"a filter with a loop", []string{"-packet-filter", "ip6 protochain 6"}, `-packet-filter "ip6 protochain 6": `, []string{"protochain"}},
 
-		{"a block size beside the page size", []string{"-blocksize", "100000"}, []string{"100000", "multiple", page}},
-		{"a block size of zero", []string{"-blocksize", "0"}, []string{"block size 0", "positive"}},
-		{"a negative block size", []string{"-blocksize", "-4096"}, []string{"-4096", "positive"}},
-		{"a block size beyond the kernel's int", []string{"-blocksize", "4294967296"}, []string{"4294967296", "at most"}},
-		{"a block size that is no number", []string{"-blocksize", "big"}, []string{"-blocksize", `"big"`, "-help"}},
+		{"a block size beside the page size", []string{"-blocksize", "100000"}, "-blocksize 100000: ", []string{"multiple", page}},
+		{"a block size of zero", []string{"-blocksize", "0"}, "-blocksize 0: ", []string{"such as 262144"}},
+		{"an empty block size", []string{"-blocksize", ""}, `-blocksize "": `, []string{"such as 262144"}},
+		{"a negative block size", []string{"-blocksize", "-4096"}, "-blocksize -4096: ", []string{"positive"}},
+		{"a block size in the last page below 2 GiB", []string{"-blocksize", maxInt32}, "-blocksize 2147483647: ", []string{"multiple"}},
+		{"a block size of 2 GiB", []string{"-blocksize", over32}, "-blocksize 2147483648: ", []string{"at most"}},
+		{"a block size of 63 bits", []string{"-blocksize", maxInt64}, "-blocksize 9223372036854775807: ", []string{"at most"}},
+		{"a block size of 64 bits", []string{"-blocksize", over64}, "-blocksize 9223372036854775808: ", []string{"such as 262144"}},
+		{"a block size in hexadecimal", []string{"-blocksize", "0xfff"}, "-blocksize 0xfff: ", []string{"multiple"}},
+		{"a block size that is no number", []string{"-blocksize", "big"}, "-blocksize big: ", []string{"such as 262144"}},
 
-		{"a frame size that is no multiple of 16", []string{"-framesize", "2050"}, []string{"2050", "multiple", "16"}},
-		{"a frame size larger than the block", []string{"-framesize", "8192", "-blocksize", "4096"}, []string{"8192", "4096", "larger"}},
-		{"a frame size smaller than the kernel's header", []string{"-framesize", "16"}, []string{"frame size 16", "at least"}},
-		{"a frame size of zero", []string{"-framesize", "0"}, []string{"frame size 0", "positive"}},
-		{"a negative frame size", []string{"-framesize", "-2048"}, []string{"-2048", "positive"}},
+		{"a frame size that is no multiple of 16", []string{"-framesize", "2050"}, "-framesize 2050: ", []string{"multiple of 16", "2064"}},
+		{"a frame size larger than the block", []string{"-framesize", "8192", "-blocksize", "4096"}, "-framesize 8192 and -blocksize 4096: ", []string{"at most"}},
+		{"a frame size larger than the default block", []string{"-framesize", maxInt64}, "-framesize 9223372036854775807 and -blocksize 262144: ", []string{"at most"}},
+		{"a frame size smaller than the kernel's header", []string{"-framesize", "16"}, "-framesize 16: ", []string{"at least 80"}},
+		{"a frame size of zero", []string{"-framesize", "0"}, "-framesize 0: ", []string{"such as 2048"}},
+		{"an empty frame size", []string{"-framesize", ""}, `-framesize "": `, []string{"such as 2048"}},
+		{"a negative frame size", []string{"-framesize", "-2048"}, "-framesize -2048: ", []string{"positive"}},
+		{"a frame size of 64 bits", []string{"-framesize", over64}, "-framesize 9223372036854775808: ", []string{"such as 2048"}},
+		{"a frame size that is no number", []string{"-framesize", "2k"}, "-framesize 2k: ", []string{"such as 2048"}},
 
-		{"no blocks", []string{"-numblocks", "0"}, []string{"blocks 0", "positive"}},
-		{"a negative number of blocks", []string{"-numblocks", "-1"}, []string{"-1", "positive"}},
-		{"blocks beyond the kernel's counter", []string{"-numblocks", "2147483648"}, []string{"2147483648", "at most"}},
-		{"blocks whose bytes overflow 64 bits", []string{"-numblocks", "9223372036854775807"}, []string{"9223372036854775807", "at most"}},
-		{"a number of blocks that no integer holds", []string{"-numblocks", "99999999999999999999"}, []string{"-numblocks", "99999999999999999999", "-help"}},
-		{"more frames than the kernel counts", []string{"-numblocks", "65536", "-blocksize", "1073741824", "-framesize", "80"}, []string{"frame size 80", "65536", "1073741824"}},
-		{"a ring larger than the memory there is", []string{"-numblocks", "65536", "-blocksize", "1073741824", "-framesize", "1048576"}, []string{"70368744177664 bytes", "available", "fewer or smaller blocks"}},
-		{"a negative stream age", []string{"-stream-age", "-5m"}, []string{"-stream-age -5m", "or 0: never"}},
-		{"a stream age without a unit", []string{"-stream-age", "5"}, []string{"-stream-age", `"5"`, "-help"}},
-		{"a negative max age", []string{"-max-age", "-1s"}, []string{"-max-age -1s", "or 0: never"}},
-		{"a negative SYN age", []string{"-syn-age", "-1ns"}, []string{"-syn-age -1ns", "or 0: never"}},
-		{"a negative finalized age", []string{"-finalized-age", "-1ms"}, []string{"-finalized-age -1ms", "or 0: never"}},
-		{"two names of one age that differ", []string{"-stream-age", "5m", "-max-age", "4m"}, []string{"-stream-age 5m", "-max-age 4m", "one"}},
-		{"two names of one age that agree", []string{"-stream-age", "5m", "-max-age", "5m"}, []string{"-stream-age 5m", "-max-age 5m", "one"}},
-		{"a flag given twice", []string{"-port", ":9101", "-port", ":9102"}, []string{"-port :9101", "-port :9102", "once"}},
+		{"no blocks", []string{"-numblocks", "0"}, "-numblocks 0: ", []string{"such as 128"}},
+		{"an empty number of blocks", []string{"-numblocks", ""}, `-numblocks "": `, []string{"such as 128"}},
+		{"a negative number of blocks", []string{"-numblocks", "-1"}, "-numblocks -1: ", []string{"positive"}},
+		{"blocks beyond the kernel's counter", []string{"-numblocks", over32}, "-numblocks 2147483648: ", []string{"at most 65536"}},
+		{"blocks whose bytes overflow 64 bits", []string{"-numblocks", maxInt64}, "-numblocks 9223372036854775807: ", []string{"at most 65536"}},
+		{"a number of blocks that no integer holds", []string{"-numblocks", "99999999999999999999"}, "-numblocks 99999999999999999999: ", []string{"such as 128"}},
+		{"blocks that are no number", []string{"-numblocks", "1.5"}, "-numblocks 1.5: ", []string{"such as 128"}},
+		{"more frames than the kernel counts", []string{"-numblocks", "65536", "-blocksize", "1073741824", "-framesize", "80"},
+			"-framesize 80, -numblocks 65536 and -blocksize 1073741824: ", []string{"at least"}},
+		{"a ring larger than the memory there is", []string{"-numblocks", "65536", "-blocksize", "1073741824", "-framesize", "1048576"},
+			"-numblocks 65536 and -blocksize 1073741824: ", []string{"70368744177664 bytes", "available", "fewer or smaller blocks"}},
+		{"rings larger than the memory there is", []string{"-workers", "256", "-numblocks", "65536"},
+			"-workers 256, -numblocks 65536 and -blocksize 262144: ", []string{"4398046511104 bytes", "available", "fewer"}},
 
-		{"no connections", []string{"-max-connections", "0"}, []string{"-max-connections 0", "1 to"}},
-		{"a negative number of connections", []string{"-max-connections", "-1"}, []string{"-max-connections -1", "1 to"}},
-		{"more connections than a table can have", []string{"-max-connections", "4294967296"}, []string{"-max-connections 4294967296", "1 to"}},
+		{"no workers", []string{"-workers", "0"}, "-workers 0: ", []string{"1 to 256"}},
+		{"empty workers", []string{"-workers", ""}, `-workers "": `, []string{"such as 1"}},
+		{"negative workers", []string{"-workers", "-1"}, "-workers -1: ", []string{"1 to 256"}},
+		{"one worker too many", []string{"-workers", "257"}, "-workers 257: ", []string{"1 to 256"}},
+		{"workers of 63 bits", []string{"-workers", maxInt64}, "-workers 9223372036854775807: ", []string{"1 to 256"}},
+		{"workers of 64 bits", []string{"-workers", over64}, "-workers 9223372036854775808: ", []string{"such as 1"}},
+		{"workers that are no number", []string{"-workers", "two"}, "-workers two: ", []string{"such as 1"}},
+		{"more workers than connections", []string{"-workers", "3", "-max-connections", "2"}, "-workers 3 and -max-connections 2: ", []string{"at most 2"}},
 
-		{"a port without a colon", []string{"-port", "9100"}, []string{`-port "9100"`, ":9100"}},
-		{"a port beyond 65535", []string{"-port", ":65536"}, []string{`-port ":65536"`, ":9100"}},
-		{"a port that is a word", []string{"-port", ":metrics"}, []string{`-port ":metrics"`, ":9100"}},
-		{"an address without a port", []string{"-port", "127.0.0.1:"}, []string{`-port "127.0.0.1:"`, ":9100"}},
-		{"an address of another machine", []string{"-port", "192.0.2.77:9100"}, []string{"192.0.2.77:9100"}},
+		{"no CPUs", []string{"-cpus", ""}, `-cpus "": `, []string{"0,2-5"}},
+		{"a negative CPU", []string{"-cpus", "-1"}, "-cpus -1: ", []string{"0,2-5"}},
+		{"CPUs that are no numbers", []string{"-cpus", "0,all"}, "-cpus 0,all: ", []string{"all", "0,2-5"}},
+		{"a range of CPUs backwards", []string{"-cpus", "1-0"}, "-cpus 1-0: ", []string{"0,2-5"}},
+		{"a CPU beyond the kernel's set", []string{"-cpus", "1024"}, "-cpus 1024: ", []string{"0,2-5"}},
+		{"a CPU that is not there", []string{"-cpus", "1023"}, "-cpus 1023: ", []string{"CPU 1023", "Cpus_allowed_list"}},
+		{"a second CPU that is not there", []string{"-workers", "2", "-cpus", "0,1022"}, "-cpus 0,1022: ", []string{"CPU 1022", "Cpus_allowed_list"}},
 
-		{"an unknown flag", []string{"-colour"}, []string{"-colour", "-help"}},
-		{"a flag without its value", []string{"-interface", veth, "-port"}, []string{"-port", "-help"}},
-		{"a stray argument", []string{"-debug", "eth0"}, []string{`"eth0"`, "-help"}},
+		{"a retire timeout of zero", []string{"-retire-timeout", "0"}, "-retire-timeout 0: ", []string{"1ms to 150ms"}},
+		{"an empty retire timeout", []string{"-retire-timeout", ""}, `-retire-timeout "": `, []string{"such as 64ms"}},
+		{"a negative retire timeout", []string{"-retire-timeout", "-64ms"}, "-retire-timeout -64ms: ", []string{"1ms to 150ms"}},
+		{"a retire timeout below the kernel's unit", []string{"-retire-timeout", "1ns"}, "-retire-timeout 1ns: ", []string{"1ms to 150ms"}},
+		{"a retire timeout that is too long", []string{"-retire-timeout", "2562047h"}, "-retire-timeout 2562047h: ", []string{"1ms to 150ms"}},
+		{"a retire timeout that no duration holds", []string{"-retire-timeout", "2562048h"}, "-retire-timeout 2562048h: ", []string{"such as 64ms"}},
+		{"a retire timeout without a unit", []string{"-retire-timeout", "64"}, "-retire-timeout 64: ", []string{"such as 64ms"}},
+
+		{"a negative stream age", []string{"-stream-age", "-5m"}, "-stream-age -5m: ", []string{"or 0: never"}},
+		{"an empty stream age", []string{"-stream-age", ""}, `-stream-age "": `, []string{"such as 5m"}},
+		{"a stream age without a unit", []string{"-stream-age", "5"}, "-stream-age 5: ", []string{"such as 5m"}},
+		{"a stream age that no duration holds", []string{"-stream-age", "2562048h"}, "-stream-age 2562048h: ", []string{"such as 5m"}},
+		{"a negative max age", []string{"-max-age", "-1s"}, "-max-age -1s: ", []string{"or 0: never"}},
+		{"an empty max age", []string{"-max-age", ""}, `-max-age "": `, []string{"such as 5m"}},
+		{"a max age that is a word", []string{"-max-age", "never"}, "-max-age never: ", []string{"such as 5m"}},
+		{"a negative SYN age", []string{"-syn-age", "-1ns"}, "-syn-age -1ns: ", []string{"or 0: never"}},
+		{"an empty SYN age", []string{"-syn-age", ""}, `-syn-age "": `, []string{"such as"}},
+		{"a SYN age without a unit", []string{"-syn-age", "30"}, "-syn-age 30: ", []string{"such as"}},
+		{"a negative finalized age", []string{"-finalized-age", "-1ms"}, "-finalized-age -1ms: ", []string{"or 0: never"}},
+		{"an empty finalized age", []string{"-finalized-age", ""}, `-finalized-age "": `, []string{"such as 1m"}},
+		{"a finalized age without a unit", []string{"-finalized-age", "1e3"}, "-finalized-age 1e3: ", []string{"such as 1m"}},
+		{"two names of one age that differ", []string{"-stream-age", "5m", "-max-age", "4m"}, "-stream-age 5m and -max-age 4m: ", []string{"one"}},
+		{"two names of one age that agree", []string{"-stream-age", "5m", "-max-age", "5m"}, "-stream-age 5m and -max-age 5m: ", []string{"one"}},
+		{"a flag given twice", []string{"-port", ":9101", "-port", ":9102"}, "-port :9101 and -port :9102: ", []string{"once"}},
+
+		{"no connections", []string{"-max-connections", "0"}, "-max-connections 0: ", []string{"1 to"}},
+		{"empty connections", []string{"-max-connections", ""}, `-max-connections "": `, []string{"such as 262144"}},
+		{"a negative number of connections", []string{"-max-connections", "-1"}, "-max-connections -1: ", []string{"1 to"}},
+		{"more connections than a table can have", []string{"-max-connections", "4294967296"}, "-max-connections 4294967296: ", []string{"1 to"}},
+		{"connections of 63 bits", []string{"-max-connections", maxInt64}, "-max-connections 9223372036854775807: ", []string{"1 to"}},
+		{"connections of 64 bits", []string{"-max-connections", over64}, "-max-connections 9223372036854775808: ", []string{"such as 262144"}},
+		{"connections that are no number", []string{"-max-connections", "1e6"}, "-max-connections 1e6: ", []string{"such as 262144"}},
+
+		{"a port without a colon", []string{"-port", "9100"}, "-port 9100: ", []string{":9100"}},
+		{"an empty port", []string{"-port", ""}, `-port "": `, []string{":9100"}},
+		{"a port beyond 65535", []string{"-port", ":65536"}, "-port :65536: ", []string{":9100"}},
+		{"a negative port", []string{"-port", ":-1"}, "-port :-1: ", []string{":9100"}},
+		{"a port that is a word", []string{"-port", ":metrics"}, "-port :metrics: ", []string{":9100"}},
+		{"an address without a port", []string{"-port", "127.0.0.1:"}, "-port 127.0.0.1:: ", []string{":9100"}},
+		{"an address of another machine", []string{"-port", "192.0.2.77:9100"}, "-port 192.0.2.77:9100: ", []string{"address of this machine"}},
+		{"a host that has no address", []string{"-port", "no.such.host.invalid:9100"}, "-port no.such.host.invalid:9100: ", []string{"address of this machine"}},
+
+		{"an empty address for profiles", []string{"-pprof", ""}, `-pprof "": `, []string{"host:port"}},
+		{"profiles on a port beyond 65535", []string{"-pprof", "65536"}, "-pprof 65536: ", []string{"host:port"}},
+		{"profiles on a port that is a word", []string{"-pprof", "profiles"}, "-pprof profiles: ", []string{"host:port"}},
+		{"profiles at an address of another machine", []string{"-pprof", "192.0.2.77:6060"}, "-pprof 192.0.2.77:6060: ", []string{"address of this machine"}},
+
+		{"no metrics", []string{"-metrics", ""}, `-metrics "": `, []string{"name per-stream metrics"}},
+		{"metrics that do not exist", []string{"-metrics", "tcp_nonsense"}, "-metrics tcp_nonsense: ", []string{"docs/metrics.md"}},
+		{"metrics that are no expression", []string{"-metrics", "tcp_("}, "-metrics tcp_(: ", []string{"docs/metrics.md"}},
+		{"an exclusion of none", []string{"-metrics-exclude", ""}, `-metrics-exclude "": `, []string{"name per-stream metrics"}},
+		{"an exclusion of what does not exist", []string{"-metrics-exclude", "tcp_nonsense"}, "-metrics-exclude tcp_nonsense: ", []string{"docs/metrics.md"}},
+		{"an exclusion of all", []string{"-metrics", "tcp_.*", "-metrics-exclude", "tcp_.*"}, "-metrics tcp_.* and -metrics-exclude tcp_.*: ", []string{"-no-stream-metrics"}},
+		{"metrics and none", []string{"-metrics", "tcp_.*", "-no-stream-metrics"}, "-metrics tcp_.* and -no-stream-metrics: ", []string{"give one"}},
+		{"an exclusion and none", []string{"-metrics-exclude", "tcp_.*", "-no-stream-metrics"}, "-metrics-exclude tcp_.* and -no-stream-metrics: ", []string{"give one"}},
+		{"a top and none", []string{"-streams-top", "5", "-no-stream-metrics"}, "-streams-top 5 and -no-stream-metrics: ", []string{"give one"}},
+		{"least bytes and none", []string{"-streams-min-bytes", "5", "-no-stream-metrics"}, "-streams-min-bytes 5 and -no-stream-metrics: ", []string{"give one"}},
+		{"a least age and none", []string{"-streams-min-age", "5s", "-no-stream-metrics"}, "-streams-min-age 5s and -no-stream-metrics: ", []string{"give one"}},
+
+		{"a top of none", []string{"-streams-top", "0"}, "-streams-top 0: ", []string{"1 or more"}},
+		{"an empty top", []string{"-streams-top", ""}, `-streams-top "": `, []string{"such as"}},
+		{"a negative top", []string{"-streams-top", "-1"}, "-streams-top -1: ", []string{"1 or more"}},
+		{"a top of 64 bits", []string{"-streams-top", over64}, "-streams-top 9223372036854775808: ", []string{"such as"}},
+		{"a top that is no number", []string{"-streams-top", "all"}, "-streams-top all: ", []string{"such as"}},
+		{"empty least bytes", []string{"-streams-min-bytes", ""}, `-streams-min-bytes "": `, []string{"such as"}},
+		{"negative least bytes", []string{"-streams-min-bytes", "-1"}, "-streams-min-bytes -1: ", []string{"0 or more"}},
+		{"least bytes of 64 bits", []string{"-streams-min-bytes", over64}, "-streams-min-bytes 9223372036854775808: ", []string{"such as"}},
+		{"least bytes that are no number", []string{"-streams-min-bytes", "1k"}, "-streams-min-bytes 1k: ", []string{"such as"}},
+		{"an empty least age", []string{"-streams-min-age", ""}, `-streams-min-age "": `, []string{"such as"}},
+		{"a negative least age", []string{"-streams-min-age", "-1s"}, "-streams-min-age -1s: ", []string{"10s"}},
+		{"a least age without a unit", []string{"-streams-min-age", "10"}, "-streams-min-age 10: ", []string{"such as"}},
+
+		{"IPv6 that is neither on nor off", []string{"-ipv6=maybe"}, "-ipv6 maybe: ", []string{"true or false"}},
+		{"debugging that is neither on nor off", []string{"-debug="}, `-debug "": `, []string{"true or false"}},
+		{"Go metrics that are neither on nor off", []string{"-go-metrics=2"}, "-go-metrics 2: ", []string{"true or false"}},
+		{"process metrics that are neither on nor off", []string{"-process-metrics=yes"}, "-process-metrics yes: ", []string{"true or false"}},
+		{"stream metrics that are neither on nor off", []string{"-no-stream-metrics=no"}, "-no-stream-metrics no: ", []string{"true or false"}},
+		{"a version that is neither on nor off", []string{"-version=1.0"}, "-version 1.0: ", []string{"true or false"}},
+
+		{"a file without a name", []string{"-read", ""}, `-read "": `, []string{"name a capture file"}},
+		{"a file that does not exist", []string{"-read", "no.pcap"}, "-read no.pcap: ", []string{"name a capture file"}},
+		{"a folder", []string{"-read", folder}, "-read " + folder + ": ", []string{"name a capture file"}},
+		{"an empty file", []string{"-read", empty}, "-read " + empty + ": ", []string{"name a capture file"}},
+		{"a file of another kind", []string{"-read", text}, "-read " + text + ": ", []string{"editcap"}},
+		{"a compressed file", []string{"-read", packed}, "-read " + packed + ": ", []string{"decompress"}},
+		{"a repeated reading of nothing", []string{"-repeat", "2"}, "-repeat 2: ", []string{"-read"}},
+		{"no reading", []string{"-read", whole, "-repeat", "0"}, "-repeat 0: ", []string{"1 or more"}},
+		{"a negative number of readings", []string{"-read", whole, "-repeat", "-1"}, "-repeat -1: ", []string{"1 or more"}},
+		{"an empty number of readings", []string{"-read", whole, "-repeat", ""}, `-repeat "": `, []string{"such as"}},
+		{"readings of 64 bits", []string{"-read", whole, "-repeat", over64}, "-repeat 9223372036854775808: ", []string{"such as"}},
+		{"readings that are no number", []string{"-read", whole, "-repeat", "twice"}, "-repeat twice: ", []string{"such as"}},
+		{"a file and an interface", []string{"-read", whole, "-interface", veth}, "-interface " + veth + ": ", []string{"leave it out with -read"}},
+		{"a file and an address", []string{"-read", whole, "-port", ":9100"}, "-port :9100: ", []string{"leave it out with -read"}},
+		{"a file and a frame size", []string{"-read", whole, "-framesize", "2048"}, "-framesize 2048: ", []string{"leave it out with -read"}},
+		{"a file and a block size", []string{"-read", whole, "-blocksize", "4096"}, "-blocksize 4096: ", []string{"leave it out with -read"}},
+		{"a file and blocks", []string{"-read", whole, "-numblocks", "8"}, "-numblocks 8: ", []string{"leave it out with -read"}},
+		{"a file and a retire timeout", []string{"-read", whole, "-retire-timeout", "9ms"}, "-retire-timeout 9ms: ", []string{"leave it out with -read"}},
+		{"a file and workers", []string{"-read", whole, "-workers", "2"}, "-workers 2: ", []string{"leave it out with -read"}},
+		{"a file and CPUs", []string{"-read", whole, "-cpus", "0"}, "-cpus 0: ", []string{"leave it out with -read"}},
+
+		{"an unknown flag", []string{"-colour"}, "-colour: ", []string{"-help"}},
+		{"an unknown flag with a value", []string{"--colour=red"}, "-colour: ", []string{"-help"}},
+		{"a flag without a name", []string{"-=5"}, "-=5: ", []string{"-help"}},
+		{"three dashes", []string{"---port", ":9101"}, "---port: ", []string{"-help"}},
+		{"a flag without its value", []string{"-interface", veth, "-port"}, "-port: ", []string{":9100"}},
+		{"a stray argument", []string{"-debug", "eth0"}, `argument "eth0": `, []string{"-help"}},
+		{"a stray empty argument", []string{"-debug", ""}, `argument "": `, []string{"-help"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.says, func(t *testing.T) {
 			args := c.args
-			if args[0] != "-interface" {
+			for _, arg := range args {
+				flag, _, _ := strings.Cut(arg, "=")
+				given[flag] = true
+			}
+			if args[0] != "-interface" && args[0] != "-read" {
 				args = append([]string{"-interface", veth}, args...)
 			}
-			refused(t, l.A, "", args, c.want)
+			refused(t, l.A, "", args, c.want, c.hints...)
 		})
 	}
 
@@ -92,17 +238,30 @@ func TestBadInput(t *testing.T) {
 		need.Tool(t, "prlimit")
 		refused(t, l.A, "prlimit --as=2147483648",
 			[]string{"-interface", veth, "-max-connections", "1000", "-numblocks", "4096"},
-			[]string{"1073741824 bytes", "4096", "262144", "cannot allocate memory", "fewer or smaller blocks"})
+			"-numblocks 4096 and -blocksize 262144: ", "1073741824 bytes", "cannot allocate memory", "fewer or smaller blocks")
 	})
 	t.Run("connections that cannot be allocated", func(t *testing.T) {
 		need.Tool(t, "prlimit")
 		refused(t, l.A, "prlimit --as=4294967296", []string{"-interface", veth, "-max-connections", "8388608"},
-			[]string{"4831838208 bytes", "8388608", "cannot allocate memory", "fewer connections"})
+			"-max-connections 8388608: ", "4831838208 bytes", "cannot allocate memory", "fewer connections")
 	})
 	t.Run("no right to open a packet socket", func(t *testing.T) {
 		need.Tool(t, "setpriv")
 		refused(t, l.A, "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all",
-			[]string{"-interface", veth}, []string{"packet socket", "CAP_NET_RAW", "setcap cap_net_raw+ep"})
+			[]string{"-interface", veth}, "open a packet socket: ", "CAP_NET_RAW", "setcap cap_net_raw+ep")
+	})
+	t.Run("no right to a port below 1024", func(t *testing.T) {
+		need.Tool(t, "setpriv")
+		const wrapper = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all"
+		refused(t, l.A, wrapper, []string{"-interface", veth, "-port", ":80"}, "-port :80: ", "CAP_NET_BIND_SERVICE", ":9100")
+		refused(t, l.A, wrapper, []string{"-interface", veth, "-pprof", "80"}, "-pprof 80: ", "CAP_NET_BIND_SERVICE")
+	})
+	t.Run("every flag is in the inventory", func(t *testing.T) {
+		for _, flag := range regexp.MustCompile(`(?m)^ +-([a-z0-9-]+)`).FindAllStringSubmatch(output(t, "-help"), -1) {
+			if !given["-"+flag[1]] {
+				t.Errorf("no row has -%s", flag[1])
+			}
+		}
 	})
 	for _, c := range []struct {
 		port string
@@ -113,7 +272,7 @@ func TestBadInput(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			line := run(t, l.A, "", []string{"-interface", veth, "-port", ":" + c.port}, []string{":" + c.port, "in use", "-port"})
+			line := run(t, l.A, "", []string{"-interface", veth, "-port", ":" + c.port}, "-port :"+c.port+": ", "in use", "choose another")
 			if got := strings.Contains(line, "node_exporter"); got != c.node {
 				t.Errorf("%q names node_exporter: %v, want %v", line, got, c.node)
 			}
@@ -123,17 +282,33 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// orPorts is the end of a filter that takes a comparison for each of n ports. Behind protochain libpcap
+// does not optimize it, which would take seconds.
+func orPorts(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, " or port %d", 2*i+1) // neighbours would be one range
+	}
+	return b.String()
+}
+
 // refused runs the exporter as run does, and wants nothing of it to be left.
-func refused(t *testing.T, ns *lab.NS, wrapper string, args, want []string) {
+func refused(t *testing.T, ns *lab.NS, wrapper string, args []string, want string, hints ...string) {
 	t.Helper()
-	run(t, ns, wrapper, args, want)
+	run(t, ns, wrapper, args, want, hints...)
 	nothingLeft(t, ns)
 }
 
+// A message does not begin with the name of a package, and says what to do.
+var (
+	packageName = regexp.MustCompile(`^[a-z/]+: `)
+	remedy      = regexp.MustCompile(`\b(want|use|give|name|leave|needs|choose|see|simplify|shorten|write|convert|decompress|help|docs)\b`)
+)
+
 // run runs the exporter, behind the command wrapper if there is one, and wants it to end by itself
-// with a status above zero and one line on standard error that contains all of want. It returns
-// the line.
-func run(t *testing.T, ns *lab.NS, wrapper string, args, want []string) string {
+// with a status above zero and one line on standard error: behind the program's name it begins with want,
+// and it contains all hints and something to do. It returns the line.
+func run(t *testing.T, ns *lab.NS, wrapper string, args []string, want string, hints ...string) string {
 	t.Helper()
 	words := append([]string{"netns", "exec", ns.Name}, strings.Fields(wrapper)...)
 	words = append(words, binary(t)) // the first time it is built, which takes a busy machine longer
@@ -156,9 +331,16 @@ func run(t *testing.T, ns *lab.NS, wrapper string, args, want []string) string {
 	if !whole || line == "" || rest != "" {
 		t.Errorf("%q wrote to standard error:\n%s\nwant one line", args, &stderr)
 	}
-	for _, w := range want {
-		if !strings.Contains(stderr.String(), w) {
-			t.Errorf("%q says %q, want it to contain %q", args, line, w)
+	message, named := strings.CutPrefix(line, "tcp-stream-exporter: ")
+	if !named || !strings.HasPrefix(message, want) || packageName.MatchString(message) {
+		t.Errorf("says %q, want it to begin with %q", line, "tcp-stream-exporter: "+want)
+	}
+	if !remedy.MatchString(message) {
+		t.Errorf("says %q, want something to do in it", line)
+	}
+	for _, hint := range hints {
+		if !strings.Contains(message, hint) {
+			t.Errorf("says %q, want it to contain %q", line, hint)
 		}
 	}
 	return line

@@ -1,7 +1,6 @@
 package ring
 
 import (
-	"fmt"
 	"math"
 	"os"
 	"time"
@@ -52,53 +51,58 @@ const (
 // PageSize is the size of a memory page in bytes, which BlockSize must be a multiple of.
 func PageSize() int { return os.Getpagesize() }
 
-// Validate says what is wrong with c in one line that names the value and what to use instead.
+// Validate says what is wrong with c: a *SettingError.
 func (c Config) Validate() error { return c.validate(PageSize(), math.MaxInt) }
 
 // validate takes the page size in bytes and the largest mapping that can be addressed.
 func (c Config) validate(page int, maxBytes uint64) error {
+	var (
+		ifIndex   = []Setting{SettingInterface}
+		blockSize = []Setting{SettingBlockSize}
+		frameSize = []Setting{SettingFrameSize}
+		numBlocks = []Setting{SettingNumBlocks}
+		retireTov = []Setting{SettingRetireTov}
+	)
 	switch {
 	case c.IfIndex < 0:
-		return fmt.Errorf("ring: interface index %d: want a positive one, or 0 for all interfaces", c.IfIndex)
+		return c.refuse(ifIndex, "want a positive one, or 0 for all interfaces")
 	case c.BlockSize <= 0:
-		return fmt.Errorf("ring: block size %d: want a positive number of bytes, such as 262144", c.BlockSize)
+		return c.refuse(blockSize, "want a positive number of bytes, such as 262144")
 	case c.BlockSize > maxBlockSize:
-		return fmt.Errorf("ring: block size %d: use at most %d bytes", c.BlockSize, maxBlockSize/page*page)
+		return c.refuse(blockSize, "use at most %d bytes", maxBlockSize/page*page)
 	case c.BlockSize%page != 0:
-		return fmt.Errorf("ring: block size %d: not a multiple of the page size, %d bytes; use %d",
-			c.BlockSize, page, min(c.BlockSize/page+1, maxBlockSize/page)*page)
+		return c.refuse(blockSize, "not a multiple of the page size, %d bytes; use %d",
+			page, min(c.BlockSize/page+1, maxBlockSize/page)*page)
 	case c.FrameSize <= 0:
-		return fmt.Errorf("ring: frame size %d: want a positive number of bytes, such as 2048", c.FrameSize)
+		return c.refuse(frameSize, "want a positive number of bytes, such as 2048")
 	case c.FrameSize < minFrameSize:
-		return fmt.Errorf("ring: frame size %d: too small for the kernel's frame header; use at least %d bytes",
-			c.FrameSize, minFrameSize)
+		return c.refuse(frameSize, "too small for the kernel's frame header; use at least %d bytes", minFrameSize)
 	case c.FrameSize > c.BlockSize:
-		return fmt.Errorf("ring: frame size %d: larger than the block size, %d bytes; use at most that, or larger blocks",
-			c.FrameSize, c.BlockSize)
+		return c.refuse([]Setting{SettingFrameSize, SettingBlockSize},
+			"a frame is larger than a block; use at most %d bytes, or larger blocks", c.BlockSize)
 	case c.FrameSize%tpacketAlign != 0: // rounding up stays within a block: a page is a multiple of 16
-		return fmt.Errorf("ring: frame size %d: not a multiple of %d; use %d",
-			c.FrameSize, tpacketAlign, (c.FrameSize/tpacketAlign+1)*tpacketAlign)
+		return c.refuse(frameSize, "not a multiple of %d; use %d", tpacketAlign, (c.FrameSize/tpacketAlign+1)*tpacketAlign)
 	case c.NumBlocks <= 0:
-		return fmt.Errorf("ring: number of blocks %d: want a positive number, such as 128", c.NumBlocks)
+		return c.refuse(numBlocks, "want a positive number, such as 128")
 	case c.NumBlocks > maxNumBlocks:
-		return fmt.Errorf("ring: number of blocks %d: the kernel counts them in 16 bits; use at most %d, and larger blocks",
-			c.NumBlocks, maxNumBlocks)
+		return c.refuse(numBlocks, "the kernel counts blocks in 16 bits; use at most %d, and larger ones", maxNumBlocks)
 	case c.bytes() > maxBytes:
-		return fmt.Errorf("ring: block size %d times number of blocks %d is %d bytes, more than this program can address; use fewer or smaller blocks",
-			c.BlockSize, c.NumBlocks, c.bytes())
+		return c.refuse(ringSize, "%d bytes in all, more than this program can address; use fewer or smaller blocks", c.bytes())
 	case c.frameNr() > math.MaxUint32:
-		return fmt.Errorf("ring: frame size %d makes %d frames of number of blocks %d with block size %d, more than the kernel counts; use a frame size of at least %d",
-			c.FrameSize, c.frameNr(), c.NumBlocks, c.BlockSize, c.leastFrameSize())
+		return c.refuse([]Setting{SettingFrameSize, SettingNumBlocks, SettingBlockSize},
+			"%d frames, more than the kernel counts; use a frame size of at least %d", c.frameNr(), c.leastFrameSize())
 	case c.RetireTov < 0:
-		return fmt.Errorf("ring: retire timeout %s: want a positive one, or 0 to let the kernel choose", c.RetireTov)
+		return c.refuse(retireTov, "want a positive one, or 0 to let the kernel choose")
 	case c.RetireTov > maxRetireTovMs*time.Millisecond:
-		return fmt.Errorf("ring: retire timeout %s: use at most %s", c.RetireTov, maxRetireTovMs*time.Millisecond)
+		return c.refuse(retireTov, "use at most %s", maxRetireTovMs*time.Millisecond)
 	case len(c.Filter) > maxFilterLen:
-		return fmt.Errorf("ring: packet filter of %d instructions: the kernel takes at most %d; simplify it",
-			len(c.Filter), maxFilterLen)
+		return c.refuse([]Setting{SettingFilter}, "%d instructions, and the kernel takes at most %d; simplify it", len(c.Filter), maxFilterLen)
 	}
 	return nil
 }
+
+// ringSize are the settings whose product is the length of the mapping.
+var ringSize = []Setting{SettingNumBlocks, SettingBlockSize}
 
 // bytes is the length of the mapping. Widened before it is multiplied: as uint32 the product wraps
 // at 4 GiB. In 64 bits it cannot: a block has less than 31 bits and their number 17.

@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"errors"
 	"math"
 	"regexp"
 	"strconv"
@@ -49,7 +50,7 @@ func TestValidate(t *testing.T) {
 		{"a frame size that is TPACKET3_HDRLEN, no multiple of 16", 4096, func(c *Config) { c.FrameSize = 68 }, []string{"frame size 68", "at least 80"}},
 		{"a frame size between multiples of 16", 4096, func(c *Config) { c.FrameSize = 2047 }, []string{"frame size 2047", "not a multiple of 16", "use 2048"}},
 		{"a frame size one byte below the block size", 4096, func(c *Config) { c.FrameSize = 256<<10 - 1 }, []string{"frame size 262143", "not a multiple of 16", "use 262144"}},
-		{"a frame size larger than the block size", 4096, func(c *Config) { c.FrameSize = 256<<10 + 16 }, []string{"frame size 262160", "block size, 262144"}},
+		{"a frame size larger than the block size", 4096, func(c *Config) { c.FrameSize = 256<<10 + 16 }, []string{"frame size 262160 and block size 262144", "use at most 262144"}},
 
 		{"no blocks", 4096, func(c *Config) { c.NumBlocks = 0 }, []string{"number of blocks 0", "positive"}},
 		{"a negative number of blocks", 4096, func(c *Config) { c.NumBlocks = -1 }, []string{"number of blocks -1", "positive"}},
@@ -82,6 +83,15 @@ func TestValidate(t *testing.T) {
 			}
 			if strings.ContainsRune(err.Error(), '\n') {
 				t.Errorf("%q is more than a line", err)
+			}
+			var setting *SettingError
+			if !errors.As(err, &setting) {
+				t.Fatalf("%T is no *SettingError", err)
+			}
+			// In the caller's words none of this package's is left before the colon.
+			head, _, _ := strings.Cut(setting.Text(func(s Setting) string { return "-flag" }), ": ")
+			if strings.Trim(strings.NewReplacer("-flag", "", ", ", "", " and ", "").Replace(head), " ") != "" {
+				t.Errorf("begins with %q where each setting is -flag", head)
 			}
 		})
 	}

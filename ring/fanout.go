@@ -30,7 +30,9 @@ var rejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 // Nothing stays open after an error; errors are those of Open.
 func OpenGroup(c Config, n int) (_ []*Ring, err error) {
 	if n < 1 || n > MaxRings {
-		return nil, fmt.Errorf("ring: %d rings in a group: want 1 to %d", n, MaxRings)
+		e := c.refuse([]Setting{SettingRings}, "want 1 to %d", MaxRings)
+		e.rings = n
+		return nil, e
 	}
 	if n == 1 {
 		r, err := Open(c)
@@ -42,12 +44,7 @@ func OpenGroup(c Config, n int) (_ []*Ring, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	all := c
-	all.NumBlocks *= n
-	if all.NumBlocks/n != c.NumBlocks {
-		return nil, fmt.Errorf("ring: %d rings of %d blocks: too many", n, c.NumBlocks)
-	}
-	if err := checkMemory(all); err != nil {
+	if err := checkMemory(c, n); err != nil {
 		return nil, err
 	}
 	closed := c
@@ -71,13 +68,13 @@ func OpenGroup(c Config, n int) (_ []*Ring, err error) {
 		}
 		rings = append(rings, r)
 		if err := unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(int32(group))); err != nil {
-			return nil, fanoutError(i, err)
+			return nil, fanoutError(c, n, i, err)
 		}
 		if i == 0 {
 			// The kernel has drawn the group's number, which the others join by.
 			id, err := unix.GetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT)
 			if err != nil {
-				return nil, fmt.Errorf("ring: read the number of the fanout group: %w", err)
+				return nil, fmt.Errorf("read the number of the fanout group: %w", err)
 			}
 			group = group&^(unix.PACKET_FANOUT_FLAG_UNIQUEID<<16|0xffff) | uint32(id)&0xffff
 		}
@@ -90,12 +87,14 @@ func OpenGroup(c Config, n int) (_ []*Ring, err error) {
 	return rings, nil
 }
 
-func fanoutError(i int, err error) error {
+func fanoutError(c Config, n, i int, err error) error {
 	remedy := ""
 	if errors.Is(err, unix.EINVAL) {
-		remedy = ": needs Linux 4.12 or newer (for -interface lo: 5.11); without it use one worker"
+		remedy = ": needs Linux 4.12 or newer (on the loopback interface 5.11); without it use 1"
 	}
-	return fmt.Errorf("ring: join ring %d to the fanout group: %w%s", i, err, remedy)
+	e := c.refuse([]Setting{SettingRings}, "join ring %d to the fanout group: %v%s", i, err, remedy).because(err)
+	e.rings = n
+	return e
 }
 
 // setFilter puts c's filter in the place of the one that the socket has, at once.
@@ -104,7 +103,7 @@ func (r *Ring) setFilter(c Config) error {
 		return attachFilter(r.fd, c)
 	}
 	if err := unix.SetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
-		return fmt.Errorf("ring: detach the packet filter: %w", err)
+		return fmt.Errorf("detach the packet filter: %w", err)
 	}
 	return nil
 }

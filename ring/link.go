@@ -27,7 +27,7 @@ func (r *Ring) Link() (Link, error) {
 	case index == 0:
 		return Link{Up: true}, nil
 	case index < 0:
-		return Link{}, fmt.Errorf("ring: %w", ErrGone)
+		return Link{}, ErrGone
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -37,7 +37,7 @@ func (r *Ring) Link() (Link, error) {
 	// The answer to the first request is the name, by which the others ask.
 	ask, err := unix.NewIfreq("")
 	if err != nil {
-		return Link{}, fmt.Errorf("ring: ifreq: %w", err)
+		return Link{}, fmt.Errorf("ifreq: %w", err)
 	}
 	ask.SetUint32(uint32(index)) // ifr_ifindex
 	if err := unix.IoctlIfreq(r.fd, unix.SIOCGIFNAME, ask); err != nil {
@@ -59,7 +59,7 @@ func (r *Ring) Link() (Link, error) {
 // or renamed since the one before.
 func linkError(request string, err error) error {
 	if err == unix.ENODEV || err == unix.ENXIO {
-		return fmt.Errorf("ring: %s: %w: %w", request, ErrGone, err)
+		return fmt.Errorf("%s: %w: %w", request, ErrGone, err)
 	}
-	return fmt.Errorf("ring: %s: %w", request, err)
+	return fmt.Errorf("%s: %w", request, err)
 }

@@ -2,25 +2,24 @@ package ring
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
 )
 
-// checkMemory refuses a ring that is larger than the memory there is. The kernel would try all the
+// checkMemory refuses n rings that are larger than the memory there is. The kernel would try all the
 // same: it takes page after page, pushes everything else out, cannot be interrupted, and fails after
 // a minute.
-func checkMemory(c Config) error {
+func checkMemory(c Config, n int) error {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
 		return nil // without /proc nobody knows, and the kernel has the last word
 	}
 	defer f.Close()
-	if free, ok := availableMemory(f); ok && c.bytes() > free {
-		return fmt.Errorf("ring: allocate %d bytes (number of blocks %d, block size %d): only %d bytes of memory are available: use fewer or smaller blocks",
-			c.bytes(), c.NumBlocks, c.BlockSize, free)
+	need := c.bytes() * uint64(n) // 48 bits and 9
+	if free, ok := availableMemory(f); ok && need > free {
+		return c.refuse(ringSize, "allocate %d bytes: only %d bytes of memory are available: use fewer or smaller blocks", need, free).inGroup(n)
 	}
 	return nil
 }

@@ -45,10 +45,10 @@ const (
 func (r *Ring) openParking() (err error) {
 	p := &r.parking
 	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
-		return fmt.Errorf("ring: timerfd: %w", err)
+		return fmt.Errorf("timerfd: %w", err)
 	}
 	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return fmt.Errorf("ring: epoll: %w", err)
+		return fmt.Errorf("epoll: %w", err)
 	}
 	err = unix.SetNonblock(p.epoll, true) // or os would not give it to the poller
 	p.set = os.NewFile(uintptr(p.epoll), "epoll")
@@ -69,7 +69,7 @@ func (r *Ring) openParking() (err error) {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("ring: epoll: %w", err)
+		return fmt.Errorf("epoll: %w", err)
 	}
 	p.listens, p.looking = true, r.look
 	return nil

@@ -39,13 +39,13 @@ type Ring struct {
 // Open opens a packet socket on the interface and maps its ring. Frames come in from the moment that
 // everything is set up: the first one has passed the filter and the statistics start at zero.
 //
-// Errors say what to do about them; errors.Is finds unix.EPERM (no CAP_NET_RAW), unix.ENOMEM, ErrDown
+// Errors say what to do about them, those of a setting as a *SettingError; errors.Is finds unix.EPERM (no CAP_NET_RAW), unix.ENOMEM, ErrDown
 // and ErrGone in them. Nothing stays open after an error.
 func Open(c Config) (*Ring, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if err := checkMemory(c); err != nil {
+	if err := checkMemory(c, 1); err != nil {
 		return nil, err
 	}
 	return open(c)
@@ -65,14 +65,14 @@ func open(c Config) (_ *Ring, err error) {
 		return nil, openError(err)
 	}
 	if err = unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
-		return nil, fmt.Errorf("ring: set PACKET_VERSION to TPACKET_V3: %w: needs Linux 3.2 or newer", err)
+		return nil, fmt.Errorf("set PACKET_VERSION to TPACKET_V3: %w: needs Linux 3.2 or newer", err)
 	}
 	if err = attachFilter(r.fd, c); err != nil {
 		return nil, err
 	}
 	if c.IgnoreOutgoing {
 		if err = unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
-			return nil, fmt.Errorf("ring: set PACKET_IGNORE_OUTGOING: %w: needs Linux 4.20 or newer", err)
+			return nil, fmt.Errorf("set PACKET_IGNORE_OUTGOING: %w: needs Linux 4.20 or newer", err)
 		}
 	}
 	if err = unix.SetsockoptTpacketReq3(r.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq3{
@@ -90,12 +90,12 @@ func open(c Config) (_ *Ring, err error) {
 		return nil, memoryError("mmap", c, err)
 	}
 	if r.wakeFd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return nil, fmt.Errorf("ring: eventfd: %w", err)
+		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	if err = r.openParking(); err != nil {
 		return nil, err
 	}
-	if err = r.bind(c.IfIndex); err != nil {
+	if err = r.bind(c); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -111,43 +111,45 @@ func attachFilter(fd int, c Config) error {
 	}
 	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
 		&unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]})
-	switch {
-	case errors.Is(err, unix.ENOMEM):
-		return fmt.Errorf("ring: attach a packet filter of %d instructions: %w: simplify it or raise the sysctl net.core.optmem_max", len(prog), err)
-	case err != nil:
-		return fmt.Errorf("ring: attach a packet filter of %d instructions: %w", len(prog), err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	remedy := ""
+	if errors.Is(err, unix.ENOMEM) {
+		remedy = ": simplify it or raise the sysctl net.core.optmem_max"
+	}
+	return c.refuse([]Setting{SettingFilter}, "attach a filter of %d instructions: %v%s", len(prog), err, remedy).because(err)
 }
 
 // bind hooks the socket to the interface. An interface that is down is no error of bind's: it shows
 // in SO_ERROR, to be read here so that the first Wait does not return it.
-func (r *Ring) bind(ifIndex int) error {
+func (r *Ring) bind(c Config) error {
 	var be [2]byte // sll_protocol is in network byte order
 	binary.BigEndian.PutUint16(be[:], unix.ETH_P_ALL)
-	err := unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16(be[:]), Ifindex: ifIndex})
+	err := unix.Bind(r.fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16(be[:]), Ifindex: c.IfIndex})
 	if err == nil {
 		err = r.socketError()
 	}
+	remedy := ""
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrDown):
-		return fmt.Errorf("ring: bind to interface index %d: %w: bring it up with ip link set dev NAME up", ifIndex, err)
+		remedy = ": bring it up with ip link set dev NAME up"
 	case errors.Is(err, unix.ENODEV) && !errors.Is(err, ErrGone):
-		return fmt.Errorf("ring: bind to interface index %d: %w: %w", ifIndex, ErrGone, err)
+		err = fmt.Errorf("%w: %w", ErrGone, err)
 	}
-	return fmt.Errorf("ring: bind to interface index %d: %w", ifIndex, err)
+	return c.refuse([]Setting{SettingInterface}, "bind to it: %v%s", err, remedy).because(err)
 }
 
 func openError(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("ring: open a packet socket: %w: needs the capability CAP_NET_RAW: run as root, or give it with setcap cap_net_raw+ep on the program, or AmbientCapabilities=CAP_NET_RAW in its systemd unit", err)
+		return fmt.Errorf("open a packet socket: %w: needs the capability CAP_NET_RAW: run as root, or give it with setcap cap_net_raw+ep on the program, or AmbientCapabilities=CAP_NET_RAW in its systemd unit", err)
 	case errors.Is(err, unix.EAFNOSUPPORT):
-		return fmt.Errorf("ring: open a packet socket: %w: allow AF_PACKET (RestrictAddressFamilies= in a systemd unit)", err)
+		return fmt.Errorf("open a packet socket: %w: allow AF_PACKET (RestrictAddressFamilies= in a systemd unit)", err)
 	}
-	return fmt.Errorf("ring: open a packet socket: %w", err)
+	return fmt.Errorf("open a packet socket: %w", err)
 }
 
 func memoryError(step string, c Config, err error) error {
@@ -155,8 +157,7 @@ func memoryError(step string, c Config, err error) error {
 	if errors.Is(err, unix.ENOMEM) {
 		remedy = ": use fewer or smaller blocks"
 	}
-	return fmt.Errorf("ring: %s %d bytes (number of blocks %d, block size %d): %w%s",
-		step, c.bytes(), c.NumBlocks, c.BlockSize, err, remedy)
+	return c.refuse(ringSize, "%s %d bytes: %v%s", step, c.bytes(), err, remedy).because(err)
 }
 
 // Next is the next block in ring order if the kernel has handed it over; one atomic load, no system
@@ -198,11 +199,11 @@ func (r *Ring) IfIndex() (int, error) {
 	}
 	sa, err := unix.Getsockname(r.fd)
 	if err != nil {
-		return 0, fmt.Errorf("ring: getsockname: %w", err)
+		return 0, fmt.Errorf("getsockname: %w", err)
 	}
 	ll, ok := sa.(*unix.SockaddrLinklayer)
 	if !ok {
-		return 0, fmt.Errorf("ring: getsockname: %T is no link-layer address", sa)
+		return 0, fmt.Errorf("getsockname: %T is no link-layer address", sa)
 	}
 	return ll.Ifindex, nil
 }
@@ -225,7 +226,7 @@ func (r *Ring) Close() error {
 	}
 	r.mem, r.held, r.fd, r.wakeFd = nil, false, -1, -1
 	if err := errors.Join(errs[:]...); err != nil {
-		return fmt.Errorf("ring: close: %w", err)
+		return fmt.Errorf("close: %w", err)
 	}
 	return nil
 }

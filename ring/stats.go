@@ -30,7 +30,7 @@ func (r *Ring) Stats() (Stats, error) {
 	}
 	st, err := unix.GetsockoptTpacketStatsV3(r.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
-		return r.stats, fmt.Errorf("ring: read PACKET_STATISTICS: %w", err)
+		return r.stats, fmt.Errorf("read PACKET_STATISTICS: %w", err)
 	}
 	r.stats.Packets += uint64(st.Packets)
 	r.stats.Drops += uint64(st.Drops)

@@ -35,10 +35,10 @@ func (r *Ring) wait(listen bool, timeout time.Duration) error {
 		return errClosed("wait")
 	}
 	if r.held {
-		return errors.New("ring: wait: the block of the last Next is still held: call Release first")
+		return errors.New("wait: the block of the last Next is still held: call Release first")
 	}
 	if err := r.park(listen, timeout); err != nil {
-		return fmt.Errorf("ring: wait: %w", err)
+		return fmt.Errorf("wait: %w", err)
 	}
 	socket := r.poll[pollSocket].Revents
 	if r.poll[pollWake].Revents != 0 {
@@ -50,7 +50,7 @@ func (r *Ring) wait(listen bool, timeout time.Duration) error {
 	// The kernel says nothing of an interface that is deleted while it is down. What was captured
 	// before comes first.
 	if socket == 0 && r.wasDown && r.isGone() {
-		return fmt.Errorf("ring: %w", ErrGone)
+		return ErrGone
 	}
 	return nil
 }
@@ -79,9 +79,9 @@ func (r *Ring) pollError() error {
 	err := r.socketError()
 	if err == nil {
 		// An error that cannot be cleared would make every poll return at once.
-		return fmt.Errorf("ring: poll: events %#x of the packet socket without an error in SO_ERROR", r.poll[0].Revents)
+		return fmt.Errorf("poll: events %#x of the packet socket without an error in SO_ERROR", r.poll[0].Revents)
 	}
-	return fmt.Errorf("ring: %w", err)
+	return err
 }
 
 // socketError reads and clears SO_ERROR. ENETDOWN comes both of an interface that is down and of one
@@ -110,7 +110,7 @@ func (r *Ring) isGone() bool {
 	return err == nil && i < 0
 }
 
-func errClosed(step string) error { return fmt.Errorf("ring: %s: %w", step, os.ErrClosed) }
+func errClosed(step string) error { return fmt.Errorf("%s: %w", step, os.ErrClosed) }
 
 // Blocks is how many blocks the ring has.
 func (r *Ring) Blocks() int { return len(r.mem) / r.blockSize }

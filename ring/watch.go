@@ -19,11 +19,11 @@ type Watch struct {
 func NewWatch() (*Watch, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, fmt.Errorf("ring: netlink socket: %w", err)
+		return nil, fmt.Errorf("netlink socket: %w", err)
 	}
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_LINK}); err != nil {
 		_ = unix.Close(fd) // nothing was sent or received on it
-		return nil, fmt.Errorf("ring: netlink socket: join RTMGRP_LINK: %w", err)
+		return nil, fmt.Errorf("netlink socket: join RTMGRP_LINK: %w", err)
 	}
 	return &Watch{file: os.NewFile(uintptr(fd), "netlink")}, nil
 }
@@ -35,7 +35,7 @@ func (w *Watch) Wait() error {
 	if err == nil || errors.Is(err, unix.ENOBUFS) { // more has changed than the socket has room for
 		return nil
 	}
-	return fmt.Errorf("ring: netlink socket: %w", err)
+	return fmt.Errorf("netlink socket: %w", err)
 }
 
 // Close ends the watch.

@@ -25,7 +25,7 @@ func NewRows(n int) (*Rows, error) {
 	const each = 2 * (stream.ViewSize + endsSize + stream.ExtraSize)
 	mem, err := unix.Mmap(-1, 0, n*each, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
-		return nil, fmt.Errorf("table: cannot map %d bytes for a reader of %d connections: %w", n*each, n, err)
+		return nil, fmt.Errorf("cannot map %d bytes for a reader of %d connections: %w", n*each, n, err)
 	}
 	// Sound: the mapping is page-aligned and holds 2n of each; their sizes are multiples of 8, none
 	// holds pointers, and every bit pattern of their fields is a valid value. Rows keeps the mapping

@@ -95,7 +95,7 @@ func (t *Table) KeepOptional() error {
 	n := len(t.records)
 	mem, err := newMapping(n * stream.OptionalSize)
 	if err != nil {
-		return fmt.Errorf("table: cannot map %d bytes for the optional figures of %d connections: %w; fewer connections need less", n*stream.OptionalSize, n, err)
+		return fmt.Errorf("cannot map %d bytes for the optional figures of %d connections: %w: use fewer connections", n*stream.OptionalSize, n, err)
 	}
 	t.optionalMem, t.optionals = mem, unsafe.Slice((*stream.Optional)(unsafe.Pointer(unsafe.SliceData(mem))), n)
 	return nil
@@ -113,7 +113,7 @@ func newSlab(n int) ([]Record, mapping, error) {
 	size := n * RecordSize
 	mem, err := newMapping(size)
 	if err != nil {
-		return nil, nil, fmt.Errorf("table: cannot map %d bytes for %d connections: %w; fewer connections need less", size, n, err)
+		return nil, nil, fmt.Errorf("cannot map %d bytes for %d connections: %w: use fewer connections", size, n, err)
 	}
 	return unsafe.Slice((*Record)(unsafe.Pointer(unsafe.SliceData(mem))), n), mem, nil
 }
@@ -141,7 +141,7 @@ func newGroups(n int) ([]group, mapping, error) {
 	size := n * groupSize
 	mem, err := newMapping(size)
 	if err != nil {
-		return nil, nil, fmt.Errorf("table: cannot map %d bytes for the index: %w; fewer connections need less", size, err)
+		return nil, nil, fmt.Errorf("cannot map %d bytes for the index: %w: use fewer connections", size, err)
 	}
 	if size <= mostPopulated {
 		_ = unix.Madvise(mem, unix.MADV_POPULATE_WRITE) // before Linux 5.14 the pages come when they are written

@@ -37,7 +37,7 @@ type Table struct {
 func New(n int) (*Table, error) {
 	var b [len(Seeds{}) * 8]byte
 	if _, err := crand.Read(b[:]); err != nil {
-		return nil, fmt.Errorf("table: drawing hash seeds: %w", err)
+		return nil, fmt.Errorf("drawing hash seeds: %w", err)
 	}
 	var seeds Seeds
 	for i := range seeds {
@@ -49,7 +49,7 @@ func New(n int) (*Table, error) {
 // NewSeeded is New with given seeds. With known seeds the table can be attacked: tests only.
 func NewSeeded(n int, seeds Seeds) (*Table, error) {
 	if n < 1 || n > MaxConnections {
-		return nil, fmt.Errorf("table: %d connections: want 1 to %d", n, MaxConnections)
+		return nil, fmt.Errorf("%d connections: want 1 to %d", n, MaxConnections)
 	}
 	// Between a third and two thirds of the slots are in use when the table is full: with eight
 	// slots to a group few entries then move past their own group.

@@ -6,7 +6,6 @@ import (
 	"math"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/net/bpf"
 )
@@ -40,17 +39,9 @@ const (
 // Compile compiles a filter for packets of a link type to a program that accepts with snapLen
 // bytes, 1 to MaxSnapLen. The empty filter accepts every packet.
 //
-// An error is one line that quotes the filter, gives libpcap's own text where libpcap refused it,
-// and names a remedy.
+// An error is one line that gives libpcap's own text where libpcap refused the filter, and names a remedy.
+// It leaves it to the caller to name the filter.
 func Compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
-	prog, err := compileChecked(filter, link, snapLen)
-	if err != nil {
-		return nil, fmt.Errorf("packet filter %s: %w", quote(filter), err)
-	}
-	return prog, nil
-}
-
-func compileChecked(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
 	switch {
 	case len(filter) > MaxFilterLen:
 		return nil, fmt.Errorf("%d bytes long: shorten it to at most %d, for example with net and portrange", len(filter), MaxFilterLen)
@@ -65,7 +56,10 @@ func compileChecked(filter string, link LinkType, snapLen int) ([]bpf.RawInstruc
 	if err != nil {
 		return nil, err
 	}
-	return prog, checkRunnable(prog)
+	if err := checkRunnable(prog); err != nil {
+		return nil, err
+	}
+	return prog, nil
 }
 
 // checkRunnable refuses what libpcap compiles and the kernel (bpf_check_classic in
@@ -83,19 +77,6 @@ func checkRunnable(prog []bpf.RawInstruction) error {
 		}
 	}
 	return nil
-}
-
-// quote shows a filter on one line, however long it is.
-func quote(filter string) string {
-	const most = 200
-	if len(filter) <= most {
-		return fmt.Sprintf("%q", filter)
-	}
-	cut := most
-	for cut > most-utf8.UTFMax && !utf8.RuneStart(filter[cut]) {
-		cut--
-	}
-	return fmt.Sprintf("%q (%d bytes in all)", filter[:cut]+"…", len(filter))
 }
 
 // oneLine makes libpcap's text fit for a log line: it may repeat bytes of the filter.

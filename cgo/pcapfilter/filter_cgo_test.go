@@ -47,7 +47,7 @@ func TestWhatTheKernelCannotRunIsRefused(t *testing.T) {
 		ports = append(ports, fmt.Sprintf("port %d", port))
 	}
 	prog, err = Compile(strings.Join(ports, " or "), EN10MB, 192)
-	wantError(t, prog != nil, err, "instructions and the kernel takes 4096", "(3")
+	wantError(t, prog != nil, err, "instructions and the kernel takes 4096", "simplify")
 }
 
 func TestRunnableAtItsEdges(t *testing.T) {
