@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -237,10 +239,20 @@ func (o *options) check() error {
 	}
 	if _, port, err := net.SplitHostPort(o.addr); err != nil {
 		return fmt.Errorf("%s: no address: want host:port or :port, e.g. :9100", o.flag("port"))
-	} else if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+	} else if !isPort(port) {
 		return fmt.Errorf("%s: %s is no TCP port: want host:port or :port, e.g. :9100", o.flag("port"), asTyped(port))
 	}
 	return o.asFlags(o.ringConfig().Validate())
+}
+
+// isPort reports whether text is a TCP port or a service's name. Package net takes a number above 32 bits
+// for what is left of it in 32: 4294976396 for 9100.
+func isPort(text string) bool {
+	if n, err := strconv.Atoi(text); err == nil || errors.Is(err, strconv.ErrRange) {
+		return err == nil && n >= 0 && n <= math.MaxUint16
+	}
+	_, err := net.LookupPort("tcp", text)
+	return err == nil && text != ""
 }
 
 // ringConfig returns what the flags say of the ring.

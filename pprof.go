@@ -23,13 +23,11 @@ func profileAddress(text string) (string, error) {
 		text = ":" + text
 	}
 	host, port, err := net.SplitHostPort(text)
-	if err == nil && port != "" {
-		if _, err = net.LookupPort("tcp", port); err == nil {
-			if host == "" {
-				host = "127.0.0.1"
-			}
-			return net.JoinHostPort(host, port), nil
+	if err == nil && isPort(port) {
+		if host == "" {
+			host = "127.0.0.1"
 		}
+		return net.JoinHostPort(host, port), nil
 	}
 	return "", errors.New("no address: want a port, which is then one of 127.0.0.1, or host:port")
 }
