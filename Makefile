@@ -36,10 +36,10 @@ MODULES := bench collector/scrapetest
 # The processors that Go knows on Linux, besides amd64.
 PORTS := 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x
 
-.PHONY: help setup setup-build build run test lint ports race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run test test-386 lint ports race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what building and testing need and the machine lacks
 	@scripts/setup.sh test
@@ -65,6 +65,9 @@ test: setup lint ## lint and all tests; run as root, or tests of live traffic ar
 	@set -e; for module in $(MODULES); do \
 		echo "$(TEST) ./... (in $$module)"; (cd $$module && $(TEST) -timeout 9m ./...); \
 	done
+
+test-386: setup-build ## tests of numbers and sizes with 32 bits, under qemu-i386 where the kernel runs no 386 programs (1 minute)
+	@scripts/test-386.sh
 
 lint: setup-build ## gofmt, vet (with and without cgo), staticcheck, and where unsafe, cgo and imports may go
 	@files=$$(gofmt -l .) && [ -z "$$files" ] || { echo "not formatted by gofmt: $$files" >&2; exit 1; }
