@@ -140,8 +140,8 @@ func versionName() string {
 
 // serve captures and answers scrapes until SIGINT or SIGTERM.
 func serve(o *options, log *slog.Logger) error {
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer cancel()
+	ctx, stopSignals := untilSignal()
+	defer stopSignals()
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
 	defer signal.Stop(hangUps)

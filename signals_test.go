@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -123,6 +124,90 @@ func TestOutputErrors(t *testing.T) {
 		if status := cmd.ProcessState.ExitCode(); status != exitFailure || strings.Count(said.String(), "\n") != 1 ||
 			!strings.Contains(said.String(), "no space left on device") {
 			t.Errorf("%s: exit status %d, %q, want %d and one line", args[0], status, said.String(), exitFailure)
+		}
+	}
+}
+
+// TestASecondSignalEndsAtOnce sends two signals right behind one another to an exporter that takes half a
+// second for the first: a scraper has sent half a request.
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	need.Root(t)
+	exe := buildExporter(t)
+	for _, signals := range [][2]syscall.Signal{
+		{syscall.SIGTERM, syscall.SIGTERM}, {syscall.SIGINT, syscall.SIGINT}, {syscall.SIGTERM, syscall.SIGINT},
+	} {
+		log, theirs, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		cmd := exec.Command(exe, "-interface", "lo", "-port", "127.0.0.1:0", "-numblocks", "4", "-max-connections", "1000")
+		cmd.Stderr = theirs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		theirs.Close()
+		watchdog := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+		defer watchdog.Stop()
+		line, err := bufio.NewReader(log).ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(line, " address=")
+		address, _, _ := strings.Cut(rest, " ")
+		half, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer half.Close()
+		if _, err := io.WriteString(half, "GET /metrics HTTP/1.1\r\nHost: "); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond) // the server has begun to read it
+
+		_ = cmd.Process.Signal(signals[0])
+		time.Sleep(20 * time.Millisecond) // equal signals that come at once are one to the kernel
+		begin := time.Now()
+		_ = cmd.Process.Signal(signals[1])
+		_ = cmd.Wait() // the status says all
+		t.Logf("ended %v after the second signal", time.Since(begin))
+		if status := cmd.ProcessState.ExitCode(); status != signalled+int(signals[1]) {
+			t.Errorf("%v and %v: ended with %v, want exit status %d", signals[0], signals[1], cmd.ProcessState, signalled+int(signals[1]))
+		}
+	}
+}
+
+// TestSignalsWhileReading ends -read while it waits for more of its input.
+func TestSignalsWhileReading(t *testing.T) {
+	exe := buildExporter(t)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		in, theirs, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer theirs.Close()
+		cmd := exec.Command(exe, "-read", "-")
+		cmd.Stdin = in
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		in.Close()
+		watchdog := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+		defer watchdog.Stop()
+		header, err := os.ReadFile(captureFile(t, talk(client, server, 0)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Write(header[:len(header)-1]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond) // it reads
+		begin := time.Now()
+		_ = cmd.Process.Signal(sig)
+		_ = cmd.Wait() // the status says all
+		t.Logf("ended %v after %v", time.Since(begin), sig)
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != sig {
+			t.Errorf("ended with %v, want %v", cmd.ProcessState, sig)
 		}
 	}
 }
