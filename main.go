@@ -146,62 +146,32 @@ func serve(o *options, log *slog.Logger) error {
 	signal.Notify(hangUps, syscall.SIGHUP)
 	defer signal.Stop(hangUps)
 
-	chosen := false
-	if !o.ifaceGiven {
-		chosen = o.chooseInterface()
-	}
-	at, err := findLink(o.iface)
-	if err != nil {
-		return err
-	}
-	filter, err := o.compileFilter(at.kind)
-	if err != nil {
-		return err
-	}
-	if err := o.checkMemory(); err != nil {
-		return err
-	}
-	cfg := o.ringConfig()
-	cfg.IfIndex, cfg.Filter, cfg.IgnoreOutgoing = at.index, filter, at.loopback
-	if err := cfg.Validate(); err != nil {
-		return o.asFlags(err)
-	}
-	if err := capture.CheckCPUs(o.cpus, o.workers); err != nil {
-		return fmt.Errorf("%s: %w", o.flag("cpus"), err)
-	}
-	listener, err := o.listen()
-	if err != nil {
-		return err
-	}
-	defer listener.Close()
-	workers, err := o.newWorkers()
-	defer func() {
-		for _, w := range workers {
-			w.Close()
+	s, err := o.setUp(ctx)
+	switch {
+	case ctx.Err() != nil:
+		if err == nil {
+			s.close()
 		}
-	}()
-	if err != nil {
+		logStatus(log, "stopped", capture.Stats{})
+		return nil
+	case err != nil:
 		return err
 	}
-	rings, err := ring.OpenGroup(cfg, o.workers)
-	waiting := errors.Is(err, ring.ErrDown)
-	if err != nil && !waiting {
-		return o.asFlags(err)
-	}
+	defer s.close()
 
 	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter,
-		"address", listener.Addr().String(), "framesize", o.frameSize, "blocksize", o.blockSize,
+		"address", s.listener.Addr().String(), "framesize", o.frameSize, "blocksize", o.blockSize,
 		"numblocks", o.numBlocks, "workers", o.workers, "max_connections", o.maxConnections,
 		"stream_age", ageText(o.streamAge), "finalized_age", ageText(o.finalizedAge))
-	if chosen {
+	if s.chosen {
 		log.Info("there is no eth0 and -interface was not given: capturing on the interface of the default route", "interface", o.iface)
 	}
-	if waiting {
+	if s.rings == nil {
 		log.Warn("the interface is down: waiting for it", "interface", o.iface)
 	}
 
 	var given presence
-	c := capture.NewGroup(workers, rings, reopener(o, cfg, at.kind, log, &given), clocks, func(change capture.Change) {
+	c := capture.NewGroup(s.workers, s.rings, reopener(o, s.ring, s.at.kind, log, &given), clocks, func(change capture.Change) {
 		if change.Up {
 			log.Info("capturing again", "interface", o.iface)
 		} else {
@@ -258,7 +228,7 @@ func serve(o *options, log *slog.Logger) error {
 	}))
 	server.ErrorLog = serverLog(log)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(s.listener) }()
 
 	err = attend(ctx, c, log, captured, served, hangUps)
 
@@ -306,7 +276,7 @@ func logStatus(log *slog.Logger, message string, s capture.Stats) {
 // cfg was made for. given is told whether there is an interface of that name.
 func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger, given *presence) capture.GroupOpener {
 	told := ""
-	return func() ([]*ring.Ring, error) {
+	return func(ctx context.Context) ([]*ring.Ring, error) {
 		at, err := findLink(o.iface)
 		var absent noInterface
 		heard, isAbsent := nothingNew, errors.As(err, &absent)
@@ -328,10 +298,11 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 		var rings []*ring.Ring
 		if err == nil {
 			cfg.IfIndex, cfg.IgnoreOutgoing = at.index, at.loopback
-			rings, err = ring.OpenGroup(cfg, o.workers)
+			rings, err = ring.OpenGroup(ctx, cfg, o.workers)
 			err = o.asFlags(err)
 		}
 		switch {
+		case ctx.Err() != nil: // nobody waits for them any more
 		case err == nil:
 			told = ""
 		case heard == thereAgain && errors.Is(err, ring.ErrDown): // else what comes of it is told

@@ -8,8 +8,9 @@ import (
 	"tcp-stream-exporter/ring"
 )
 
-// GroupOpener opens the rings of all workers, when the interface is back.
-type GroupOpener func() ([]*ring.Ring, error)
+// GroupOpener opens the rings of all workers, when the interface is back. It may take as long as it likes;
+// ctx ends when nobody wants the rings any more.
+type GroupOpener func(ctx context.Context) ([]*ring.Ring, error)
 
 // Group runs several captures among which the kernel shares out one interface's traffic, each with a
 // worker, a ring, a table and a goroutine of its own: nothing is shared on the packet path. Both
@@ -20,16 +21,26 @@ type Group struct {
 	room     int // connections, of all tables
 	open     GroupOpener
 	report   func(Change)
+	running  context.Context // ends with Stop
+	stop     context.CancelFunc
 
-	mu    sync.Mutex   // guards the rest
-	ready []*ring.Ring // opened for workers that have not taken theirs yet
-	away  int          // workers whose interface is away
+	mu      sync.Mutex   // guards the rest; never held while rings are opened or closed
+	ready   []*ring.Ring // opened for workers that have not taken theirs yet
+	opening *opening     // under way, or nil
+	away    int          // workers whose interface is away
+}
+
+// opening is one call of a group's opener, which several workers may wait for.
+type opening struct {
+	done chan struct{} // closed when the rings are ready, or err is set
+	err  error
 }
 
 // NewGroup makes a group of workers with one of the open rings each, or with nil if the interface is
 // down. open and report are as in New; report is told once of all workers.
 func NewGroup(workers []*Worker, rings []*ring.Ring, open GroupOpener, clock Clock, report func(Change)) *Group {
 	g := &Group{open: open, report: report, ready: make([]*ring.Ring, len(workers))}
+	g.running, g.stop = context.WithCancel(context.Background())
 	if rings == nil {
 		g.away = len(workers)
 	}
@@ -44,31 +55,75 @@ func NewGroup(workers []*Worker, rings []*ring.Ring, open GroupOpener, clock Clo
 	return g
 }
 
-// take opens worker i's next ring. The rings of a group are opened together, for the kernel moves
-// connections from one to another whenever their number changes: the first worker that finds its
-// interface gone opens them all, and the others take theirs when they have found out.
+// take returns worker i's next ring, or ErrStopped after Stop. The rings of a group are opened together,
+// for the kernel moves connections from one to another whenever their number changes: the first worker
+// that finds its interface gone has them all opened, and the others wait for the same opening.
 func (g *Group) take(i int) (*ring.Ring, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ready[i] == nil {
-		rings, err := g.open()
-		if err != nil {
-			return nil, err
+	for {
+		r, o := g.readyOrOpening(i)
+		if r != nil {
+			return r, nil
 		}
-		g.drop()
-		g.ready = rings
+		select {
+		case <-o.done:
+			if o.err != nil {
+				return nil, o.err
+			}
+		case <-g.running.Done():
+			return nil, ErrStopped
+		}
 	}
-	r := g.ready[i]
-	g.ready[i] = nil
-	return r, nil
 }
 
-// drop closes the rings that nobody has taken.
-func (g *Group) drop() {
-	for i, r := range g.ready {
+// readyOrOpening returns worker i's ring if it is ready, or else the opening to wait for. If none is
+// under way it starts one, on a goroutine of its own: a system call cannot be called off, and a stop
+// leaves it behind.
+func (g *Group) readyOrOpening(i int) (*ring.Ring, *opening) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r := g.ready[i]; r != nil {
+		g.ready[i] = nil
+		return r, nil
+	}
+	if g.opening == nil {
+		g.opening = &opening{done: make(chan struct{})}
+		go g.openAll(g.opening, g.untaken())
+	}
+	return nil, g.opening
+}
+
+// openAll calls the opener, after the rings of the last time that nobody has taken are closed: they are of
+// an interface that has gone since, and hold the memory that the new ones need.
+func (g *Group) openAll(o *opening, unused []*ring.Ring) {
+	closeAll(unused)
+	rings, err := []*ring.Ring(nil), error(ErrStopped)
+	if g.running.Err() == nil {
+		rings, err = g.open(g.running)
+	}
+	g.mu.Lock()
+	if err == nil && g.running.Err() == nil {
+		g.ready, rings = rings, nil
+	} else if err == nil {
+		err = ErrStopped
+	}
+	o.err, g.opening = err, nil
+	g.mu.Unlock()
+	close(o.done)
+	closeAll(rings) // too late
+}
+
+// untaken returns the rings that are ready, and leaves none. The caller holds mu, and closes them without.
+func (g *Group) untaken() []*ring.Ring {
+	rings := g.ready
+	g.ready = make([]*ring.Ring, len(rings))
+	return rings
+}
+
+// closeAll closes rings that nobody has used.
+func closeAll(rings []*ring.Ring) {
+	for _, r := range rings {
 		if r != nil {
 			_ = r.Close() // nobody has used it
-			g.ready[i] = nil
 		}
 	}
 }
@@ -117,13 +172,16 @@ func (g *Group) Run() error {
 	}
 	running.Wait()
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.drop()
+	unused := g.untaken()
+	g.mu.Unlock()
+	closeAll(unused)
 	return errors.Join(errs...)
 }
 
-// Stop ends Run. It returns at once.
+// Stop ends Run. It returns at once. An opening under way is not waited for, neither here nor by Run: it
+// closes its rings when they come.
 func (g *Group) Stop() {
+	g.stop()
 	for _, c := range g.captures {
 		c.Stop()
 	}

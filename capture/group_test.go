@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"testing"
@@ -93,16 +94,19 @@ func TestRingsOfAGroupAreOpenedTogether(t *testing.T) {
 	opened := 0
 	failing := errors.New("not yet")
 	var fails bool
+	rings := make(chan []*ring.Ring, 2)
+	rings <- loRings(t, 3)
+	rings <- loRings(t, 3)
 	var workers []*Worker
 	for range 3 {
 		workers = append(workers, newWorker(t, Config{StreamAge: time.Minute, FinalizedAge: time.Minute}))
 	}
-	g := NewGroup(workers, nil, func() ([]*ring.Ring, error) {
+	g := NewGroup(workers, nil, func(context.Context) ([]*ring.Ring, error) {
 		if fails {
 			return nil, failing
 		}
 		opened++
-		return []*ring.Ring{{}, {}, {}}, nil
+		return <-rings, nil
 	}, testClock, func(Change) {})
 	take := func(i, want int) *ring.Ring {
 		t.Helper()

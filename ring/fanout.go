@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -27,25 +28,28 @@ var rejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 // until the last has joined. IgnoreOutgoing becomes the group's own flag (Linux 5.11): that of a
 // socket has no effect in a group.
 //
-// Nothing stays open after an error; errors are those of Open.
-func OpenGroup(c Config, n int) (_ []*Ring, err error) {
+// The kernel cannot be called off while it allocates a ring. Before each OpenGroup looks whether ctx has
+// ended, and returns its error.
+//
+// Nothing stays open after an error; other errors are those of Open.
+func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 	if n < 1 || n > MaxRings {
 		e := c.refuse([]Setting{SettingRings}, "want 1 to %d", MaxRings)
 		e.rings = n
 		return nil, e
-	}
-	if n == 1 {
-		r, err := Open(c)
-		if err != nil {
-			return nil, err
-		}
-		return []*Ring{r}, nil
 	}
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	if err := checkMemory(c, n); err != nil {
 		return nil, err
+	}
+	if n == 1 {
+		r, err := openNext(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return []*Ring{r}, nil
 	}
 	closed := c
 	closed.Filter, closed.IgnoreOutgoing = rejectAll, false
@@ -62,7 +66,7 @@ func OpenGroup(c Config, n int) (_ []*Ring, err error) {
 		group |= unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING << 16
 	}
 	for i := range n {
-		r, err := open(closed)
+		r, err := openNext(ctx, closed)
 		if err != nil {
 			return nil, err
 		}
@@ -85,6 +89,14 @@ func OpenGroup(c Config, n int) (_ []*Ring, err error) {
 		}
 	}
 	return rings, nil
+}
+
+// openNext opens one ring, unless ctx has ended.
+func openNext(ctx context.Context, c Config) (*Ring, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("ring: given up before it was opened: %w", err)
+	}
+	return open(c)
 }
 
 func fanoutError(c Config, n, i int, err error) error {

@@ -1,7 +1,9 @@
 package ring
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -15,7 +17,7 @@ import (
 
 func mustOpenGroup(t *testing.T, c Config, n int) []*Ring {
 	t.Helper()
-	rings, err := OpenGroup(c, n)
+	rings, err := OpenGroup(t.Context(), c, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +162,7 @@ func TestAGroupIgnoresOutgoingFrames(t *testing.T) {
 func TestGroupSizes(t *testing.T) {
 	cap0, _ := veth(t)
 	for _, n := range []int{-1, 0, MaxRings + 1} {
-		if rings, err := OpenGroup(small(t, cap0), n); err == nil || rings != nil {
+		if rings, err := OpenGroup(t.Context(), small(t, cap0), n); err == nil || rings != nil {
 			t.Errorf("a group of %d rings: %v", n, err)
 		}
 	}
@@ -171,7 +173,37 @@ func TestGroupSizes(t *testing.T) {
 	}
 	c := small(t, cap0)
 	c.NumBlocks = 0
-	if _, err := OpenGroup(c, 2); err == nil {
+	if _, err := OpenGroup(t.Context(), c, 2); err == nil {
 		t.Error("a group with a bad configuration")
+	}
+}
+
+// endsAfter is a context that ends after so many looks at it.
+type endsAfter struct {
+	context.Context
+	looks int
+}
+
+func (e *endsAfter) Err() error {
+	if e.looks--; e.looks < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Whoever has asked for the rings may give them up: between two of them that is noticed.
+func TestAGroupThatNobodyWantsAnyMore(t *testing.T) {
+	cap0, _ := veth(t)
+	c := small(t, cap0)
+	for _, n := range []int{1, 4} {
+		for looks := range n {
+			before := openFiles(t)
+			if rings, err := OpenGroup(&endsAfter{t.Context(), looks}, c, n); !errors.Is(err, context.Canceled) || rings != nil {
+				t.Errorf("given up at ring %d of %d: %v, %v; want %v", looks, n, rings, err, context.Canceled)
+			}
+			if after := openFiles(t); after != before {
+				t.Errorf("given up at ring %d of %d: %d files are open, were %d", looks, n, after, before)
+			}
+		}
 	}
 }

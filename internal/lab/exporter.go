@@ -35,10 +35,29 @@ type Exporter struct {
 	client *http.Client
 }
 
-// StartExporter starts the binary bin in the namespace with args and waits until /metrics answers
-// on its default port. When the test ends the exporter is stopped with SIGTERM, if it still runs,
-// and must then exit with status 0; if the test failed its output is logged.
+// StartExporter is LaunchExporter, and waits until /metrics answers on its default port.
 func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
+	t.Helper()
+	e := n.LaunchExporter(t, bin, args...)
+	for deadline := time.Now().Add(startTimeout); ; {
+		_, err := e.scrape("/metrics")
+		if err == nil {
+			return e
+		}
+		if e.Ended() {
+			t.Fatalf("exporter %q ended at once: %v", args, e.cmd.ProcessState)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("exporter %q: no answer from /metrics after %v: %v", args, startTimeout, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// LaunchExporter starts the binary bin in the namespace with args. When the test ends the exporter is
+// stopped with SIGTERM, if it still runs, and must then exit with status 0; if the test failed its output
+// is logged.
+func (n *NS) LaunchExporter(t testing.TB, bin string, args ...string) *Exporter {
 	t.Helper()
 	e := &Exporter{cmd: n.Command(bin, args...), client: n.HTTPClient(scrapeTimeout)}
 	e.client.Transport.(*http.Transport).DisableKeepAlives = true
@@ -58,20 +77,7 @@ func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
 			t.Logf("exporter %q said:\n%s", args, e.Output())
 		}
 	})
-
-	for deadline := time.Now().Add(startTimeout); ; {
-		_, err := e.scrape("/metrics")
-		if err == nil {
-			return e
-		}
-		if e.Ended() {
-			t.Fatalf("exporter %q ended at once: %v", args, e.cmd.ProcessState)
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("exporter %q: no answer from /metrics after %v: %v", args, startTimeout, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	return e
 }
 
 // Ended says whether the process has ended.
@@ -84,14 +90,20 @@ func (e *Exporter) Ended() bool {
 	}
 }
 
+// Signal sends a signal. A process that has ended already is no error.
+func (e *Exporter) Signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := e.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatalf("exporter: cannot send %v: %v", sig, err)
+	}
+}
+
 // Stop sends a signal and returns the exit status and how long the exporter took to end. One that
 // does not end is killed: the status is then -1.
 func (e *Exporter) Stop(t testing.TB, sig os.Signal) (status int, after time.Duration) {
 	t.Helper()
 	start := time.Now()
-	if err := e.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		t.Fatalf("exporter: cannot send %v: %v", sig, err)
-	}
+	e.Signal(t, sig)
 	select {
 	case <-e.ended:
 	case <-time.After(stopTimeout):
