@@ -28,8 +28,8 @@ var rejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 // until the last has joined. IgnoreOutgoing becomes the group's own flag (Linux 5.11): that of a
 // socket has no effect in a group.
 //
-// The kernel cannot be called off while it allocates a ring. Before each OpenGroup looks whether ctx has
-// ended, and returns its error.
+// The kernel cannot be called off while it allocates. Before each ring, and each piece of a large one
+// (prefault), OpenGroup looks whether ctx has ended, and returns its error.
 //
 // Nothing stays open after an error; other errors are those of Open.
 func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
@@ -91,8 +91,11 @@ func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 	return rings, nil
 }
 
-// openNext opens one ring, unless ctx has ended.
+// openNext opens one ring, unless ctx ends before the kernel is at the whole of it.
 func openNext(ctx context.Context, c Config) (*Ring, error) {
+	if err := prefault(ctx, c, prefaultPiece); err != nil {
+		return nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("ring: given up before it was opened: %w", err)
 	}

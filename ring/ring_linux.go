@@ -64,8 +64,8 @@ func open(c Config) (_ *Ring, err error) {
 	if r.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 		return nil, openError(err)
 	}
-	if err = unix.SetsockoptInt(r.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
-		return nil, fmt.Errorf("set PACKET_VERSION to TPACKET_V3: %w: needs Linux 3.2 or newer", err)
+	if err = setVersion(r.fd); err != nil {
+		return nil, err
 	}
 	if err = attachFilter(r.fd, c); err != nil {
 		return nil, err
@@ -75,13 +75,7 @@ func open(c Config) (_ *Ring, err error) {
 			return nil, fmt.Errorf("set PACKET_IGNORE_OUTGOING: %w: needs Linux 4.20 or newer", err)
 		}
 	}
-	if err = unix.SetsockoptTpacketReq3(r.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq3{
-		Block_size:     uint32(c.BlockSize),
-		Block_nr:       uint32(c.NumBlocks),
-		Frame_size:     uint32(c.FrameSize),
-		Frame_nr:       uint32(c.frameNr()),
-		Retire_blk_tov: c.retireTovMs(),
-	}); err != nil {
+	if err = setRing(r.fd, c); err != nil {
 		return nil, memoryError("allocate", c, err)
 	}
 	// packet_mmap puts every page into the mapping at once, so MAP_POPULATE would have nothing to do.
@@ -99,6 +93,24 @@ func open(c Config) (_ *Ring, err error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+func setVersion(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
+		return fmt.Errorf("ring: set PACKET_VERSION to TPACKET_V3: %w: needs Linux 3.2 or newer", err)
+	}
+	return nil
+}
+
+// setRing has the kernel allocate the blocks.
+func setRing(fd int, c Config) error {
+	return unix.SetsockoptTpacketReq3(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &unix.TpacketReq3{
+		Block_size:     uint32(c.BlockSize),
+		Block_nr:       uint32(c.NumBlocks),
+		Frame_size:     uint32(c.FrameSize),
+		Frame_nr:       uint32(c.frameNr()),
+		Retire_blk_tov: c.retireTovMs(),
+	})
 }
 
 func attachFilter(fd int, c Config) error {
