@@ -17,8 +17,12 @@ const (
 func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, done bool) {
 	f := &c.hot[dir&1]
 	if seg.Flags&(parse.RST|parse.LenUnknown) != 0 {
-		if seg.Flags&parse.RST == 0 {
+		switch {
+		case seg.Flags&parse.RST == 0:
 			ev = c.answered(seg)
+		case c.refusesPending(dir, seg, now):
+			c.renewFromPending(t)
+			ev = Renewed
 		}
 		return ev, false
 	}
@@ -145,6 +149,13 @@ func (c *Conn) confirm(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 	}
 	c.state &^= anyPending | heard
 	return 0
+}
+
+// refusesPending reports whether a RST answers the SYN that waits. A side that lives on answers it with an ACK
+// (RFC 5961 section 4.2): only one that no longer knows the old connection refuses the new one.
+func (c *Conn) refusesPending(dir uint32, seg *parse.Segment, now int64) bool {
+	return c.state&anyPending == pending1>>(dir&1) && seg.Flags&(parse.ACK|parse.LenUnknown) == parse.ACK &&
+		seg.Ack == c.pendingISN+1 && young(now-c.synTime, pendingTime)
 }
 
 // renewFromPending starts the new connection with its SYN, as it was when it came.

@@ -82,7 +82,7 @@ func (c *Conn) reset(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Ev
 	d.resets++
 	acceptable := f.flags&nxtKnown != 0 && seg.Seq == f.nxt ||
 		r.flags&ackKnown != 0 && seg.Seq == r.lastAck ||
-		f.flags&nxtKnown == 0 && r.flags&synSent != 0 && seg.Flags&parse.ACK != 0 && seg.Ack == r.nxt
+		f.flags&nxtKnown == 0 && r.flags&synSent != 0 && seg.Flags&parse.ACK != 0 && c.answersSYN(r, seg.Ack)
 	if acceptable || f.flags&nxtKnown == 0 { // no other packet tells a window
 		d.elsewhere = parse.Seq(seg.Window)
 		f.flags = f.flags&^elsewhere | lastRST
@@ -91,6 +91,13 @@ func (c *Conn) reset(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Ev
 		return 0
 	}
 	return c.finish(0, now, t, &t.ClosedRst) | c.finish(1, now, t, &t.ClosedRst)
+}
+
+// answersSYN reports whether a RST with ack answers r's SYN, nothing else of its side being seen. A SYN with data
+// (RFC 7413) may be sent again without, and acknowledged as that: until more than SYNs was seen, an ack of any part
+// of them is acceptable (RFC 9293 section 3.10.7.3).
+func (c *Conn) answersSYN(r *Stream, ack parse.Seq) bool {
+	return ack == r.nxt || c.state&established == 0 && ack.After(r.isn) && r.nxt.After(ack)
 }
 
 // scales settles the window scales (RFC 7323 section 2.2): the option counts in SYN and SYN+ACK

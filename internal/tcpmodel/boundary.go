@@ -13,15 +13,22 @@ type waitingSYN struct {
 }
 
 // takeReset counts a RST. One that the receiver accepts ends the connection (RFC 5961 section 3.2); a RST
-// takes part in nothing else.
-func (c *Conn) takeReset(f, r *half, s *segment) {
+// takes part in nothing else. One that answers the SYN that waits ends the connection that begins with it.
+func (c *Conn) takeReset(dir uint32, s *segment) (begun bool) {
+	if w := c.waiting; w != nil && w.dir != dir && s.hasAck && s.Ack == w.seg.Seq+1 && within(s.now, w.time, confirmTime) {
+		c.beginWaiting(w)
+		begun = true
+	}
+	f, r := &c.half[dir], &c.half[dir^1]
 	f.counts.Packets++
 	f.counts.Bytes += uint64(s.Len)
 	f.counts.Resets++
-	answersSYN := f.taking == 0 && r.syns > 0 && s.hasAck && r.isNext(s.Ack)
+	answersSYN := f.taking == 0 && r.syns > 0 && s.hasAck &&
+		(r.isNext(s.Ack) || r.taking == r.syns+r.synACKs && r.at(s.Ack) > r.at(r.isn) && r.at(s.Ack) < r.nxt)
 	if f.isNext(s.Seq) || r.ackKnown && s.Seq == r.lastAck || answersSYN {
 		f.ended, r.ended = true, r.counts.Packets != 0
 	}
+	return begun
 }
 
 // over reports whether each direction that was seen has ended.

@@ -166,8 +166,7 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64) Verdict {
 	s.takesSpace = s.end != seg.Seq
 
 	if seg.Flags&parse.RST != 0 {
-		c.takeReset(f, r, &s)
-		return Verdict{}
+		return Verdict{Begun: c.takeReset(dir&1, &s)}
 	}
 	begun, waits := c.boundary(dir&1, &s)
 	if waits {
