@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"tcp-stream-exporter/internal/lab"
 	"tcp-stream-exporter/internal/packet"
 )
 
@@ -231,7 +232,9 @@ type fileLeft struct{ once, twice, others, wrong int }
 
 // scan reads the exporter's metrics, of which there are many: line by line, without a parser.
 func (f *expiryFile) scan(from io.Reader) (left fileLeft, size int64, err error) {
-	lines := bufio.NewScanner(from)
+	now := time.Now()
+	answer := new(lab.Checker).Answer(now, now)
+	lines := bufio.NewScanner(io.TeeReader(from, answer))
 	for lines.Scan() {
 		line := lines.Bytes()
 		size += int64(len(line)) + 1
@@ -252,7 +255,7 @@ func (f *expiryFile) scan(from io.Reader) (left fileLeft, size int64, err error)
 			f.count(&left, string(address), n)
 		}
 	}
-	return left, size, lines.Err()
+	return left, size, errors.Join(lines.Err(), answer.Close())
 }
 
 // count notes a stream from address with so many bytes.

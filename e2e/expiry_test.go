@@ -83,7 +83,7 @@ func TestExpiry(t *testing.T) {
 		select {
 		case <-other.done:
 		case <-time.After(time.Until(begin.Add(next))):
-			n, bytes := countStreams(t, l.A)
+			n, bytes := countStreams(t, e)
 			most, size, scrapes = max(most, n), max(size, bytes), scrapes+1
 			continue
 		}
@@ -160,11 +160,9 @@ var streamCount = regexp.MustCompile(`(?m)^tcp_stream_count (\S+)$`)
 
 // countStreams scrapes, reads everything, and returns tcp_stream_count and how many bytes it was:
 // an answer of half a million streams is too long to be parsed beside the traffic.
-func countStreams(t *testing.T, ns *lab.NS) (streams float64, size int64) {
+func countStreams(t *testing.T, e *lab.Exporter) (streams float64, size int64) {
 	t.Helper()
-	client := ns.HTTPClient(time.Minute)
-	client.Transport.(*http.Transport).DisableKeepAlives = true
-	resp, err := client.Get("http://" + lab.Address + "/metrics")
+	resp, err := e.Open(time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -289,13 +289,11 @@ func TestAScraperThatReadsAByteASecond(t *testing.T) {
 func TestManyScrapersAtOnce(t *testing.T) {
 	p := newPressure(t, manyConnections, binary(t))
 	const scrapers = 64
-	client := p.l.A.HTTPClient(30 * time.Second)
-	client.Transport.(*http.Transport).DisableKeepAlives = true
 	var group sync.WaitGroup
 	begin := time.Now()
 	for range scrapers {
 		group.Go(func() {
-			resp, err := client.Get("http://" + lab.Address + "/metrics")
+			resp, err := p.Open(30 * time.Second)
 			if err != nil {
 				t.Error(err)
 				return

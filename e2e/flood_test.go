@@ -63,7 +63,7 @@ func TestSYNFlood(t *testing.T) {
 		return nil
 	})
 	syns := flood("101", floodFill, floodFillRate).wait(t)
-	size := readScrape(t, l.A)
+	size := readScrape(t, e)
 
 	before := resident(t, e.PID())
 	busy := processor(t, e.PID())
@@ -74,7 +74,7 @@ func TestSYNFlood(t *testing.T) {
 		select {
 		case <-g.done:
 		case <-time.After(time.Until(begin.Add(next))):
-			readScrape(t, l.A)
+			readScrape(t, e)
 			scrapes++
 			continue
 		}
@@ -140,11 +140,9 @@ func floodCounted(t *testing.T, m lab.Metrics, syns float64) {
 
 // readScrape scrapes and counts the bytes: a full table's answer is too long to be parsed beside
 // the flood.
-func readScrape(t *testing.T, ns *lab.NS) (size int64) {
+func readScrape(t *testing.T, e *lab.Exporter) (size int64) {
 	t.Helper()
-	client := ns.HTTPClient(time.Minute)
-	client.Transport.(*http.Transport).DisableKeepAlives = true
-	resp, err := client.Get("http://" + lab.Address + "/metrics")
+	resp, err := e.Open(time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func open(c Config) (_ *Ring, err error) {
 
 func setVersion(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
-		return fmt.Errorf("ring: set PACKET_VERSION to TPACKET_V3: %w: needs Linux 3.2 or newer", err)
+		return fmt.Errorf("set PACKET_VERSION to TPACKET_V3: %w: needs Linux 3.2 or newer", err)
 	}
 	return nil
 }

@@ -27,8 +27,12 @@ const (
 	settleTime    = 400 * time.Millisecond // longer than a ring keeps a block and a worker waits
 )
 
-// Exporter is a running exporter process.
+// Exporter is a running exporter process. Every complete answer from its /metrics goes through a Checker, whose
+// complaints are errors of the test.
 type Exporter struct {
+	t      testing.TB
+	ns     *NS
+	checks Checker
 	cmd    *exec.Cmd
 	ended  <-chan struct{}
 	output output
@@ -59,8 +63,7 @@ func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
 // is logged.
 func (n *NS) LaunchExporter(t testing.TB, bin string, args ...string) *Exporter {
 	t.Helper()
-	e := &Exporter{cmd: n.Command(bin, args...), client: n.HTTPClient(scrapeTimeout)}
-	e.client.Transport.(*http.Transport).DisableKeepAlives = true
+	e := &Exporter{t: t, ns: n, cmd: n.Command(bin, args...), client: newScraper(n, scrapeTimeout)}
 	e.cmd.Stdout, e.cmd.Stderr = &e.output, &e.output
 	ended, err := Start(e.cmd)
 	if err != nil {
@@ -125,13 +128,72 @@ func (e *Exporter) Do(method, path string) (*http.Response, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	resp, err := e.client.Do(req)
+	resp, err := e.Send(e.client, req)
 	if err != nil {
 		return nil, "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return resp, string(body), err
+}
+
+// Open asks for /metrics, for an answer that is too long to be parsed or to be there within the time of a scrape. The
+// caller reads the body within timeout, and closes it.
+func (e *Exporter) Open(timeout time.Duration) (*http.Response, error) {
+	req, err := http.NewRequest("GET", "http://"+Address+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	return e.Send(newScraper(e.ns, timeout), req)
+}
+
+// newScraper is a client with a connection for each of its scrapes.
+func newScraper(n *NS, timeout time.Duration) *http.Client {
+	client := n.HTTPClient(timeout)
+	client.Transport.(*http.Transport).DisableKeepAlives = true
+	return client
+}
+
+// Send sends a request of any kind. A body from /metrics is checked as it is read, and has passed or failed when
+// its end is read; the checks see it unpacked if it is compressed.
+func (e *Exporter) Send(client *http.Client, req *http.Request) (*http.Response, error) {
+	begin := time.Now()
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if req.Method == http.MethodGet && req.URL.Path == "/metrics" && resp.StatusCode == http.StatusOK {
+		body, err := newCheckedBody(resp, e.checks.Answer(begin, time.Now()), func(err error) { e.t.Errorf("an answer from %s: %v", req.URL, err) })
+		if err != nil {
+			resp.Body.Close()
+			return nil, err
+		}
+		resp.Body = body
+	}
+	return resp, nil
+}
+
+// Keep scrapes again and again, with a pause in between, until the test ends: for streams that live less long
+// than a test waits between two scrapes of its own. An exporter that has ended is not scraped any more.
+func (e *Exporter) Keep(pause time.Duration) {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-e.ended:
+				return
+			case <-time.After(pause):
+			}
+			e.Do("GET", "/metrics") // busy, or ended meanwhile: the test's own scrapes would tell
+		}
+	}()
+	e.t.Cleanup(func() {
+		close(stop)
+		<-ended
+	})
 }
 
 // Scrape gets and parses /metrics; the test ends if either fails.
@@ -152,7 +214,7 @@ func (e *Exporter) scrape(path string) (Metrics, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s answers %s: %.200s", path, resp.Status, body)
 	}
-	return ParseMetrics(strings.NewReader(body))
+	return parse(strings.NewReader(body)) // Do has checked it
 }
 
 // Settle scrapes until the streams' bytes and the packet counter have stood still for a while, and

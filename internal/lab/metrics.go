@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -32,8 +33,18 @@ func Key(name string, labels ...string) string {
 }
 
 // ParseMetrics reads the text format with Prometheus' own parser. A series that comes twice is an
-// error; the parser alone would let it pass.
+// error, which the parser alone would let pass, and so is whatever else a Checker finds.
 func ParseMetrics(r io.Reader) (Metrics, error) {
+	now := time.Now()
+	answer := new(Checker).Answer(now, now)
+	m, err := parse(io.TeeReader(r, answer))
+	if err != nil {
+		return nil, err
+	}
+	return m, answer.Close()
+}
+
+func parse(r io.Reader) (Metrics, error) {
 	p := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := p.TextToMetricFamilies(r)
 	if err != nil {
