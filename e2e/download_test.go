@@ -79,6 +79,7 @@ func TestDownloadLo(t *testing.T) {
 
 func (d *download) test(t *testing.T) {
 	t.Helper()
+	d.exporter.KeepScraping(100 * time.Millisecond)
 	d.retransBefore = d.server.Counters(t)["TcpRetransSegs"]
 	if err := d.c.exchange(d.s, uploadBytes, downloadBytes); err != nil {
 		t.Fatal(err)

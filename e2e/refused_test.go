@@ -66,7 +66,7 @@ func TestRefused(t *testing.T) {
 func (r *refusal) test(t *testing.T) {
 	l := lab.New(t)
 	e := l.A.StartExporter(t, binary(t), refusedFlags...)
-	e.Keep(100 * time.Millisecond)
+	e.KeepScraping(100 * time.Millisecond)
 	load := generateConnections(t, l.B, buildGenerator(t), refusedLoad, refusedRate, "-duration", "1m")
 	e.Await(t, 5*time.Second, func(m lab.Metrics) error { return activeStreams(m, 2*refusedLoad, 2*refusedLoad) })
 

@@ -28,6 +28,7 @@ func TestZeroWindow(t *testing.T) {
 	l := lab.New(t)
 	l.Offloads(t, false)
 	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName)
+	e.KeepScraping(100 * time.Millisecond)
 	recording := l.A.Record(t)
 	before := l.A.Counters(t)["TcpRetransSegs"]
 	data := stall(t, l)

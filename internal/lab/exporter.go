@@ -173,9 +173,9 @@ func (e *Exporter) Send(client *http.Client, req *http.Request) (*http.Response,
 	return resp, nil
 }
 
-// Keep scrapes again and again, with a pause in between, until the test ends: for streams that live less long
+// KeepScraping scrapes again and again, with a pause in between, until the test ends: for streams that live less long
 // than a test waits between two scrapes of its own. An exporter that has ended is not scraped any more.
-func (e *Exporter) Keep(pause time.Duration) {
+func (e *Exporter) KeepScraping(pause time.Duration) {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -187,7 +187,7 @@ func (e *Exporter) Keep(pause time.Duration) {
 				return
 			case <-time.After(pause):
 			}
-			e.Do("GET", "/metrics") // busy, or ended meanwhile: the test's own scrapes would tell
+			_, _, _ = e.Do("GET", "/metrics") // an exporter that does not answer fails the test's own scrapes
 		}
 	}()
 	e.t.Cleanup(func() {
