@@ -30,6 +30,12 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// places is how many scrapes have a place.
+func places(h *Handler) int {
+	open, _ := h.queue.counts()
+	return open
+}
+
 func TestTwoScrapesAtWork(t *testing.T) {
 	release := make(chan struct{})
 	var inside, most atomic.Int32
@@ -47,7 +53,7 @@ func TestTwoScrapesAtWork(t *testing.T) {
 	for range 10 {
 		wg.Go(func() { codes <- scrapeOnce(h, "GET", "/metrics").Code })
 	}
-	await(t, "work", func() bool { return inside.Load() == maxWorking && len(h.open) == maxOpen })
+	await(t, "work", func() bool { return inside.Load() == maxWorking && places(h) == maxOpen })
 
 	// One more, with little time: it gives up, says so, and takes no snapshot.
 	before := src.snapshots.Load()
@@ -101,9 +107,9 @@ func TestGivingUpBeforeWork(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := httptest.NewRecorder()
 	wg.Go(func() { h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/metrics", nil)) })
-	await(t, "a scrape that waits", func() bool { return len(h.open) == maxWorking+1 })
+	await(t, "a scrape that waits", func() bool { return places(h) == maxWorking+1 })
 	cancel()
-	await(t, "giving up", func() bool { return len(h.open) == maxWorking })
+	await(t, "giving up", func() bool { return places(h) == maxWorking })
 	close(release)
 	wg.Wait()
 	if w.Code != 503 || !strings.Contains(w.Body.String(), "at work") {
@@ -137,7 +143,7 @@ func TestSlowReadersHoldOnlyTheirBuffers(t *testing.T) {
 		}
 		slow = append(slow, c)
 	}
-	await(t, "three stuck scrapes", func() bool { return len(h.open) == maxOpen-1 && len(h.working) == 0 })
+	await(t, "three stuck scrapes", func() bool { return places(h) == maxOpen-1 && len(h.working) == 0 })
 	if n := inside.Load(); n != 0 {
 		t.Errorf("%d snapshots are held while clients do not read", n)
 	}
@@ -152,13 +158,13 @@ func TestSlowReadersHoldOnlyTheirBuffers(t *testing.T) {
 			t.Fatalf("beside slow readers: %s, %d bytes, %v", resp.Status, n, err)
 		}
 	}
-	if len(h.open) < maxOpen-1 {
+	if places(h) < maxOpen-1 {
 		t.Error("the slow readers were not stuck after all")
 	}
 	for _, c := range slow {
 		c.Close()
 	}
-	await(t, "the end of the stuck scrapes", func() bool { return len(h.open) == 0 && len(h.working) == 0 })
+	await(t, "the end of the stuck scrapes", func() bool { return places(h) == 0 && len(h.working) == 0 })
 }
 
 // More clients than there are places ask and do not read. One that reads gets its answer all the
@@ -189,9 +195,9 @@ func TestStuckReadersGiveWay(t *testing.T) {
 		}
 	}
 	stuck(maxOpen)
-	await(t, "all places taken by clients that do not read", func() bool { return len(h.open) == maxOpen && len(h.working) == 0 })
-	time.Sleep(stuckTime * 5 / 4)
-	if n := len(h.open); n != maxOpen {
+	await(t, "all places taken by clients that do not read", func() bool { return places(h) == maxOpen && len(h.working) == 0 })
+	time.Sleep(stallTime * 5 / 4)
+	if n := places(h); n != maxOpen {
 		t.Errorf("%d of %d stuck scrapes are left although nobody waits", n, maxOpen)
 	}
 	stuck(1) // takes the place of one that is overdue
@@ -202,7 +208,7 @@ func TestStuckReadersGiveWay(t *testing.T) {
 	}
 	n, err := io.Copy(io.Discard, resp.Body)
 	resp.Body.Close()
-	if took := time.Since(begin); err != nil || resp.StatusCode != 200 || n < 10<<20 || took > 10*stuckTime { // without it: the minute that the server gives a client
+	if took := time.Since(begin); err != nil || resp.StatusCode != 200 || n < 10<<20 || took > 10*stallTime { // without it: the minute that the server gives a client
 		t.Errorf("beside %d stuck clients: %s, %d bytes, %v after %v", maxOpen+1, resp.Status, n, err, took)
 	}
 }
@@ -262,5 +268,5 @@ func TestConcurrentScrapesAreWholeAndRight(t *testing.T) {
 	for text := range texts {
 		sameSeries(t, parseText(t, text).values, want)
 	}
-	await(t, "rest", func() bool { return len(h.open) == 0 && len(h.working) == 0 })
+	await(t, "rest", func() bool { return places(h) == 0 && len(h.working) == 0 })
 }

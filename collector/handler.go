@@ -2,7 +2,9 @@ package collector
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -20,8 +22,8 @@ const (
 	// maxWorking is how many scrapes copy streams or render at the same time. Two let a pair of
 	// Prometheus servers scrape side by side; more would take the CPU from the capture.
 	maxWorking = 2
-	// maxOpen is how many scrapes have begun and not ended, those that wait for a slow client
-	// included. Each holds a snapshot of its own, 104 bytes a stream, which is what bounds the number.
+	// maxOpen is how many scrapes have a place: they have begun and not ended, those that wait for a slow
+	// client included. Each holds a snapshot of its own, 104 bytes a stream, which is what bounds the number.
 	maxOpen = 4
 )
 
@@ -32,6 +34,8 @@ type Options struct {
 
 	Families Families // per stream; nil: those that are exported by default
 	Limits   Limits   // on the streams that are exported
+
+	MaxWaiting int // scrapes that wait for their turn, at most; 0: 64
 }
 
 // Handler is the http.Handler for /metrics. Make it with New.
@@ -41,10 +45,9 @@ type Handler struct {
 	families Families // per stream
 	limits   Limits
 	ranking  ranking
-	open     gate
+	queue    *queue
 	working  gate
 	idle     chan *scrape // scrapes at rest, kept for their memory
-	outputs  outputs
 
 	durations durations
 }
@@ -57,7 +60,7 @@ func New(src Source, o Options) *Handler {
 		families: o.Families,
 		limits:   o.Limits,
 		ranking:  newRanking(o.Limits.Top),
-		open:     make(gate, maxOpen),
+		queue:    newQueue(maxOpen, cmp.Or(o.MaxWaiting, maxWaiting)),
 		working:  make(gate, maxWorking),
 		idle:     make(chan *scrape, maxWorking),
 
@@ -92,7 +95,8 @@ var formats = []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics
 //     have had.
 //   - 405: neither GET nor HEAD.
 //   - 500: a registered collector failed.
-//   - 503: no snapshot was to be had, or the request's context ended before the first byte.
+//   - 503: no snapshot was to be had, or the request's context ended before the first byte. With
+//     Retry-After, and at once: too many scrapes wait for their turn.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -100,14 +104,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, begin := r.Context(), time.Now()
-	if err := h.enter(ctx); err != nil {
+	out := output{ctx: ctx, w: w, working: h.working, bytes: h.durations.bytes}
+	if err := h.queue.enter(ctx, &out); errors.Is(err, errCrowded) {
+		w.Header().Set("Retry-After", "1")    // seconds: by then those that stall have lost their places
+		w.Header().Set("Connection", "close") // another client needs it more
+		fail(w, http.StatusServiceUnavailable, err.Error())
+		return
+	} else if err != nil {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("gave up waiting behind %d other scrapes: %v", maxOpen, err))
 		return
 	}
-	defer h.open.leave()
-	out := output{ctx: ctx, w: w, working: h.working, bytes: h.durations.bytes}
-	h.outputs.add(&out)
-	defer h.outputs.remove(&out)
+	defer h.queue.leave(&out)
 	if err := out.resume(); err != nil {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("gave up waiting behind %d scrapes at work: %v", maxWorking, err))
 		return

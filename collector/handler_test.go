@@ -191,8 +191,8 @@ func TestAPanicFreesThePlaces(t *testing.T) {
 // atRest fails the test unless no scrape holds a place.
 func atRest(t *testing.T, h *Handler) {
 	t.Helper()
-	if len(h.open) != 0 || len(h.working) != 0 {
-		t.Errorf("%d scrapes open, %d at work, want none", len(h.open), len(h.working))
+	if n := places(h); n != 0 || len(h.working) != 0 {
+		t.Errorf("%d scrapes have a place, %d are at work, want none", n, len(h.working))
 	}
 }
 

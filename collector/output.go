@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -20,7 +21,11 @@ type output struct {
 	atWork  bool
 	begun   bool         // something was sent
 	writing atomic.Int64 // since when the client has been given a piece, as sinceStart; 0: it has none
+	cut     atomic.Bool  // the scrape has lost its place in the queue, and ends
 }
+
+// errCut is of a write by a scrape that has lost its place.
+var errCut = errors.New("the client stalled while another scrape waited")
 
 func (o *output) Write(p []byte) (int, error) {
 	o.begun = true
@@ -31,6 +36,9 @@ func (o *output) Write(p []byte) (int, error) {
 	o.bytes.Add(float64(n))
 	if err != nil {
 		return n, err
+	}
+	if o.cut.Load() {
+		return n, errCut
 	}
 	return n, o.resume()
 }
