@@ -208,6 +208,7 @@ func serve(o *options, log *slog.Logger) error {
 		<-ended
 	}()
 
+	o.metrics.MaxWaiting = s.clients / 2 // the others may be idle, or about to ask
 	metrics := collector.New(c, o.metrics.Options)
 	for _, own := range []prometheus.Collector{
 		collector.Own(c.Stats, o.iface, given.exists), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
@@ -227,8 +228,15 @@ func serve(o *options, log *slog.Logger) error {
 		}
 	}))
 	server.ErrorLog = serverLog(log)
+	bounded := web.Bound(server, s.listener, s.clients)
+	if err := metrics.Registry().Register(metrics.Clients(func() (refused, stalled, idle uint64) {
+		f := bounded.Figures()
+		return f.Refused, f.Stalled, f.Idle
+	})); err != nil {
+		return fmt.Errorf("metrics of the exporter's clients: %w", err)
+	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(s.listener) }()
+	go func() { served <- server.Serve(bounded) }()
 
 	err = attend(ctx, c, log, captured, served, hangUps)
 

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"tcp-stream-exporter/web"
 )
 
 // profileHeaderTimeout bounds the header of a request for a profile. The answer has no bound: it
@@ -45,7 +47,7 @@ func (o *options) serveProfiles() (stop func(), at string, err error) {
 		return nil, "", fmt.Errorf("%s: %w: %s", o.flag("pprof"), err, listenRemedy(err))
 	}
 	server := &http.Server{Handler: profiles(), ReadHeaderTimeout: profileHeaderTimeout}
-	go func() { _ = server.Serve(l) }() // ends when it is closed
+	go func() { _ = server.Serve(web.Bound(server, l, maxProfileClients)) }() // ends when it is closed
 	return func() { _ = server.Close() }, l.Addr().String(), nil
 }
 

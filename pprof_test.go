@@ -2,9 +2,11 @@ package main
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestProfilesAreServedOnLoopbackUnlessAnAddressSaysOtherwise(t *testing.T) {
@@ -61,5 +63,37 @@ func TestProfilesAreThereOnlyIfAskedFor(t *testing.T) {
 	stop()
 	if _, err := http.Get("http://" + at + "/debug/pprof/"); err == nil {
 		t.Error("profiles are served after the end")
+	}
+}
+
+// Clients that connect and say nothing make room for those that come after them.
+func TestFewConnectionsForProfiles(t *testing.T) {
+	stop, at, err := (&options{pprof: "127.0.0.1:0"}).serveProfiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	var silent []net.Conn
+	for range maxProfileClients + 1 {
+		c, err := net.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		silent = append(silent, c)
+	}
+	if err := silent[0].SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil { // less than the header may take
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(silent[0]); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 503 ") {
+		t.Errorf("the oldest silent connection got %q, %v; want 503", answer, err)
+	}
+	resp, err := http.Get("http://" + at + "/debug/vars")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("beside silent connections: %s", resp.Status)
 	}
 }

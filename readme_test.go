@@ -61,7 +61,8 @@ func TestDocsListEveryFamily(t *testing.T) {
 	lost := loss.Figures{Links: make([]loss.Link, 1), Softnet: true}
 	h.Registry().MustRegister(collector.Own(func() (s capture.Stats) { return s }, "eth0", func() bool { return true }),
 		collector.Workers(func() []uint64 { return []uint64{1} }), collector.BuildInfo("", "", ""),
-		collector.Losses(func() loss.Figures { return lost }), h.Durations())
+		collector.Losses(func() loss.Figures { return lost }), h.Durations(),
+		h.Clients(func() (refused, stalled, idle uint64) { return 0, 0, 0 }))
 	h.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	exported := map[string]string{} // name → type
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\w+) (\w+)$`).FindAllStringSubmatch(answer.Body.String(), -1) {

@@ -15,6 +15,7 @@ type setup struct {
 	at       link
 	chosen   bool // -interface was not given: at is of the default route
 	ring     ring.Config
+	clients  int // connections to the web server at most
 	listener net.Listener
 	workers  []*capture.Worker
 	rings    []*ring.Ring // nil if the interface is down
@@ -88,6 +89,9 @@ func (o *options) makeSetup(ctx context.Context) (_ *setup, err error) {
 	}
 	if err := capture.CheckCPUs(o.cpus, o.workers); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.flag("cpus"), err)
+	}
+	if s.clients, err = o.clientBound(); err != nil {
+		return nil, err
 	}
 	if s.listener, err = o.listen(); err != nil {
 		return nil, err

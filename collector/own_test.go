@@ -32,7 +32,9 @@ func TestOwnFamilies(t *testing.T) {
 	}
 	h := New(&fakeSource{}, Options{})
 	h.Registry().MustRegister(Own(func() capture.Stats { return s }, "eth7", func() bool { return true }), BuildInfo("v1", "go1", "libpcap 1"),
-		Losses(func() loss.Figures { return f }), h.Durations())
+		Losses(func() loss.Figures { return f }), h.Durations(),
+		h.Clients(func() (refused, stalled, idle uint64) { return 81, 82, 83 }))
+	h.queue.refused, h.queue.stalled = 84, 1
 	text := scrapeOnce(h, "GET", "/metrics").Body.String()
 	for _, line := range []string{
 		`tcp_stream_exporter_streams{state="active"} 3`,
@@ -76,6 +78,10 @@ func TestOwnFamilies(t *testing.T) {
 		`tcp_stream_exporter_interface_lost_packets_total{counter="rx_dropped",interface="all others"} 75`,
 		`tcp_stream_exporter_softnet_dropped_packets_total 76`,
 		`tcp_stream_exporter_softnet_time_squeezed_total 77`,
+		`tcp_stream_exporter_requests_refused_total{reason="connections"} 81`,
+		`tcp_stream_exporter_requests_refused_total{reason="scrapes"} 84`,
+		`tcp_stream_exporter_clients_cut_off_total{reason="stalled"} 83`,
+		`tcp_stream_exporter_clients_cut_off_total{reason="idle"} 83`,
 		`tcp_stream_exporter_build_info{goversion="go1",libpcap="libpcap 1",version="v1"} 1`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {

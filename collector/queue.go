@@ -12,7 +12,7 @@ import (
 const (
 	// stallTime is how long a client may take to accept a piece of its answer while another scrape waits
 	// for a place. Alone it has as long as the server gives it.
-	stallTime = 500 * time.Millisecond
+	stallTime = 200 * time.Millisecond
 	// maxWaiting is how many scrapes wait for a place unless Options say otherwise. Each holds a
 	// connection and its goroutines, some 20 KiB, and no snapshot.
 	maxWaiting = 64

@@ -20,10 +20,11 @@ const (
 
 	// memoryBound is by how much the exporter may grow under a fault, at its peak. A scrape holds a
 	// copy of all streams (here 0.2 MB), and at most four hold one at the same time; a connection
-	// holds two buffers of 4 KiB and a stack or two of 8 KiB (64 of them: 2 MB). The collector of
-	// garbage lets it come to twice as much before it collects, and the runtime keeps some spans
-	// for later use: 16 MB, however many come and however long they stay.
-	memoryBound = 16 << 20
+	// holds two buffers of 4 KiB and a stack or two of 8 KiB (128 of them: 4 MB), and leaves them as
+	// garbage when another one takes its place. The collector of garbage lets it come to twice as much
+	// before it collects, and the runtime keeps some spans for later use: 24 MB, however many come and
+	// however long they stay.
+	memoryBound = 24 << 20
 )
 
 // pressure is what every fault meets: an exporter beside A, packets of many streams whose counts
