@@ -11,8 +11,9 @@ import (
 
 const (
 	// stallTime is how long a client may take to accept a piece of its answer while another scrape waits
-	// for a place. Alone it has as long as the server gives it.
-	stallTime = 200 * time.Millisecond
+	// for a place and none has ended by itself for as long. Otherwise it has as long as the server gives it:
+	// where scrapes end, those that wait get their turn, and a client on a busy machine may need a moment.
+	stallTime = 250 * time.Millisecond
 	// maxWaiting is how many scrapes wait for a place unless Options say otherwise. Each holds a
 	// connection and its goroutines, some 20 KiB, and no snapshot.
 	maxWaiting = 64
@@ -24,7 +25,7 @@ const (
 // when too many wait. In turn, a scrape of a client that reads would come behind all those that do not,
 // each of which takes stallTime; and whoever has waited longest is the likeliest to have given up.
 //
-// While a scrape waits, clients that have stalled for stallTime lose their places. It needs no goroutine:
+// While a scrape waits and none ends, clients that have stalled for stallTime lose their places. It needs no goroutine:
 // a timer is set while somebody waits, for when the next client will have stalled that long.
 type queue struct {
 	mu         sync.Mutex
@@ -33,6 +34,7 @@ type queue struct {
 	open       []*output // of the scrapes that have a place
 	waiting    []*waiter // oldest first
 	timer      *time.Timer
+	moved      int64 // when a scrape ended by itself, as sinceStart
 
 	refused, stalled uint64 // scrapes refused, and scrapes that lost their place
 }
@@ -108,6 +110,9 @@ func (q *queue) join(o *output) *waiter {
 func (q *queue) leave(o *output) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !o.cut.Load() {
+		q.moved = sinceStart()
+	}
 	q.open = slices.DeleteFunc(q.open, func(x *output) bool { return x == o })
 	if last := len(q.waiting) - 1; last >= 0 {
 		w := q.waiting[last]
@@ -135,7 +140,7 @@ func (q *queue) makeRoom() {
 	now := sinceStart()
 	for ; leaving < len(q.waiting); leaving++ {
 		o, since := q.longestStalled(now)
-		if left := stallTime - time.Duration(now-since); left > 0 {
+		if left := stallTime - time.Duration(now-max(since, q.moved)); left > 0 {
 			q.timer.Reset(left)
 			return
 		}

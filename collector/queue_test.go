@@ -165,3 +165,47 @@ func TestAGoodScrapeBesideManyThatStall(t *testing.T) {
 		}
 	}
 }
+
+// While scrapes end by themselves, a client that stalls is left in peace although others wait; once none
+// has ended for stallTime, it loses its place.
+func TestNobodyIsCutOffWhileScrapesEnd(t *testing.T) {
+	q := newQueue(2, 1000)
+	stalled := &output{w: httptest.NewRecorder()}
+	if err := q.enter(context.Background(), stalled); err != nil {
+		t.Fatal(err)
+	}
+	stalled.writing.Store(sinceStart())
+	work := new(output)
+	if err := q.enter(context.Background(), work); err != nil {
+		t.Fatal(err)
+	}
+	var last *output
+	for begin := time.Now(); time.Since(begin) < 2*stallTime; {
+		next := new(output)
+		w := q.join(next)
+		before := time.Now()
+		time.Sleep(stallTime / 50)
+		if time.Since(before) > stallTime/2 {
+			t.Skip("the machine is too busy for this")
+		}
+		q.leave(work)
+		if err := <-w.turn; err != nil {
+			t.Fatal(err)
+		}
+		work = next
+		if stalled.cut.Load() {
+			t.Fatalf("cut off %v after the last scrape ended", time.Since(before))
+		}
+		last = next
+	}
+	begin := time.Now()
+	w := q.join(new(output))
+	await(t, "the end of the stalled scrape", stalled.cut.Load)
+	if took := time.Since(begin); took > 20*stallTime {
+		t.Errorf("cut off after %v", took)
+	}
+	q.leave(stalled)
+	if err := <-w.turn; err != nil || last.cut.Load() {
+		t.Errorf("%v; the scrape that does not stall was cut off: %v", err, last.cut.Load())
+	}
+}

@@ -18,7 +18,7 @@ import (
 const (
 	// stallTime is how long a client may take to accept a piece of an answer while all connections are
 	// in use and another one comes. Otherwise it has as long as the server gives it.
-	stallTime = 200 * time.Millisecond
+	stallTime = 500 * time.Millisecond
 	// owedTime is how long a client may then owe a whole request, or the rest of one that has been answered.
 	owedTime = 250 * time.Millisecond
 	// sendBuffer is how many bytes of an answer the kernel takes in at most for a client that does not
