@@ -232,24 +232,12 @@ func TestReadFlags(t *testing.T) {
 
 // TestReadAsNobody runs the program as a user without rights, on standard input.
 func TestReadAsNobody(t *testing.T) {
-	dir, err := os.MkdirTemp("", "tcp-stream-exporter-read-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(dir, "exporter")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 	in, err := os.Open(captureFile(t, talk(client, server, 0)...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	cmd := exec.Command(binary, "-read", "-")
+	cmd := exec.Command(buildExporter(t), "-read", "-")
 	var out, complaints bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &out, &complaints
 	if os.Geteuid() == 0 {

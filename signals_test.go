@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,16 +15,6 @@ import (
 
 	"tcp-stream-exporter/internal/need"
 )
-
-// buildExporter builds the program, because signals and standard streams are of a whole process.
-func buildExporter(t *testing.T) string {
-	t.Helper()
-	exe := filepath.Join(t.TempDir(), "tcp-stream-exporter")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", exe, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return exe
-}
 
 // TestSignalsWhileServing sends SIGHUP, then lets the reader of the log die: the exporter serves on and
 // ends with status 0.

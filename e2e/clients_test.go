@@ -26,8 +26,9 @@ import (
 var clients = flag.Int("clients", 1000, "clients that do not read")
 
 const (
-	// goodScrapeTime bounds a scrape by a client that reads, whatever others do.
-	goodScrapeTime = time.Second
+	// goodScrapeTime bounds a scrape by a client that reads, whatever others do. On a quiet machine it takes
+	// half a second at most; beside unbounded clients there was no answer in five.
+	goodScrapeTime = 3 * time.Second
 	// quietTime is longer than any client may hold what another one waits for.
 	quietTime = 2 * time.Second
 )
@@ -72,7 +73,7 @@ func (c crowd) leave() {
 const scrapeRequest = "GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n"
 
 // 1,000 clients (-clients) ask for 1,000 streams, or do not even ask, and read nothing. Whoever reads gets its
-// answer within a second, at once and later, and they cost the exporter little.
+// answer in time, at once and later, and they cost the exporter little.
 func TestClientsThatDoNotRead(t *testing.T) {
 	const asking = "ask for the metrics" // beside these no good scrape is refused even once
 	for name, request := range map[string]string{
