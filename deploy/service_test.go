@@ -17,8 +17,8 @@ import (
 )
 
 // TestService runs the exporter itself under the unit and a real systemd: it captures on lo as an
-// unprivileged user with CAP_NET_RAW alone and behind the system call filter, serves /metrics, and
-// stops within two seconds with status 0.
+// unprivileged user with CAP_NET_RAW alone and behind the system call filter, serves /metrics, is started
+// again after an end by a signal, and stops within two seconds with status 0.
 func TestService(t *testing.T) {
 	exe := filepath.Join(t.TempDir(), "tcp-stream-exporter")
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", exe, "..").CombinedOutput(); err != nil {
@@ -58,6 +58,30 @@ func TestService(t *testing.T) {
 		}
 	}
 
+	// A log reader that has died and a hang-up end nothing; after any other end it is back, though systemd takes
+	// SIGTERM, as SIGHUP and SIGPIPE, for a clean one.
+	main := func() string { return m.systemctl("show", unit, "--property=MainPID") }
+	before := main()
+	for _, signal := range []unix.Signal{unix.SIGHUP, unix.SIGPIPE} {
+		if err := unix.Kill(pid, signal); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if _, err := packets(client, port); err != nil || main() != before {
+			t.Errorf("after %v: %v, %sbefore %s", signal, err, main(), before)
+		}
+	}
+	if err := unix.Kill(pid, unix.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	m.waitFor(func() error {
+		if now := main(); now == before || now == "MainPID=0\n" {
+			return fmt.Errorf("the service has not come back: %s", now)
+		}
+		_, err := packets(client, port)
+		return err
+	})
+
 	begin := time.Now()
 	m.systemctl("stop", unit)
 	if took := time.Since(begin); took > 2*time.Second {
@@ -68,7 +92,7 @@ func TestService(t *testing.T) {
 		"Result=success\n",
 		"ExecMainCode=1\n", // CLD_EXITED: by itself, not by the signal
 		"ExecMainStatus=0\n",
-		"NRestarts=0\n",
+		"NRestarts=1\n",
 	} {
 		if !strings.Contains(ended, want) {
 			t.Errorf("the end of the service:\n%swant %s", ended, want)

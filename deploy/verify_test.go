@@ -83,15 +83,3 @@ func TestDefaultFile(t *testing.T) {
 		t.Errorf("settings %q, want the empty STREAM_EXPORTER_PARAMETERS alone", set)
 	}
 }
-
-// TestRestartsAfterAnyEnd wants the service to come back also after an end that systemd takes for a clean
-// one, such as a signal from a careless script.
-func TestRestartsAfterAnyEnd(t *testing.T) {
-	text, err := os.ReadFile(unit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(text), "\nRestart=always\n") {
-		t.Errorf("%s has no line Restart=always", unit)
-	}
-}

@@ -25,7 +25,7 @@ func TestLossAgainstTheKernel(t *testing.T) {
 			l.Slow(t, lineRate)
 			loseData(t, l.B, percent)
 			quickTimers(t, l.Lab)
-			r := runIperf(t, l.A, l.B, 10*time.Second)
+			r := runIperf(t, l.A, l.B, 8*time.Second)
 			yardstick := r.tshark(t)
 
 			data := func(name string) float64 { return of(t, r.final, r.data, name) }

@@ -43,7 +43,7 @@ func TestTheNameGivenNoLongerExists(t *testing.T) {
 	l.A.Run(t, "ip", "link", "set", "other0", "up")
 	await(0, 0)
 	lines(0, 0, 0)
-	time.Sleep(13 * time.Second)
+	time.Sleep(11500 * time.Millisecond)
 	await(0, 0)
 	lines(1, 0, 0)
 

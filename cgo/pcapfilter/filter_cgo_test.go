@@ -186,15 +186,20 @@ func TestCompileGivesMemoryBack(t *testing.T) {
 		}
 	}
 	compile(200)
-	before := residentPages(t)
 	const rounds = 2000
-	compile(rounds)
-	grown := (residentPages(t) - before) * os.Getpagesize()
-	// About 1 MiB of growth is the C library's heaps of the threads that took part. In so many
-	// rounds leaked programs made over 4 MiB, leaked handles 9 MiB, leaked texts 35 MiB.
-	if grown > 3<<20 {
-		t.Errorf("resident memory grew by %d bytes in %d rounds", grown, rounds)
+	var grown [4]int
+	for i := range grown {
+		before := residentPages(t)
+		compile(rounds)
+		grown[i] = (residentPages(t) - before) * os.Getpagesize()
+		// About 1 MiB of growth is the C library's heaps of the threads that took part. In so many
+		// rounds leaked programs made over 4 MiB, leaked handles 9 MiB, leaked texts 35 MiB, each time. The
+		// race detector takes 10 MiB, but once.
+		if grown[i] <= 3<<20 {
+			return
+		}
 	}
+	t.Errorf("resident memory grew by %d bytes, each time in %d rounds", grown, rounds)
 }
 
 func residentPages(t *testing.T) int {
