@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
 	"testing"
+
+	"tcp-stream-exporter/internal/need"
 )
 
 // TestFlagGivenTwice wants an error that names the flag and both values: whoever appends a flag to a
@@ -57,11 +60,9 @@ func TestLongValuesAreCut(t *testing.T) {
 // TestListenKeepsToItsFamily wants an IPv4 address to be one of IPv4 alone: net.Listen takes
 // 0.0.0.0 for every address of both families.
 func TestListenKeepsToItsFamily(t *testing.T) {
-	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
-		t.Skipf("no IPv6 here: %v", err)
-	} else {
-		l.Close()
-	}
+	l, err := net.Listen("tcp6", "[::1]:0")
+	need.That(t, err == nil, fmt.Sprintf("needs IPv6: %v", err))
+	l.Close()
 	for _, c := range []struct {
 		addr     string
 		ip4, ip6 bool

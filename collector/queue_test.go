@@ -169,6 +169,16 @@ func TestAGoodScrapeBesideManyThatStall(t *testing.T) {
 // While scrapes end by themselves, a client that stalls is left in peace although others wait; once none
 // has ended for stallTime, it loses its place.
 func TestNobodyIsCutOffWhileScrapesEnd(t *testing.T) {
+	for range 10 {
+		if scrapesEndBesideAStalledOne(t) {
+			return
+		}
+	}
+	t.Error("the machine was too busy ten times: no scrape ended in time")
+}
+
+// scrapesEndBesideAStalledOne reports false if the machine was too busy to have scrapes end in time.
+func scrapesEndBesideAStalledOne(t *testing.T) bool {
 	q := newQueue(2, 1000)
 	stalled := &output{w: httptest.NewRecorder()}
 	if err := q.enter(context.Background(), stalled); err != nil {
@@ -186,7 +196,7 @@ func TestNobodyIsCutOffWhileScrapesEnd(t *testing.T) {
 		before := time.Now()
 		time.Sleep(stallTime / 50)
 		if time.Since(before) > stallTime/2 {
-			t.Skip("the machine is too busy for this")
+			return false
 		}
 		q.leave(work)
 		if err := <-w.turn; err != nil {
@@ -208,4 +218,5 @@ func TestNobodyIsCutOffWhileScrapesEnd(t *testing.T) {
 	if err := <-w.turn; err != nil || last.cut.Load() {
 		t.Errorf("%v; the scrape that does not stall was cut off: %v", err, last.cut.Load())
 	}
+	return true
 }
