@@ -118,6 +118,22 @@ func TestGivingUpBeforeWork(t *testing.T) {
 	atRest(t, h)
 }
 
+// stuckClient asks for the metrics and reads nothing.
+func stuckClient(t *testing.T, srv *httptest.Server) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // Clients that ask and do not read hold neither the source nor a place at work: others are
 // served meanwhile, and when they hang up their scrapes end.
 func TestSlowReadersHoldOnlyTheirBuffers(t *testing.T) {
@@ -130,17 +146,8 @@ func TestSlowReadersHoldOnlyTheirBuffers(t *testing.T) {
 
 	var slow []net.Conn
 	for range maxOpen - 1 {
-		c, err := net.Dial("tcp", srv.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := stuckClient(t, srv)
 		defer c.Close()
-		if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := fmt.Fprintf(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
 		slow = append(slow, c)
 	}
 	await(t, "three stuck scrapes", func() bool { return places(h) == maxOpen-1 && len(h.working) == 0 })
@@ -181,17 +188,7 @@ func TestStuckReadersGiveWay(t *testing.T) {
 	}()
 	stuck := func(n int) {
 		for range n {
-			c, err := net.Dial("tcp", srv.Listener.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			conns = append(conns, c)
-			if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := fmt.Fprintf(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-				t.Fatal(err)
-			}
+			conns = append(conns, stuckClient(t, srv))
 		}
 	}
 	stuck(maxOpen)

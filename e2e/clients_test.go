@@ -26,9 +26,11 @@ import (
 var clients = flag.Int("clients", 1000, "clients that do not read")
 
 const (
-	// goodScrapeTime bounds a scrape by a client that reads, whatever others do. On a quiet machine it takes
-	// half a second at most; beside unbounded clients there was no answer in five.
-	goodScrapeTime = 3 * time.Second
+	// goodScrapeTime bounds scrapes by a client that reads, whatever others do: half of them, as a busy machine
+	// may need longer now and then, and worstScrapeTime all of them. Beside unbounded clients there was no answer
+	// in five seconds.
+	goodScrapeTime  = time.Second
+	worstScrapeTime = 3 * time.Second
 	// quietTime is longer than any client may hold what another one waits for.
 	quietTime = 2 * time.Second
 )
@@ -92,11 +94,12 @@ func TestClientsThatDoNotRead(t *testing.T) {
 			if name == asking {
 				pauses = append(pauses, quietTime)
 			}
+			late := 0
 			for i, pause := range pauses {
 				time.Sleep(pause)
 				begin := time.Now()
 				resp, body, err := p.Do("GET", "/metrics")
-				for name != asking && err == nil && resp.StatusCode == 503 && resp.Header.Get("Retry-After") != "" && time.Since(begin) < goodScrapeTime {
+				for name != asking && err == nil && resp.StatusCode == 503 && resp.Header.Get("Retry-After") != "" && time.Since(begin) < worstScrapeTime {
 					t.Log("refused: ", body)
 					time.Sleep(50 * time.Millisecond)
 					resp, body, err = p.Do("GET", "/metrics")
@@ -111,10 +114,16 @@ func TestClientsThatDoNotRead(t *testing.T) {
 				}
 				t.Logf("scrape %d: %v for %.1f MB of %v streams; %v goroutines, %d descriptors, %.1f MB resident", i, took,
 					float64(len(body))/1e6, m["tcp_stream_count"], m["go_goroutines"], descriptors(t, p.PID()), float64(memory(t, p.PID(), "VmRSS"))/1e6)
-				if took > goodScrapeTime || m["tcp_stream_count"] < p.streams {
-					t.Errorf("scrape %d beside %d clients: %v for %v streams, want %v or more within %v", i, *clients, took,
-						m["tcp_stream_count"], p.streams, goodScrapeTime)
+				if took > goodScrapeTime {
+					late++
 				}
+				if took > worstScrapeTime || m["tcp_stream_count"] < p.streams {
+					t.Errorf("scrape %d beside %d clients: %v for %v streams, want %v or more within %v", i, *clients, took,
+						m["tcp_stream_count"], p.streams, worstScrapeTime)
+				}
+			}
+			if 2*late > len(pauses) {
+				t.Errorf("%d of %d scrapes took longer than %v", late, len(pauses), goodScrapeTime)
 			}
 			t.Logf("%.1f%% of a processor", 100*busy())
 			p.calm(t)

@@ -44,7 +44,7 @@ var (
 	expiryShortForm = expiry{
 		streams: 60_000, room: 72_000, age: 4 * time.Second,
 		before: 500 * time.Millisecond, length: 6 * time.Second, rate: 50_000, scrape: 500 * time.Millisecond,
-		memory: 125e6, turn: 100 * time.Millisecond,
+		memory: 115e6, turn: 100 * time.Millisecond,
 	}
 )
 

@@ -16,8 +16,8 @@ var explained = map[string][]string{
 	},
 }
 
-// wantShare is how many percent of the directions are to agree in RTT.
-const wantShare = 95
+// mayDiffer is how many directions may differ in an RTT figure.
+const mayDiffer = 2
 
 // TestAgainstTshark holds the exporter's figures over every sample capture against the stored ones
 // of tshark.
@@ -62,8 +62,8 @@ func TestAgainstTshark(t *testing.T) {
 		what string
 		Share
 	}{{"minimum", all.Min}, {"maximum", all.Max}, {"average", all.Avg}} {
-		if s.Of == 0 || s.Percent() < wantShare {
-			t.Errorf("RTT %s agrees in %v, want %d%%", s.what, s.Share, wantShare)
+		if s.Of == 0 || s.Of-s.Agree > mayDiffer {
+			t.Errorf("RTT %s agrees in %v, %d may differ", s.what, s.Share, mayDiffer)
 		}
 	}
 }
