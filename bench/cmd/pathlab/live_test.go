@@ -66,6 +66,10 @@ var build = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
+// attempts is how often a scenario is tried whose figures differ while the path itself could not keep its times: what
+// it delayed longer than it says is then no reordering of so much. A scenario on a path that kept them has one.
+const attempts = 3
+
 // few are the scenarios of every run of the tests: repairs alone on either side of the point, and
 // repairs among overtaken segments.
 func few() []scenario {
@@ -89,9 +93,17 @@ func TestLiveAgainstTheTruth(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			c := c
 			c.seed = uint64(i)
-			r, err := c.measure(context.Background(), s)
-			if err != nil {
-				t.Fatal(err)
+			var r *result
+			for range attempts {
+				var err error
+				if r, err = c.measure(context.Background(), s); err != nil {
+					t.Fatal(err)
+				}
+				notes := r.notes()
+				if len(notes) == 0 {
+					break
+				}
+				t.Log(notes, r.complaints())
 			}
 			t.Logf("%d packets; sent again %d (%d of them unnoticeable, %d more lost before the point), overtaken %d; TcpRetransSegs %d; exporter %v; 99%% late by %v at most",
 				r.truth.Packets, r.truth.Again, r.truth.Unnoticeable, r.truth.AgainLost, r.truth.Overtaken, r.kernel, r.exporter, r.late.Share(0.99))
@@ -100,11 +112,6 @@ func TestLiveAgainstTheTruth(t *testing.T) {
 			}
 			for _, complaint := range r.complaints() {
 				t.Error(complaint)
-			}
-			if t.Failed() {
-				for _, note := range r.notes() {
-					t.Log(note)
-				}
 			}
 		})
 	}

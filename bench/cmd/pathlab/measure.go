@@ -129,11 +129,17 @@ func (r *result) complaints() (all []string) {
 	return all
 }
 
-// notes says what may be the reason of complaints.
+// busy ends the note on a path that could not keep its own times.
+const busy = "the machine is busy"
+
+// notes says what may be the reason of complaints: without any, nothing.
 func (r *result) notes() (all []string) {
+	if len(r.complaints()) == 0 {
+		return nil
+	}
 	roundTrip := r.path.RoundTrip()
 	if late := r.late.Share(0.99); late > max(500*time.Microsecond, roundTrip/4) {
-		all = append(all, fmt.Sprintf("one packet in a hundred was late by %v or more on a round trip of %v: the machine is busy", late, roundTrip))
+		all = append(all, fmt.Sprintf("one packet in a hundred was late by %v or more on a round trip of %v: %s", late, roundTrip, busy))
 	}
 	return all
 }
