@@ -55,6 +55,9 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 		if !end.After(r.lastAck) { // acknowledged before
 			return c.account(dir, seg, now, t)
 		}
+		if f.contig != seg.Seq {
+			return c.accountPastHole(dir, seg, now, t)
+		}
 		if f.timed == 0 {
 			f.timeFirst(&d.stretches, seg.Seq, end, now)
 		} else if !f.timeNext(&d.stretches, end, uint32(end-r.lastAck), now) {
@@ -91,10 +94,14 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 // What few segments need before they can take the short way, they need at its beginning: a call amid it would
 // take registers from all others.
 
-// accountWindows is Account for a segment before which windows end.
+// accountWindows is Account for a segment before which windows end. A hole that is open must be looked at then, see
+// outlive.
 //
 //go:noinline
 func (c *Conn) accountWindows(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
+	if f := &c.hot[dir&1]; f.contig != f.nxt {
+		return c.account(dir, seg, now, t)
+	}
 	c.hot[dir&1].closeWindows(&c.cold[dir&1], now)
 	return c.Account(dir, seg, now, t)
 }
@@ -105,6 +112,22 @@ func (c *Conn) accountWindows(dir uint32, seg *parse.Segment, now int64, t *Tall
 func (c *Conn) accountCrowded(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
 	c.hot[dir&1].makeRoom(&c.cold[dir&1].stretches)
 	return c.Account(dir, seg, now, t)
+}
+
+// accountPastHole is Account for a segment that goes on at nxt while a hole is open before it. The hole stays as it
+// is: what closes it is a segment that begins before nxt, an ACK beyond contig, age (see outlive) or distance.
+//
+//go:noinline
+func (c *Conn) accountPastHole(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
+	f := &c.hot[dir&1]
+	contig := f.contig
+	if seg.Seq.Add(seg.Len)-contig > maxWindow {
+		return c.account(dir, seg, now, t)
+	}
+	f.contig = f.nxt
+	ev, rtt = c.Account(dir, seg, now, t)
+	f.contig = contig
+	return ev, rtt
 }
 
 // account is Account for any segment. It also finds out which directions may take the short way
@@ -130,12 +153,13 @@ func (c *Conn) rough() {
 	c.hot[1].flags &^= smooth
 }
 
-// isSmooth reports whether f is under way without a hole, with everything known that is ever known
-// of it and of the reverse side, whose window is open, or of which nothing was seen.
+// isSmooth reports whether f is under way with everything known that is ever known of it and of the reverse
+// side, whose window is open, or of which nothing was seen. A hole may be open, unless the clock was set back: then
+// more than a second could pass before the window ends.
 func isSmooth(f, r *Stream) bool {
 	const all = nxtKnown | ackKnown | isnKnown
 	const not = finalized | lastKeepAlive | lastProbe | lastSYN | firstEmpty | elsewhere
-	return f.flags&(all|not) == all && f.nxt == f.contig &&
+	return f.flags&(all|not) == all && (f.nxt == f.contig || f.winEnd-f.lastTime <= second) &&
 		(r.flags&(all|elsewhere) == all && r.lastWin != 0 && !f.lastAck.After(r.contig) || r.packets == 0)
 }
 
@@ -160,6 +184,7 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	}
 
 	// Totals of the direction.
+	ends := now >= f.winEnd
 	if f.packets == 0 {
 		ev |= Opened
 		c.open(dir, now, t)
@@ -218,7 +243,7 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	nowFlags := flags(0) // what this packet is, for the next one
 	known := prev&nxtKnown != 0
 	if known && f.contig != f.nxt {
-		f.outlive(&d.hole, now)
+		f.outlive(&d.hole, now, ends)
 	}
 	sameAck := hasAck && prev&ackKnown != 0 && seg.Ack == f.lastAck
 	if n == 1 && known && seg.Seq == f.nxt && r.flags&nxtKnown != 0 && r.lastWin == 0 {

@@ -3,6 +3,7 @@ package stream
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"tcp-stream-exporter/parse"
 )
@@ -74,32 +75,138 @@ func (g *traffic) next() (dir uint32, seg parse.Segment, now int64) {
 	return dir, seg, g.now
 }
 
-// What Account leaves out of the common case must change nothing.
+// bothWays accounts everything twice, by Account and by account.
+type bothWays struct {
+	short, long           *Conn
+	shortTally, longTally Tally
+	trace                 bool // tell which way Account took
+	onShort, all          int  // with trace
+}
+
+func newBothWays() *bothWays { return &bothWays{short: fresh(), long: fresh()} }
+
+// account brings a segment both ways. What Account leaves out of the common case must change nothing. The short way
+// may notice later that it is open to a direction, never too early.
+func (w *bothWays) account(t *testing.T, dir uint32, seg parse.Segment, now int64) {
+	t.Helper()
+	f := &w.short.hot[dir]
+	// The short way alone leaves what the latest packet was as it is.
+	const trace = lastSYN
+	if w.trace && f.flags&smooth != 0 {
+		f.flags |= trace
+	}
+	e1, rtt1 := w.short.Account(dir, &seg, now, &w.shortTally)
+	e2, rtt2 := w.long.account(dir, &seg, now, &w.longTally)
+	if w.trace {
+		w.all++
+		if f.flags&trace != 0 {
+			f.flags &^= trace
+			w.onShort++
+		}
+	}
+	a, b := *w.short, *w.long
+	for d := range a.hot {
+		if a.hot[d].flags&smooth&^b.hot[d].flags != 0 {
+			t.Fatalf("%v, direction %d, %+v: the short way is open to direction %d, by right it is not", time.Duration(now), dir, seg, d)
+		}
+		a.hot[d].flags &^= smooth
+		b.hot[d].flags &^= smooth
+	}
+	if a != b || w.shortTally != w.longTally || e1 != e2 || rtt1 != rtt2 {
+		t.Fatalf("%v, direction %d, %+v:\n%+v\n%+v\nevents %b, %b, samples %d, %d", time.Duration(now), dir, seg, a, b, e1, e2, rtt1, rtt2)
+	}
+}
+
 func TestTheShortWayEqualsTheLongOne(t *testing.T) {
 	for seed := range uint64(300) {
-		short, long := fresh(), fresh()
-		var shortTally, longTally Tally
+		w := newBothWays()
 		g := traffic{r: rand.New(rand.NewPCG(seed, 1)), nxt: [2]parse.Seq{parse.Seq(seed << 24), 77}}
-		for i := range 500 {
+		for range 500 {
 			dir, seg, now := g.next()
-			e1, rtt1 := short.Account(dir, &seg, now, &shortTally)
-			e2, rtt2 := long.account(dir, &seg, now, &longTally)
-			// The short way may notice later that it is open to a direction, never too early.
-			var kept [2]flags
-			for d := range kept {
-				kept[d] = short.hot[d].flags & smooth
-				if kept[d]&^long.hot[d].flags != 0 {
-					t.Fatalf("seed %d, packet %d: the short way is open to direction %d, by right it is not", seed, i, d)
-				}
-				short.hot[d].flags |= long.hot[d].flags & smooth
-			}
-			if *short != *long || shortTally != longTally || e1 != e2 || rtt1 != rtt2 {
-				t.Fatalf("seed %d, packet %d, direction %d, %+v:\n%+v\n%+v\nevents %b, %b", seed, i, dir, seg, short, long, e1, e2)
-			}
-			for d := range kept {
-				short.hot[d].flags = short.hot[d].flags&^smooth | kept[d]
-			}
+			w.account(t, dir, seg, now)
 		}
+	}
+}
+
+// A hole is open for a second or for minutes, now and then with a clock that is set back, while its direction goes
+// on and the other one answers; then it is filled.
+func TestTheShortWayPastAHole(t *testing.T) {
+	for seed := range uint64(60) {
+		w, r := newBothWays(), rand.New(rand.NewPCG(seed, 2))
+		setBack, brief := seed%3 == 0, seed%4 == 1
+		w.trace = brief && !setBack
+		now, at := int64(0), parse.Seq(seed<<28)
+		data := func(at parse.Seq) {
+			w.account(t, 0, parse.Segment{Seq: at, Ack: 1, Flags: parse.ACK, Window: 500, Len: 1000}, now)
+		}
+		answer := func(ack parse.Seq) {
+			w.account(t, 1, parse.Segment{Seq: 1, Ack: ack, Flags: parse.ACK, Window: 500}, now)
+		}
+		for range 20 {
+			longest, step := 400*second, second/3
+			if brief {
+				longest, step = second, second/100
+			}
+			hole, filled := at, now+r.Int64N(longest)
+			at += 1000
+			for n := 0; now < filled && n < 3000; n++ {
+				now += r.Int64N(step)
+				if setBack && r.IntN(60) == 0 {
+					now -= r.Int64N(20 * second)
+				}
+				data(at)
+				at += 1000
+				switch n := r.IntN(3000); {
+				case n == 0:
+					answer(at - 500)
+				case n < 100:
+					answer(hole - 500)
+				case n < 200:
+					answer(hole)
+				}
+			}
+			data(hole)
+			answer(at)
+		}
+		if w.onShort < w.all*8/10 {
+			t.Errorf("seed %d: %d of %d segments took the short way, want eight in ten", seed, w.onShort, w.all)
+		}
+	}
+}
+
+// A direction that goes on past a hole that nothing fills outgrows what any window spans.
+func TestTheShortWayFarPastAHole(t *testing.T) {
+	w := newBothWays()
+	segment := parse.Segment{Seq: 1, Ack: 1, Flags: parse.ACK, Window: 500, Len: 60000}
+	for i := range 20_000 {
+		w.account(t, 0, segment, int64(i)*1e6)
+		if segment.Seq = segment.Seq.Add(segment.Len); i == 20 {
+			segment.Seq += 1000
+		}
+	}
+	if f := &w.short.hot[0]; f.contig != f.nxt {
+		t.Errorf("a hole is open %d bytes behind", f.nxt-f.contig)
+	}
+}
+
+// An ACK amid what is in flight is acceptable however far off both of its ends are (RFC 9293 section 3.10.7.4).
+func TestTheShortWayAmidALargeFlight(t *testing.T) {
+	w := newBothWays()
+	now := int64(0)
+	account := func(s step) {
+		now++
+		w.account(t, s.dir, *s.segment(), now)
+	}
+	for _, s := range shake {
+		account(s)
+	}
+	for i := range parse.Seq(1000) {
+		account(step{0, a, ack, 1 + i*1000, 1000, 1, 10, 0})
+	}
+	const amid = 1 + 500*1000
+	account(step{0, b, ack, 1, 0, amid, 2000, 0})
+	if got := w.long.hot[b].lastAck; got != amid {
+		t.Errorf("the latest ACK is %d, want %d: it was taken for unacceptable", got, amid)
 	}
 }
 

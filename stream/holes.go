@@ -110,9 +110,14 @@ func (s *Stream) shut(h *holes) {
 }
 
 // outlive forgets all holes before their times mean other ones: in the third quarter, which packets cannot miss
-// unless they are a quarter apart. Both is longer than any limit.
-func (s *Stream) outlive(h *holes, now int64) {
-	if units(now)-h.opened-2*quarter < quarter || now-s.lastTime >= quarter*holeUnit {
+// unless they are a quarter apart. Both is longer than any limit. The short way leaves this out until the window ends,
+// and so a packet that ends one forgets the holes that may come to that age in the next. ends: this one does.
+func (s *Stream) outlive(h *holes, now int64, ends bool) {
+	oldest := uint32(2 * quarter)
+	if ends {
+		oldest -= uint32(second / holeUnit)
+	}
+	if age := units(now) - h.opened; age >= oldest && age < 3*quarter || now-s.lastTime >= quarter*holeUnit {
 		s.contig = s.nxt
 	}
 }

@@ -32,6 +32,12 @@ func (s *Stream) reach() uint32 {
 // near reports whether a and b lie within reach of each other, on either side.
 func near(a, b parse.Seq, reach uint32) bool { return uint32(a-b)+reach <= 2*reach }
 
+// acknowledges reports whether ack acknowledges what the reverse side r has sent and f has not acknowledged before, or
+// nothing new: it lies from lastAck to nxt.
+func acknowledges(ack parse.Seq, f, r *Stream) bool {
+	return !f.lastAck.After(r.nxt) && ack-f.lastAck <= r.nxt-f.lastAck
+}
+
 // settled reports whether enough is known of a direction to say what does not belong to it: the
 // handshake was captured, or a number of packets in mid-stream.
 func (c *Conn) settled(f *Stream) bool {
@@ -54,7 +60,8 @@ func (c *Conn) strays(dir uint32, seg *parse.Segment, end parse.Seq, now int64) 
 		if r.flags&elsewhere != 0 && near(seg.Ack, e.elsewhere, reach) {
 			r.rejoin(e, e.elsewhere)
 		}
-		if !alone && r.flags&nxtKnown != 0 && !near(seg.Ack, r.nxt, reach) && (f.flags&ackKnown == 0 || !near(seg.Ack, f.lastAck, reach)) {
+		if !alone && r.flags&nxtKnown != 0 && !near(seg.Ack, r.nxt, reach) &&
+			(f.flags&ackKnown == 0 || !near(seg.Ack, f.lastAck, reach) && !acknowledges(seg.Ack, f, r)) {
 			return true
 		}
 	}
