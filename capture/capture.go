@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tcp-stream-exporter/ring"
-	"tcp-stream-exporter/table"
+	"tcp-stream-exporter/worker"
 )
 
 // Clock reads the monotonic and the real-time clock at the same moment, in ns.
@@ -36,11 +36,12 @@ const (
 
 // Capture runs one Worker on one ring. Snapshot, Stats and Stop may be called from any goroutine.
 type Capture struct {
-	worker *Worker
-	room   int // connections, of the worker's table
-	cpu    int // to run on, or anyCPU
-	open   Opener
-	clock  Clock
+	worker   *worker.Worker
+	walk     walk
+	capacity int // connections, of the worker's table
+	cpu      int // to run on, or anyCPU
+	open     Opener
+	clock    Clock
 	// cpuTime reads the processor time of the calling thread, ns.
 	cpuTime func() int64
 	report  func(Change)
@@ -76,7 +77,7 @@ type Capture struct {
 
 	mu        sync.Mutex // guards the rest
 	current   *ring.Ring // what Stop wakes; nil while the interface is away
-	published Stats
+	published worker.Stats
 }
 
 // Change tells of the interface going away (Err says why) or coming back.
@@ -127,18 +128,18 @@ const resting = math.MinInt64
 // New makes a capture that starts with the open ring r, or with nil if the interface is down: then
 // it waits for the interface first. open is used when the interface comes back; report is told
 // of both, on the capture's own goroutine.
-func New(w *Worker, r *ring.Ring, open Opener, clock Clock, report func(Change)) *Capture {
+func New(w *worker.Worker, r *ring.Ring, open Opener, clock Clock, report func(Change)) *Capture {
 	c := &Capture{
 		cpuTime: ring.ThreadTime,
-		worker:  w, room: w.table.Cap(), cpu: anyCPU, open: open, clock: clock, report: report, requests: newRequests(),
+		worker:  w, walk: walk{worker: w}, capacity: w.Capacity(), cpu: anyCPU, open: open, clock: clock, report: report, requests: newRequests(),
 		visited: resting, ageFrom: math.MinInt64,
-		wantRecords: make(chan int, reserveMost/table.PageRecords),
+		wantRecords: make(chan int, reserveMost/worker.PageRecords),
 	}
 	mono, real := clock()
 	c.shift, c.peaks.began = mono-real, mono
 	c.superAbove.Store(math.MaxUint32)
 	c.setRing(r)
-	c.published = Stats{Capacity: w.table.Cap(), InterfaceUp: c.up, IfIndex: c.index}
+	c.published = worker.Stats{Capacity: w.Capacity(), InterfaceUp: c.up, IfIndex: c.index}
 	return c
 }
 
@@ -164,7 +165,7 @@ func (c *Capture) Run() error {
 		if c.ring == nil && !c.await() {
 			return nil
 		}
-		err := c.walk()
+		err := c.capture()
 		if err == nil {
 			return nil
 		}
@@ -175,12 +176,12 @@ func (c *Capture) Run() error {
 	}
 }
 
-// walk takes blocks from the ring until Stop, or until the ring fails. It goes on while the interface
+// capture takes blocks from the ring until Stop, or until the ring fails. It goes on while the interface
 // is down: the kernel fills the ring again as soon as it is up, before anybody here can know.
 //
 // The goroutine stays on one thread while it works, whose time it measures, and is free of it while it
 // waits, which costs less then (ring.Wait).
-func (c *Capture) walk() error {
+func (c *Capture) capture() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for !c.stop.Load() {
@@ -189,7 +190,7 @@ func (c *Capture) walk() error {
 		c.visit(mono, real)
 		if ready {
 			c.noteAge(b, real)
-			c.worker.Block(&b, mono, real)
+			c.walk.block(&b, mono, real)
 			c.ring.Release()
 		} else {
 			c.worker.Tick(mono)
@@ -226,7 +227,7 @@ func (c *Capture) walk() error {
 // idle waits until there may be something to do.
 func (c *Capture) idle() error {
 	now := c.rest()
-	if c.naps.may(now, c.worker.counters.Blocks, c.ring.Blocks(), c.ring.Size()) {
+	if c.naps.may(now, c.worker.Counters.Blocks, c.ring.Blocks(), c.ring.Size()) {
 		return c.ring.Nap(c.naps.nap)
 	}
 	return c.ring.Wait(c.wait(now))
@@ -237,7 +238,7 @@ func (c *Capture) idle() error {
 func (c *Capture) wait(mono int64) time.Duration {
 	until := mono + downCheck
 	if c.up {
-		until = min(c.nextJob, c.worker.nextDue())
+		until = min(c.nextJob, c.worker.NextDue())
 	}
 	return time.Duration(max(until-mono, 0))
 }
@@ -247,7 +248,7 @@ func (c *Capture) wait(mono int64) time.Duration {
 func (c *Capture) visit(mono, real int64) {
 	c.noteTurn(mono)
 	c.visited = mono
-	c.worker.superAbove = c.superAbove.Load()
+	c.worker.SetSuperAbove(c.superAbove.Load())
 	shift := mono - real
 	if d := shift - c.shift; d > clockStep || d < -clockStep {
 		c.ageFrom = real
@@ -287,7 +288,7 @@ func (c *Capture) noteAge(b ring.Block, real int64) {
 func (c *Capture) expire() (more bool) {
 	more = c.worker.Expire(expireBudget)
 	if more {
-		c.peaks.lag.note(c.worker.behind())
+		c.peaks.lag.note(c.worker.Behind())
 	}
 	return more
 }
@@ -302,7 +303,7 @@ func (c *Capture) setRing(r *ring.Ring) {
 		// Nothing depends on it any more, and there is nobody to tell of a failure.
 		_ = old.Close()
 	}
-	c.ring, c.up, c.index = r, r != nil, NoInterface
+	c.ring, c.up, c.index = r, r != nil, worker.NoInterface
 	if r != nil {
 		if i, err := r.IfIndex(); err == nil {
 			c.index = i
@@ -321,7 +322,7 @@ func (c *Capture) total() ring.Stats {
 }
 
 // stats reads the kernel's counters and returns all totals.
-func (c *Capture) stats() Stats {
+func (c *Capture) stats() worker.Stats {
 	if c.ring != nil {
 		if k, err := c.ring.Stats(); err == nil {
 			c.last = k
@@ -330,7 +331,7 @@ func (c *Capture) stats() Stats {
 	s := c.worker.Stats()
 	k := c.total()
 	s.Dropped, s.Freezes = k.Drops, k.Freezes
-	s.Reopened, s.InterfaceUp, s.IfIndex = c.reopened, c.up, NoInterface
+	s.Reopened, s.InterfaceUp, s.IfIndex = c.reopened, c.up, worker.NoInterface
 	s.Holds = c.holds
 	if c.up {
 		s.IfIndex = c.index
@@ -350,7 +351,7 @@ func (c *Capture) publish() {
 }
 
 // Stats returns the totals as of at most a second ago, or as they have been since the last packet.
-func (c *Capture) Stats() Stats {
+func (c *Capture) Stats() worker.Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.published

@@ -51,10 +51,11 @@ func BenchmarkFlood(b *testing.B) {
 					at += int(fakekernel.U32(f, fakekernel.NextOffset))
 				}
 			}
-			w := benchWorker(b, connections)
+			at := benchWorker(b, connections)
+			w := at.worker
 			walk := func() {
 				block := ring.BlockOf(mem)
-				w.Block(&block, now, now)
+				at.block(&block, now, now)
 				w.Expire(expireBudget)
 			}
 			for w.Stats().RecycledHalfOpen == 0 {

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/worker"
 )
 
 // GroupOpener opens the rings of all workers, when the interface is back. It may take as long as it likes;
@@ -18,7 +19,7 @@ type GroupOpener func(ctx context.Context) ([]*ring.Ring, error)
 // methods but Run may be called from any goroutine.
 type Group struct {
 	captures []*Capture
-	room     int // connections, of all tables
+	capacity int // connections, of all tables
 	open     GroupOpener
 	report   func(Change)
 	running  context.Context // ends with Stop
@@ -38,7 +39,7 @@ type opening struct {
 
 // NewGroup makes a group of workers with one of the open rings each, or with nil if the interface is
 // down. open and report are as in New; report is told once of all workers.
-func NewGroup(workers []*Worker, rings []*ring.Ring, open GroupOpener, clock Clock, report func(Change)) *Group {
+func NewGroup(workers []*worker.Worker, rings []*ring.Ring, open GroupOpener, clock Clock, report func(Change)) *Group {
 	g := &Group{open: open, report: report, ready: make([]*ring.Ring, len(workers))}
 	g.running, g.stop = context.WithCancel(context.Background())
 	if rings == nil {
@@ -50,7 +51,7 @@ func NewGroup(workers []*Worker, rings []*ring.Ring, open GroupOpener, clock Clo
 			r = rings[i]
 		}
 		g.captures = append(g.captures, New(w, r, func() (*ring.Ring, error) { return g.take(i) }, clock, g.told))
-		g.room += w.table.Cap()
+		g.capacity += w.Capacity()
 	}
 	return g
 }
@@ -188,27 +189,27 @@ func (g *Group) Stop() {
 }
 
 // Snapshot is Capture's, of all workers one after the other. The totals are the sums.
-func (g *Group) Snapshot(ctx context.Context, s *Snapshot) error {
-	if err := s.empty(g.room); err != nil {
+func (g *Group) Snapshot(ctx context.Context, s *worker.Snapshot) error {
+	if err := s.Empty(g.capacity); err != nil {
 		return err
 	}
-	var all Stats
+	var all worker.Stats
 	for i, c := range g.captures {
 		if err := c.fill(ctx, s); err != nil {
 			return err
 		}
-		all.add(&s.Stats, i == 0)
+		all.Add(&s.Stats, i == 0)
 	}
 	s.Stats = all
 	return nil
 }
 
 // Stats returns the totals of all workers as of at most a second ago.
-func (g *Group) Stats() Stats {
-	var all Stats
+func (g *Group) Stats() worker.Stats {
+	var all worker.Stats
 	for i, c := range g.captures {
 		s := c.Stats()
-		all.add(&s, i == 0)
+		all.Add(&s, i == 0)
 	}
 	return all
 }
@@ -220,43 +221,4 @@ func (g *Group) Packets() []uint64 {
 		all[i] = c.Stats().Packets
 	}
 	return all
-}
-
-// add brings another worker's totals to s: sums of what is counted, the worst of the rest.
-func (s *Stats) add(o *Stats, first bool) {
-	if first {
-		*s = *o
-		return
-	}
-	s.Counters.add(&o.Counters)
-	s.Tally.Add(&o.Tally)
-	s.Holds.add(&o.Holds)
-	s.Dropped += o.Dropped
-	s.Freezes += o.Freezes
-	s.Connections += o.Connections
-	s.Capacity += o.Capacity
-	s.Reopened = max(s.Reopened, o.Reopened)
-	s.InterfaceUp = s.InterfaceUp && o.InterfaceUp
-	if !s.InterfaceUp {
-		s.IfIndex = NoInterface
-	}
-	s.MaxTurn = max(s.MaxTurn, o.MaxTurn)
-	s.MaxTurnWork = max(s.MaxTurnWork, o.MaxTurnWork)
-	s.MaxFrameAge = max(s.MaxFrameAge, o.MaxFrameAge)
-	s.MaxExpiryLag = max(s.MaxExpiryLag, o.MaxExpiryLag)
-}
-
-func (c *Counters) add(o *Counters) {
-	c.Packets += o.Packets
-	c.Copies += o.Copies
-	c.NoRoom += o.NoRoom
-	c.Blocks += o.Blocks
-	c.TimedOut += o.TimedOut
-	c.BadBlocks += o.BadBlocks
-	for i := range c.Skipped {
-		c.Skipped[i] += o.Skipped[i]
-	}
-	c.SuperPackets += o.SuperPackets
-	c.RecycledHalfOpen += o.RecycledHalfOpen
-	c.RecycledFinalized += o.RecycledFinalized
 }

@@ -8,85 +8,8 @@ import (
 	"time"
 
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/worker"
 )
-
-// Whatever is added to Stats later must be brought together too.
-func TestTotalsOfAllWorkersAreSums(t *testing.T) {
-	worst := map[string]bool{"MaxTurn": true, "MaxTurnWork": true, "MaxFrameAge": true, "MaxExpiryLag": true, "IfIndex": true}
-	filled := func(n int64) (s Stats) {
-		fill(reflect.ValueOf(&s).Elem(), n)
-		s.InterfaceUp, s.Reopened = true, uint64(n)
-		return s
-	}
-	var all Stats
-	for i, n := range []int64{3, 5, 4} {
-		s := filled(n)
-		s.IfIndex = 5
-		all.add(&s, i == 0)
-	}
-	var check func(name string, v reflect.Value)
-	check = func(name string, v reflect.Value) {
-		want := int64(12)
-		if worst[name] || name == "Stats.Reopened" {
-			want = 5
-		}
-		switch v.Kind() {
-		case reflect.Struct:
-			for i := range v.NumField() {
-				field := v.Type().Field(i).Name
-				if field == "Reopened" && v.Type() == reflect.TypeFor[Stats]() {
-					field = "Stats.Reopened"
-				}
-				check(field, v.Field(i))
-			}
-		case reflect.Array:
-			for i := range v.Len() {
-				check(name, v.Index(i))
-			}
-		case reflect.Bool:
-			if !v.Bool() {
-				t.Errorf("%s is false", name)
-			}
-		default:
-			got := int64(0)
-			if v.CanInt() {
-				got = v.Int()
-			} else {
-				got = int64(v.Uint())
-			}
-			if got != want {
-				t.Errorf("%s is %d, want %d", name, got, want)
-			}
-		}
-	}
-	check("", reflect.ValueOf(all))
-	down := filled(1)
-	down.InterfaceUp = false
-	if all.add(&down, false); all.InterfaceUp || all.IfIndex != NoInterface {
-		t.Errorf("one worker's interface is away: %v, %d", all.InterfaceUp, all.IfIndex)
-	}
-}
-
-// fill sets every number in v to n.
-func fill(v reflect.Value, n int64) {
-	switch v.Kind() {
-	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i), n)
-		}
-	case reflect.Array:
-		for i := range v.Len() {
-			fill(v.Index(i), n)
-		}
-	case reflect.Bool:
-	default:
-		if v.CanInt() {
-			v.SetInt(n)
-		} else {
-			v.SetUint(uint64(n))
-		}
-	}
-}
 
 // The first worker that lost its ring opens those of all; a worker that loses it again before another
 // one has taken its own gets a new one, and so does the other.
@@ -97,9 +20,9 @@ func TestRingsOfAGroupAreOpenedTogether(t *testing.T) {
 	rings := make(chan []*ring.Ring, 2)
 	rings <- loRings(t, 3)
 	rings <- loRings(t, 3)
-	var workers []*Worker
+	var workers []*worker.Worker
 	for range 3 {
-		workers = append(workers, newWorker(t, Config{StreamAge: time.Minute, FinalizedAge: time.Minute}))
+		workers = append(workers, newWorker(t, worker.Config{StreamAge: time.Minute, FinalizedAge: time.Minute}))
 	}
 	g := NewGroup(workers, nil, func(context.Context) ([]*ring.Ring, error) {
 		if fails {

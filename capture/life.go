@@ -77,7 +77,7 @@ func (c *Capture) lose(why error) {
 			c.pause(mono, drainTime/10)
 			continue
 		}
-		c.worker.Block(&b, mono, real)
+		c.walk.block(&b, mono, real)
 		c.ring.Release()
 	}
 	c.publish()

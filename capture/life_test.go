@@ -10,6 +10,7 @@ import (
 
 	"tcp-stream-exporter/internal/need"
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/worker"
 )
 
 // While a look for the interface takes long, readers are served and the end comes at once. A ring
@@ -30,7 +31,7 @@ func TestALookForTheInterfaceThatTakesLong(t *testing.T) {
 		late <- r
 		return r, err
 	}
-	c := New(newWorker(t, Config{StreamAge: time.Minute, FinalizedAge: time.Minute}), nil, open, testClock,
+	c := New(newWorker(t, worker.Config{StreamAge: time.Minute, FinalizedAge: time.Minute}), nil, open, testClock,
 		func(ch Change) { t.Errorf("%+v", ch) })
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run() }()
@@ -38,8 +39,8 @@ func TestALookForTheInterfaceThatTakesLong(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
-	var s Snapshot
-	if err := c.Snapshot(ctx, &s); err != nil || s.Stats.InterfaceUp || s.Stats.IfIndex != NoInterface {
+	var s worker.Snapshot
+	if err := c.Snapshot(ctx, &s); err != nil || s.Stats.InterfaceUp || s.Stats.IfIndex != worker.NoInterface {
 		t.Errorf("a reader gets %+v, %v", s.Stats, err)
 	}
 	begin := time.Now()

@@ -13,6 +13,7 @@ import (
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/internal/need"
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/worker"
 )
 
 func testClock() (mono, real int64) {
@@ -42,7 +43,7 @@ func loCapture(t *testing.T, port int) *Capture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorker(t, Config{StreamAge: time.Minute, FinalizedAge: time.Minute})
+	w := newWorker(t, worker.Config{StreamAge: time.Minute, FinalizedAge: time.Minute})
 	c := New(w, r, func() (*ring.Ring, error) { return ring.Open(cfg) }, testClock, func(ch Change) { t.Logf("%+v", ch) })
 	done := make(chan error, 1)
 	go func() { done <- c.Run() }()
@@ -107,7 +108,7 @@ func TestSnapshotsWhileCapturing(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 3 {
 		readers.Go(func() {
-			var s Snapshot
+			var s worker.Snapshot
 			for before := 0; ; before = len(s.Views) {
 				select {
 				case <-stop:
@@ -140,7 +141,7 @@ func TestSnapshotsWhileCapturing(t *testing.T) {
 	// The last packets may lie in the ring still, and a connection that is accounted during a reading is
 	// in the next one. The sum of all bytes does not tell that they are there: bytes sent again count in it,
 	// and a busy machine's lo has some.
-	var s Snapshot
+	var s worker.Snapshot
 	whole := func() (streams int) {
 		if err := c.Snapshot(context.Background(), &s); err != nil {
 			t.Fatal(err)
@@ -167,14 +168,14 @@ func TestAReaderThatGivesUp(t *testing.T) {
 	for range 200 {
 		ctx, cancel := context.WithCancel(context.Background())
 		go cancel()
-		var s Snapshot
+		var s worker.Snapshot
 		if err := c.Snapshot(ctx, &s); err != nil && !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	var s Snapshot
+	var s worker.Snapshot
 	if err := c.Snapshot(ctx, &s); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +186,7 @@ func TestReadersAreTurnedAwayAfterTheEnd(t *testing.T) {
 	l := echoServer(t)
 	var c *Capture
 	t.Run("capture", func(t *testing.T) { c = loCapture(t, l.Addr().(*net.TCPAddr).Port) })
-	var s Snapshot
+	var s worker.Snapshot
 	if err := c.Snapshot(context.Background(), &s); !errors.Is(err, ErrStopped) {
 		t.Errorf("%v, want %v", err, ErrStopped)
 	}

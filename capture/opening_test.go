@@ -12,6 +12,7 @@ import (
 
 	"tcp-stream-exporter/internal/need"
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/worker"
 )
 
 // loRing opens a small ring on lo, which the test must close.
@@ -93,9 +94,9 @@ func (o *slowOpener) open(ctx context.Context) ([]*ring.Ring, error) {
 
 func groupOf(t *testing.T, n int, open GroupOpener) *Group {
 	t.Helper()
-	var workers []*Worker
+	var workers []*worker.Worker
 	for range n {
-		workers = append(workers, newWorker(t, Config{StreamAge: time.Minute, FinalizedAge: time.Minute}))
+		workers = append(workers, newWorker(t, worker.Config{StreamAge: time.Minute, FinalizedAge: time.Minute}))
 	}
 	return NewGroup(workers, nil, open, testClock, func(Change) {})
 }
@@ -116,7 +117,7 @@ func TestAnOpeningThatTakesLongHoldsUpNobody(t *testing.T) {
 		g.told(Change{Err: ring.ErrDown})
 	})
 	within(t, "a reader", func() {
-		var s Snapshot
+		var s worker.Snapshot
 		if err := g.Snapshot(context.Background(), &s); err != nil {
 			t.Error(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"tcp-stream-exporter/internal/fakekernel"
 	"tcp-stream-exporter/internal/packet"
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/worker"
 )
 
 // A peak is seen for a minute, by everybody who looks, and then it is over.
@@ -78,7 +79,7 @@ func (h *handClock) pass(d int64) {
 
 func byHand(t *testing.T) (*Capture, *handClock) {
 	h := &handClock{mono: 100 * sec, real: 1_700_000_000 * sec}
-	c := New(newWorker(t, Config{}), nil, nil, h.read, nil)
+	c := New(newWorker(t, worker.Config{}), nil, nil, h.read, nil)
 	c.cpuTime = func() int64 { return h.cpu }
 	return c, h
 }
@@ -240,7 +241,7 @@ func TestAgeOfTheOldestFrame(t *testing.T) {
 func TestExpiryLag(t *testing.T) {
 	c, h := byHand(t)
 	const conns = 3 * expireBudget
-	w := newWorker(t, Config{MaxConnections: conns})
+	w := newWorker(t, worker.Config{MaxConnections: conns})
 	c.worker = w
 	start := h.mono
 	for i := range conns {
@@ -263,19 +264,8 @@ func TestExpiryLag(t *testing.T) {
 	for more {
 		more = c.expire()
 	}
-	if w.Stats().Streams != 0 || w.behind() != 0 {
-		t.Errorf("%d streams are left, lag %v", w.Stats().Streams, time.Duration(w.behind()))
-	}
-}
-
-func TestLost(t *testing.T) {
-	var s Stats
-	for i, count := range []*uint64{&s.Dropped, &s.Freezes, &s.NoRoom, &s.BadBlocks, &s.Counters.Skipped[1], &s.Expired, &s.Tally.Recycled} {
-		before := s.Lost()
-		*count++
-		if grown := s.Lost() != before; grown != (i < 4) {
-			t.Errorf("row %d: a loss: %v", i, grown)
-		}
+	if w.Stats().Streams != 0 || w.Behind() != 0 {
+		t.Errorf("%d streams are left, lag %v", w.Stats().Streams, time.Duration(w.Behind()))
 	}
 }
 
@@ -299,13 +289,13 @@ func TestSuperPackets(t *testing.T) {
 			t.Fatalf("%d of %d frames fit", used, len(frames))
 		}
 		b := ring.BlockOf(mem)
-		w.Block(&b, h.mono, h.real)
+		c.walk.block(&b, h.mono, h.real)
 	}
 	block()
 	if got := w.Stats().SuperPackets; got != 0 {
 		t.Errorf("%d before the MTU is known, want 0", got)
 	}
-	w.superAbove = 1500 - 40
+	w.SetSuperAbove(1500 - 40)
 	block()
 	if got := w.Stats().SuperPackets; got != 6 {
 		t.Errorf("%d, want 6: those with 1461, 2896 and 60000 bytes", got)

@@ -16,6 +16,7 @@ import (
 	"tcp-stream-exporter/internal/packet"
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/worker"
 )
 
 // load is prepared traffic: ring blocks full of headers of many connections, data one way and
@@ -161,18 +162,18 @@ func (l *load) answer(conn int) uint32 {
 	return l.sent[conn] - kept
 }
 
-// run brings all blocks to w, as if each were walked when its last frame came.
-func (l *load) run(w *Worker) {
+// run brings all blocks to at, as if each were walked when its last frame came.
+func (l *load) run(at *walk) {
 	for i := range l.blocks {
-		l.walk(w, i)
+		l.walk(at, i)
 	}
 }
 
-// walk brings block i to w.
-func (l *load) walk(w *Worker, i int) {
+// walk brings block i to at.
+func (l *load) walk(at *walk, i int) {
 	b := ring.BlockOf(l.blocks[i])
-	w.Block(&b, l.now, l.now)
-	w.Expire(expireBudget)
+	at.block(&b, l.now, l.now)
+	at.worker.Expire(expireBudget)
 }
 
 // timed fills and walks one block after the other and returns the CPU time of the walks alone. A
@@ -187,17 +188,17 @@ func (l *load) timed(walk func(i int)) (spent time.Duration) {
 	return spent
 }
 
-func benchWorker(tb testing.TB, connections int) *Worker {
-	w, err := NewWorker(Config{MaxConnections: connections, StreamAge: 5 * time.Minute, FinalizedAge: time.Minute, Optional: *benchOptional})
+func benchWorker(tb testing.TB, connections int) *walk {
+	w, err := worker.New(worker.Config{MaxConnections: connections, StreamAge: 5 * time.Minute, FinalizedAge: time.Minute, Optional: *benchOptional})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { w.Close() })
-	return w
+	return &walk{worker: w}
 }
 
 // open makes w know every stream of the load, one packet each.
-func (l *load) open(w *Worker) {
+func (l *load) open(w *worker.Worker) {
 	for c := range l.sent {
 		client, server := connAddrs(c)
 		syn := packet.TCP{Src: client, Dst: server, Seq: 0, Flags: packet.SYN, Window: 500}
@@ -210,7 +211,7 @@ func (l *load) open(w *Worker) {
 			w.Frame(parse.LinkEthernet, b, uint32(len(b)), l.now)
 		}
 	}
-	w.flush()
+	w.Expire(0)
 }
 
 // threadTime is the CPU time that this thread has used: unlike the time of day it does not count
@@ -239,17 +240,17 @@ func BenchmarkWorker(b *testing.B) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
 			l := newLoad(streams, 1<<16)
-			w := benchWorker(b, max(streams/2, 1<<18))
-			l.open(w)
+			at := benchWorker(b, max(streams/2, 1<<18))
+			l.open(at.worker)
 			var spent time.Duration
 			passes := 0
 			for b.Loop() {
-				spent += l.timed(func(i int) { l.walk(w, i) })
+				spent += l.timed(func(i int) { l.walk(at, i) })
 				passes++
 			}
 			b.ReportMetric(float64(spent.Nanoseconds())/float64(passes*l.packets), "ns/packet")
 			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(float64(w.Stats().Streams), "streams")
+			b.ReportMetric(float64(at.worker.Stats().Streams), "streams")
 		})
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"tcp-stream-exporter/worker"
 )
 
 // ErrStopped is what readers get once the capture has ended.
@@ -18,7 +20,7 @@ type requests struct {
 	serving atomic.Pointer[request] // the one that the worker is at
 	wake    chan struct{}           // ends a wait for the interface
 	stopped chan struct{}           // closed when the worker has ended
-	holds   Holds                   // owned by the worker
+	holds   worker.Holds            // owned by the worker
 }
 
 func newRequests() requests {
@@ -29,7 +31,7 @@ func newRequests() requests {
 // sends on filled.
 type request struct {
 	pos    int
-	into   *Snapshot
+	into   *worker.Snapshot
 	filled chan struct{} // holds one, so that the worker never waits
 }
 
@@ -48,11 +50,10 @@ func (c *Capture) serve() bool {
 	}
 	begin := c.cpuTime()
 	done := false
-	q.into.shift = c.shift
-	if q.pos, done = c.worker.viewsFrom(q.pos, q.into); done {
+	if q.pos, done = c.worker.ViewsFrom(q.pos, c.shift, q.into); done {
 		q.into.Stats = c.stats()
 	}
-	c.holds.note(c.cpuTime() - begin)
+	c.holds.Note(c.cpuTime() - begin)
 	if done {
 		c.wanted.CompareAndSwap(q, nil)
 		q.filled <- struct{}{}
@@ -72,15 +73,15 @@ func (c *Capture) sleep(d time.Duration) {
 
 // Snapshot fills s with every stream and the totals. It returns ctx's error if that ends first,
 // and ErrStopped once the capture has ended.
-func (c *Capture) Snapshot(ctx context.Context, s *Snapshot) error {
-	if err := s.empty(c.room); err != nil {
+func (c *Capture) Snapshot(ctx context.Context, s *worker.Snapshot) error {
+	if err := s.Empty(c.capacity); err != nil {
 		return err
 	}
 	return c.fill(ctx, s)
 }
 
 // fill appends every stream to s, which must have room for them, and sets the totals.
-func (c *Capture) fill(ctx context.Context, s *Snapshot) error {
+func (c *Capture) fill(ctx context.Context, s *worker.Snapshot) error {
 	select {
 	case c.turn <- struct{}{}:
 	case <-ctx.Done():

@@ -1,6 +1,6 @@
 package capture
 
-import "tcp-stream-exporter/table"
+import "tcp-stream-exporter/worker"
 
 // How many of the table's records have memory before they are used. The kernel clears a huge page for
 // 0.2 ms when it is first written, and for 5 ms on a virtual machine whose host has to find the memory
@@ -9,8 +9,8 @@ import "tcp-stream-exporter/table"
 // come in a second. A table that is nearly full shall hold hardly more memory than it uses, so it is
 // fewer towards its end: of what was never used a share that is a sixth of this one's of the whole.
 const (
-	reserveMost  = 8 * table.PageRecords // 16 MB
-	reserveLeast = 2 * table.PageRecords
+	reserveMost  = 8 * worker.PageRecords // 16 MB
+	reserveLeast = 2 * worker.PageRecords
 	reserveShare = 6
 
 	// populators are the threads: two pages are there sooner than one after the other.
@@ -19,14 +19,14 @@ const (
 
 // reserve asks for memory for the records that will be used next.
 func (c *Capture) reserve() {
-	used := c.worker.table.Used()
-	rest := c.room - used
-	ahead := rest / (reserveShare*c.room/(rest+1) + 1)
+	used := c.worker.Used()
+	rest := c.capacity - used
+	ahead := rest / (reserveShare*c.capacity/(rest+1) + 1)
 	ahead = min(max(ahead, reserveLeast), reserveMost, rest)
 	for c.reserved < used+ahead {
 		select {
 		case c.wantRecords <- c.reserved:
-			c.reserved += table.PageRecords
+			c.reserved += worker.PageRecords
 		default: // they are still at the ones before
 			return
 		}
@@ -38,6 +38,6 @@ func (c *Capture) populate() {
 	defer c.populating.Done()
 	for from := range c.wantRecords {
 		// Before Linux 5.14 it fails: the pages come when they are written.
-		_ = c.worker.table.Populate(from, min(from+table.PageRecords, c.room))
+		_ = c.worker.Populate(from, min(from+worker.PageRecords, c.capacity))
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/worker"
 )
 
 var benchSizes = []int{1_000, 20_000, 100_000}
@@ -18,7 +18,7 @@ var benchSizes = []int{1_000, 20_000, 100_000}
 func BenchmarkText(b *testing.B) {
 	for _, n := range benchSizes {
 		b.Run(fmt.Sprintf("streams=%d", n), func(b *testing.B) {
-			views := fill(&capture.Snapshot{}, benchViews(n))
+			views := fill(&worker.Snapshot{}, benchViews(n))
 			var w textWriter
 			var size counted
 			if err := w.write(io.Discard, nil, views, plain); err != nil { // the memory that later scrapes reuse

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/worker"
 )
 
 // patience bounds every wait of these tests; none comes near it unless something is wrong.
@@ -216,7 +216,7 @@ type wrapped struct {
 	inside *atomic.Int32
 }
 
-func (w wrapped) Snapshot(ctx context.Context, s *capture.Snapshot) error {
+func (w wrapped) Snapshot(ctx context.Context, s *worker.Snapshot) error {
 	defer w.inside.Add(-1)
 	return w.fakeSource.Snapshot(ctx, s)
 }

@@ -3,14 +3,14 @@ package collector
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/worker"
 )
 
 // figures is the client_golang collector of the families without labels. It holds the figures of
 // one scrape, so that tcp_stream_count is the count of the same snapshot as the streams below it;
 // each scrape at work has its own.
 type figures struct {
-	stats capture.Stats
+	stats worker.Stats
 }
 
 func (f *figures) Describe(ch chan<- *prometheus.Desc) {

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/common/expfmt"
 
-	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/worker"
 )
 
 const (
@@ -204,7 +204,7 @@ func fail(w http.ResponseWriter, status int, line string) {
 
 // scrape is what one scrape works with, reused by later ones.
 type scrape struct {
-	snapshot capture.Snapshot
+	snapshot worker.Snapshot
 	figures  figures
 	own      *prometheus.Registry // figures alone
 	head     bytes.Buffer         // the registries' part of the answer

@@ -17,9 +17,9 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 
-	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/worker"
 )
 
 const allHas = stream.HasRate | stream.HasDelay | stream.HasBitrate | stream.HasSize | stream.HasInterarrival
@@ -33,7 +33,7 @@ type shown struct {
 }
 
 // fill puts views into s.
-func fill(s *capture.Snapshot, views []shown) *capture.Snapshot {
+func fill(s *worker.Snapshot, views []shown) *worker.Snapshot {
 	s.Views, s.Wide = s.Views[:0], s.Wide[:0]
 	for _, v := range views {
 		s.Wide = v.SetEnds(stream.Ends{Src: v.Src, Dst: v.Dst}, s.Wide)
@@ -88,7 +88,7 @@ func randomViews(r *rand.Rand, n int) []shown {
 }
 
 // totals are a capture's packets, drops and queue freezes.
-func totals(packets, dropped, freezes uint64) (s capture.Stats) {
+func totals(packets, dropped, freezes uint64) (s worker.Stats) {
 	s.Packets, s.Dropped, s.Freezes = packets, dropped, freezes
 	return s
 }
@@ -97,19 +97,19 @@ func totals(packets, dropped, freezes uint64) (s capture.Stats) {
 type fakeSource struct {
 	views     []shown
 	extras    []stream.Extra
-	stats     capture.Stats
+	stats     worker.Stats
 	err       error
 	enter     func(ctx context.Context) error
 	snapshots atomic.Int32
 	once      sync.Once
-	filled    capture.Snapshot
+	filled    worker.Snapshot
 	shared    bool // all readers get the same memory, for those that change nothing in it
 
 	mu    sync.Mutex
 	asked struct{ TotalsOnly, WithExtras bool } // for, the last time
 }
 
-func (f *fakeSource) Snapshot(ctx context.Context, s *capture.Snapshot) error {
+func (f *fakeSource) Snapshot(ctx context.Context, s *worker.Snapshot) error {
 	f.snapshots.Add(1)
 	f.mu.Lock()
 	f.asked.TotalsOnly, f.asked.WithExtras = s.TotalsOnly, s.WithExtras

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/loss"
+	"tcp-stream-exporter/worker"
 )
 
 // A label that is not UTF-8, which nobody should give, makes no panic, at the start or in a scrape.
@@ -14,7 +14,7 @@ func TestLabelsThatAreNotUTF8(t *testing.T) {
 	var f loss.Figures
 	for what, c := range map[string]func() error{
 		"interface": func() error {
-			return h.Registry().Register(Own(func() (s capture.Stats) { return s }, "a\xff", func() bool { return false }))
+			return h.Registry().Register(Own(func() (s worker.Stats) { return s }, "a\xff", func() bool { return false }))
 		},
 		"losses": func() error { return h.Registry().Register(Losses(func() loss.Figures { return f })) },
 		"build":  func() error { return h.Registry().Register(BuildInfo("v\xff", "go\xff", "libpcap\xff")) },

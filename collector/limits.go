@@ -3,7 +3,7 @@ package collector
 import (
 	"time"
 
-	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/worker"
 )
 
 // Limits bound which streams are exported. tcp_stream_count counts all of them all the same.
@@ -14,7 +14,7 @@ type Limits struct {
 }
 
 // limit drops the streams of s that are not exported. What is left keeps its order.
-func (h *Handler) limit(s *capture.Snapshot) {
+func (h *Handler) limit(s *worker.Snapshot) {
 	l := &h.limits
 	if *l == (Limits{}) {
 		return
@@ -51,7 +51,7 @@ func (h *Handler) limit(s *capture.Snapshot) {
 }
 
 // keep moves stream i of s to place to, which is not after it.
-func keep(s *capture.Snapshot, to, i int) {
+func keep(s *worker.Snapshot, to, i int) {
 	s.Views[to] = s.Views[i]
 	if s.WithExtras {
 		s.Extras[to] = s.Extras[i]

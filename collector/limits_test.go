@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/worker"
 )
 
 // exported are the streams of a scrape, by their labels; count is tcp_stream_count.
@@ -201,7 +201,7 @@ func TestTopForSeveralScrapers(t *testing.T) {
 func TestRankingDoesNotAllocate(t *testing.T) {
 	views := randomViews(rand.New(rand.NewPCG(1, 1)), 5000)
 	src := &fakeSource{views: views}
-	var s capture.Snapshot
+	var s worker.Snapshot
 	h := New(src, Options{Limits: Limits{Top: 100}})
 	limit := func() {
 		src.once = sync.Once{}
@@ -225,7 +225,7 @@ func BenchmarkLimit(b *testing.B) {
 	for name, l := range map[string]Limits{"top=100": {Top: 100}, "min-bytes": {MinBytes: 1 << 30}} {
 		b.Run(name, func(b *testing.B) {
 			h := New(src, Options{Limits: l})
-			var s capture.Snapshot
+			var s worker.Snapshot
 			for b.Loop() {
 				if err := src.Snapshot(context.Background(), &s); err != nil {
 					b.Fatal(err)

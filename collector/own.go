@@ -3,15 +3,15 @@ package collector
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/printable"
+	"tcp-stream-exporter/worker"
 )
 
 // own is the client_golang collector of what the exporter tells of itself: few families, none with
 // the labels of a stream.
 type own struct {
-	stats  func() capture.Stats
+	stats  func() worker.Stats
 	iface  string
 	exists func() bool
 }
@@ -20,7 +20,7 @@ type own struct {
 // with Handler.Registry. stats returns the capture's totals and may be called from any goroutine;
 // iface is the name of the interface that is captured, and exists says whether there is one of that name; it
 // may be called from any goroutine, too.
-func Own(stats func() capture.Stats, iface string, exists func() bool) prometheus.Collector {
+func Own(stats func() worker.Stats, iface string, exists func() bool) prometheus.Collector {
 	return own{stats, printable.Text(iface), exists}
 }
 
@@ -98,14 +98,14 @@ func (o own) Collect(ch chan<- prometheus.Metric) {
 }
 
 // holdHistogram is a histogram of what the worker has counted.
-func holdHistogram(h *capture.Holds) prometheus.Metric {
-	buckets := make(map[float64]uint64, len(capture.HoldBounds))
+func holdHistogram(h *worker.Holds) prometheus.Metric {
+	buckets := make(map[float64]uint64, len(worker.HoldBounds))
 	all := uint64(0)
-	for i, bound := range capture.HoldBounds {
+	for i, bound := range worker.HoldBounds {
 		all += h.Counts[i]
 		buckets[float64(bound)/1e9] = all
 	}
-	all += h.Counts[len(capture.HoldBounds)]
+	all += h.Counts[len(worker.HoldBounds)]
 	m, err := prometheus.NewConstHistogram(holdDesc, all, float64(h.Sum)/1e9, buckets)
 	if err != nil {
 		return prometheus.NewInvalidMetric(holdDesc, err)

@@ -10,13 +10,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
-	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/worker"
 )
 
 func TestOwnFamilies(t *testing.T) {
-	var s capture.Stats
+	var s worker.Stats
 	s.Active, s.Streams, s.Connections, s.Capacity = 3, 5, 4, 100
 	s.Opened, s.ClosedFin, s.ClosedRst, s.Expired, s.Tally.Recycled, s.Replaced, s.Tally.Reopened = 21, 22, 23, 24, 25, 26, 27
 	s.RecycledHalfOpen, s.RecycledFinalized, s.NoRoom = 31, 32, 33
@@ -31,7 +31,7 @@ func TestOwnFamilies(t *testing.T) {
 		Softnet: true, SoftnetDropped: 76, SoftnetSqueezed: 77,
 	}
 	h := New(&fakeSource{}, Options{})
-	h.Registry().MustRegister(Own(func() capture.Stats { return s }, "eth7", func() bool { return true }), BuildInfo("v1", "go1", "libpcap 1"),
+	h.Registry().MustRegister(Own(func() worker.Stats { return s }, "eth7", func() bool { return true }), BuildInfo("v1", "go1", "libpcap 1"),
 		Losses(func() loss.Figures { return f }), h.Durations(),
 		h.Clients(func() (refused, stalled, idle uint64) { return 81, 82, 83 }))
 	h.queue.refused, h.queue.stalled = 84, 1

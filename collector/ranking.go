@@ -7,8 +7,8 @@ import (
 	"slices"
 	"sync"
 
-	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/worker"
 )
 
 // ranking finds the streams with the most bytes since the scrape before, whoever made it: one memory
@@ -52,7 +52,7 @@ func (r *ranking) note(v *stream.View, wide []stream.Ends) uint64 {
 }
 
 // offer takes c among the best if it is one of them so far.
-func (r *ranking) offer(c candidate, s *capture.Snapshot) {
+func (r *ranking) offer(c candidate, s *worker.Snapshot) {
 	if len(r.best) < r.most {
 		r.best = append(r.best, c)
 		for i := len(r.best) - 1; i > 0; { // up
@@ -97,7 +97,7 @@ func (r *ranking) end() []int {
 
 // below orders candidates: fewer bytes since the scrape before, fewer bytes at all, and then by
 // addresses and ports, so that of equal streams it is always the same ones.
-func (c *candidate) below(d *candidate, s *capture.Snapshot) bool {
+func (c *candidate) below(d *candidate, s *worker.Snapshot) bool {
 	if c.fresh != d.fresh {
 		return c.fresh < d.fresh
 	}

@@ -93,7 +93,7 @@ func (fs Families) Names() []string {
 	return names
 }
 
-// Counted says whether some need what stream.Optional holds: capture.Config must have Optional then.
+// Counted says whether some need what stream.Optional holds: worker.Config must have Optional then.
 func (fs Families) Counted() bool {
 	return slices.ContainsFunc(fs, func(f family) bool { return f.counted })
 }

@@ -3,7 +3,7 @@ package collector
 import (
 	"context"
 
-	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/worker"
 )
 
 // Source is the capture as a scrape sees it.
@@ -11,5 +11,5 @@ type Source interface {
 	// Snapshot fills s with all live streams, reusing the memory of s.Views, and the totals of the
 	// moment after that. It returns early with ctx's error when ctx ends. It may be called from several
 	// goroutines at once.
-	Snapshot(ctx context.Context, s *capture.Snapshot) error
+	Snapshot(ctx context.Context, s *worker.Snapshot) error
 }

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/worker"
 )
 
 // pieceSize is how many bytes the writer gathers before it hands them on: large enough that a
@@ -30,7 +30,7 @@ type textWriter struct {
 
 // write writes head, then every family that has at least one line, to w in pieces of about
 // pieceSize. It stops at the first error of w and returns it as it is.
-func (t *textWriter) write(w io.Writer, head []byte, s *capture.Snapshot, as shape) error {
+func (t *textWriter) write(w io.Writer, head []byte, s *worker.Snapshot, as shape) error {
 	if t.buf == nil {
 		t.buf = make([]byte, 0, pieceSize+lineRoom)
 	}
@@ -58,7 +58,7 @@ func (t *textWriter) write(w io.Writer, head []byte, s *capture.Snapshot, as sha
 
 // renderLabels writes the label text of every stream, once for all families, unless there are too
 // many.
-func (t *textWriter) renderLabels(s *capture.Snapshot) {
+func (t *textWriter) renderLabels(s *worker.Snapshot) {
 	t.labels, t.ends = t.labels[:0], t.ends[:0]
 	if len(s.Views) > labelledStreams {
 		t.labels, t.ends = nil, nil
@@ -70,7 +70,7 @@ func (t *textWriter) renderLabels(s *capture.Snapshot) {
 	}
 }
 
-func (t *textWriter) writeFamily(w io.Writer, f *family, s *capture.Snapshot, openMetrics bool) error {
+func (t *textWriter) writeFamily(w io.Writer, f *family, s *worker.Snapshot, openMetrics bool) error {
 	b := t.buf
 	started, kept := false, len(t.ends) == len(s.Views)
 	begin := uint32(0)

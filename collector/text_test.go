@@ -17,7 +17,7 @@ import (
 
 	"tcp-stream-exporter/stream"
 
-	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/worker"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -153,7 +153,7 @@ func TestPiecesHaveTheirSizeAndEndWithALine(t *testing.T) {
 				t.Fatal("a piece ends inside a line")
 			}
 			return whole.Write(p)
-		}), []byte("# head\n"), fill(&capture.Snapshot{}, views), plain)
+		}), []byte("# head\n"), fill(&worker.Snapshot{}, views), plain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestALongHeadIsWrittenWhole(t *testing.T) {
 	head := []byte(strings.Repeat("# a line of a registry with very many families\n", 3000))
 	var out bytes.Buffer
 	var w textWriter
-	if err := w.write(&out, head, fill(&capture.Snapshot{}, fixedViews()), plain); err != nil {
+	if err := w.write(&out, head, fill(&worker.Snapshot{}, fixedViews()), plain); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.HasPrefix(out.Bytes(), head) {
@@ -192,7 +192,7 @@ func TestWriterStopsAtTheFirstError(t *testing.T) {
 				return 0, gone
 			}
 			return len(p), nil
-		}), nil, fill(&capture.Snapshot{}, randomViews(rand.New(rand.NewPCG(3, 4)), 2000)), plain)
+		}), nil, fill(&worker.Snapshot{}, randomViews(rand.New(rand.NewPCG(3, 4)), 2000)), plain)
 		if !errors.Is(err, gone) || n != accepted+1 {
 			t.Errorf("a client that takes %d pieces: error %v after %d writes, want %v after %d", accepted, err, n, gone, accepted+1)
 		}
@@ -200,7 +200,7 @@ func TestWriterStopsAtTheFirstError(t *testing.T) {
 }
 
 func TestWriterDoesNotAllocate(t *testing.T) {
-	views := fill(&capture.Snapshot{}, randomViews(rand.New(rand.NewPCG(5, 6)), 2000))
+	views := fill(&worker.Snapshot{}, randomViews(rand.New(rand.NewPCG(5, 6)), 2000))
 	var w textWriter
 	if n := testing.AllocsPerRun(5, func() {
 		if err := w.write(io.Discard, nil, views, plain); err != nil {
@@ -250,7 +250,7 @@ func renderAs(t testing.TB, views []shown, as shape) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	var w textWriter
-	if err := w.write(&out, nil, fill(&capture.Snapshot{}, views), as); err != nil {
+	if err := w.write(&out, nil, fill(&worker.Snapshot{}, views), as); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()

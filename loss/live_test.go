@@ -19,6 +19,7 @@ import (
 	"tcp-stream-exporter/internal/need"
 	"tcp-stream-exporter/internal/packet"
 	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/worker"
 )
 
 // tun makes the interface tun0 in the namespace, up. What is written to the descriptor arrives at
@@ -100,7 +101,7 @@ func TestLossesOfARealCapture(t *testing.T) {
 	var w *Watcher
 	var mtu atomic.Uint32
 	var index atomic.Int64
-	worker, err := capture.NewWorker(capture.Config{MaxConnections: 10, StreamAge: time.Minute, FinalizedAge: time.Minute})
+	worker, err := worker.New(worker.Config{MaxConnections: 10, StreamAge: time.Minute, FinalizedAge: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

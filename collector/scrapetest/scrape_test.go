@@ -24,10 +24,10 @@ import (
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/util/teststorage"
 
-	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/collector"
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/worker"
 )
 
 // source has streams with all kinds of figures.
@@ -35,7 +35,7 @@ type source struct{}
 
 const streams = 50
 
-func (source) Snapshot(_ context.Context, s *capture.Snapshot) error {
+func (source) Snapshot(_ context.Context, s *worker.Snapshot) error {
 	const all = stream.HasRate | stream.HasDelay | stream.HasBitrate | stream.HasSize | stream.HasInterarrival
 	s.Views, s.Wide, s.Extras = nil, nil, nil
 	for i := range streams {

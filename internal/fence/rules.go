@@ -24,10 +24,13 @@ type Ban struct {
 }
 
 const (
-	heightTests   = 9 // nothing but tests imports it
-	heightMain    = 6
-	heightOutput  = 5
-	heightCapture = 4
+	heightTests   = 10 // nothing but tests imports it
+	heightMain    = 9
+	heightApp     = 8
+	heightOffline = 7
+	heightOutput  = 6
+	heightCapture = 5
+	heightWorker  = 4
 	heightParts   = 3
 	heightStream  = 2
 	heightParse   = 1
@@ -36,8 +39,9 @@ const (
 
 // Project is the order of the packages of this module:
 //
-//	main → collector, web → capture → ring, wheel, table → stream → parse
-//	main, collector → loss → printable
+//	main → app → offline, web, collector → capture → ring, worker → table, wheel → stream → parse
+//	app, collector → loss → printable
+//	offline → worker, pcapfile
 var Project = Rules{
 	Fenced: map[string][]string{
 		"unsafe": {"ring", "table", "cgo/pcapfilter"},
@@ -50,18 +54,21 @@ var Project = Rules{
 	},
 	Layers: []Layer{
 		{Package: ".", Height: heightMain},
+		{Package: "app", Height: heightApp, Only: []string{"."}},
+		{Package: "offline", Height: heightOffline, Only: []string{"app"}},
 		{Package: "collector", Height: heightOutput},
-		{Package: "web", Height: heightOutput},
-		{Package: "capture", Height: heightCapture},
-		{Package: "ring", Height: heightParts},
+		{Package: "web", Height: heightOutput, Only: []string{"app"}},
+		{Package: "capture", Height: heightCapture, Only: []string{"app"}},
+		{Package: "worker", Height: heightWorker, Only: []string{"app", "offline", "collector", "capture", "internal/tsharkcmp"}},
+		{Package: "ring", Height: heightParts, Only: []string{"app", "capture"}},
 		{Package: "wheel", Height: heightParts},
 		{Package: "table", Height: heightParts},
-		{Package: "printable", Height: heightLeaf, Only: []string{".", "collector", "loss"}},
-		{Package: "loss", Height: heightParse, Only: []string{".", "collector"}}, // asks the kernel, knows no capture
+		{Package: "printable", Height: heightLeaf, Only: []string{"app", "collector", "loss"}},
+		{Package: "loss", Height: heightParse, Only: []string{"app", "collector"}}, // asks the kernel, knows no capture
 		{Package: "stream", Height: heightStream},
 		{Package: "parse", Height: heightParse}, // lowest but for the filter: no project import is open to it
-		{Package: "pcapfile", Height: heightStream, Only: []string{".", "internal/tsharkcmp"}},
-		{Package: "cgo/pcapfilter", Height: heightLeaf, Only: []string{".", "capture"}},
+		{Package: "pcapfile", Height: heightStream, Only: []string{"offline", "internal/tsharkcmp"}},
+		{Package: "cgo/pcapfilter", Height: heightLeaf, Only: []string{"app", "offline"}},
 		{Package: "e2e", Height: heightTests}, // tests of the whole program
 		{Package: "internal/", Height: heightTests, Peers: true},
 	},

@@ -8,11 +8,11 @@ import (
 	"os"
 	"time"
 
-	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/pcapfile"
 	"tcp-stream-exporter/stream"
 	"tcp-stream-exporter/table"
+	"tcp-stream-exporter/worker"
 )
 
 // endless is an age that no capture reaches and that can be added to any of its times.
@@ -57,8 +57,8 @@ func RunExporter(path string) (Table, error) {
 	return t, sumReused(path, reused, t)
 }
 
-func newWorker(connections int) (*capture.Worker, error) {
-	return capture.NewWorker(capture.Config{
+func newWorker(connections int) (*worker.Worker, error) {
+	return worker.New(worker.Config{
 		MaxConnections: connections, StreamAge: endless, FinalizedAge: endless, IPv6: true,
 	})
 }
@@ -100,7 +100,7 @@ func keyOf(p *pcapfile.Packet) (k table.Key, dir int, ok bool) {
 
 // lone is one connection in a worker of its own.
 type lone struct {
-	worker *capture.Worker
+	worker *worker.Worker
 	now    [2]Figures // of the connection that the four-tuple carries at present
 	past   [2][]Figures
 }
@@ -202,8 +202,8 @@ func (l *lone) sum(dir int) Figures {
 }
 
 // eachView calls f for every stream of w.
-func eachView(w *capture.Worker, f func(d Direction, v *stream.View)) error {
-	var s capture.Snapshot
+func eachView(w *worker.Worker, f func(d Direction, v *stream.View)) error {
+	var s worker.Snapshot
 	if err := w.Snapshot(&s); err != nil {
 		return err
 	}

@@ -1,0 +1,422 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/net/bpf"
+
+	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/cgo/pcapfilter"
+	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/loss"
+	"tcp-stream-exporter/offline"
+	"tcp-stream-exporter/printable"
+	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/web"
+	"tcp-stream-exporter/worker"
+)
+
+// version is what Main was told; empty: the module's build information tells.
+var version string
+
+const (
+	// maxRetireTimeout is shorter than the time that a worker waits for the last block of an
+	// interface that has gone.
+	maxRetireTimeout = 150 * time.Millisecond
+	// ipTCPHeaders is how many bytes of a packet are no payload at least: an IPv4 and a TCP header.
+	ipTCPHeaders = 20 + 20
+	// statusInterval is how often a line of totals is logged.
+	statusInterval = time.Minute
+	// stopTime bounds how long scrapes under way may hold up the end.
+	stopTime = 500 * time.Millisecond
+)
+
+const (
+	exitOK = iota
+	exitFailure
+	exitUsage
+)
+
+// Main runs the program with the arguments behind its name and returns its exit status. linked is the version that
+// the linker has set, or empty.
+func Main(args []string, linked string) int {
+	version = linked
+	return run(args, os.Stdout, os.Stderr)
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parseFlags(args, stdout)
+	switch {
+	case errors.Is(err, errHelp):
+		return exitOK
+	case errors.As(err, new(outputError)):
+		complain(stderr, err)
+		return exitFailure
+	case err != nil:
+		complain(stderr, err)
+		return exitUsage
+	case o.version:
+		if _, err := fmt.Fprintf(stdout, "tcp-stream-exporter %s (%s, %s/%s, libpcap: %s)\n",
+			versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH, pcapfilter.Version()); err != nil {
+			complain(stderr, outputError{"the version", err})
+			return exitFailure
+		}
+		return exitOK
+	}
+	stopProfiles, profilesAt, err := o.serveProfiles()
+	if err != nil {
+		complain(stderr, err)
+		return exitFailure
+	}
+	defer stopProfiles()
+	if o.readGiven {
+		if err := offline.Run(o.offline(stderr), stdout, stderr); err != nil {
+			complain(stderr, err)
+			return exitFailure
+		}
+		return exitOK
+	}
+	// A reader of the log that dies must not end the exporter. Without this line a write to a closed pipe
+	// on standard output or error does; that is how -read FILE | head ends.
+	signal.Ignore(syscall.SIGPIPE)
+	level := slog.LevelInfo
+	if o.debug {
+		level = slog.LevelDebug
+	}
+	lines := newLogQueue(stderr)
+	defer lines.close()
+	log := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: level}))
+	if profilesAt != "" {
+		log.Info("serving profiles", "address", profilesAt)
+	}
+	if err := serve(o, log); err != nil {
+		complain(lines, err)
+		return exitFailure
+	}
+	return exitOK
+}
+
+// offline are the options of a run over a capture file.
+func (o *options) offline(stderr io.Writer) offline.Options {
+	r := offline.Options{
+		File: o.read, Filter: o.filter, Metrics: o.metrics.Options, Flag: o.flag, Check: o.checkMemory,
+		NewWorker: func() (*worker.Worker, error) { return o.newWorker(o.maxConnections) },
+		Say:       func(line string) { say(stderr, line) },
+	}
+	if o.repeatGiven {
+		r.Repeat = o.repeat
+	}
+	return r
+}
+
+// outputError is the error of a write to standard output.
+type outputError struct {
+	what string
+	err  error
+}
+
+func (e outputError) Error() string {
+	return fmt.Sprintf("writing %s to standard output: %v", e.what, e.err)
+}
+
+func (e outputError) Unwrap() error { return e.err }
+
+// complain writes err as one line.
+func complain(w io.Writer, err error) { say(w, err.Error()) }
+
+// say writes one line, of UTF-8.
+func say(w io.Writer, text string) {
+	text = printable.Text(text)
+	fmt.Fprintf(w, "tcp-stream-exporter: %s\n", strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
+}
+
+func versionName() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// serve captures and answers scrapes until SIGINT or SIGTERM.
+func serve(o *options, log *slog.Logger) error {
+	ctx, stopSignals := untilSignal()
+	defer stopSignals()
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	defer signal.Stop(hangUps)
+
+	s, err := o.setUp(ctx)
+	switch {
+	case ctx.Err() != nil:
+		if err == nil {
+			s.close()
+		}
+		logStatus(log, "stopped", worker.Stats{})
+		return nil
+	case err != nil:
+		return err
+	}
+	defer s.close()
+
+	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter,
+		"address", s.listener.Addr().String(), "framesize", o.frameSize, "blocksize", o.blockSize,
+		"numblocks", o.numBlocks, "workers", o.workers, "max_connections", o.maxConnections,
+		"stream_age", ageText(o.streamAge), "finalized_age", ageText(o.finalizedAge))
+	if s.chosen {
+		log.Info("there is no eth0 and -interface was not given: capturing on the interface of the default route", "interface", o.iface)
+	}
+	if s.rings == nil {
+		log.Warn("the interface is down: waiting for it", "interface", o.iface)
+	}
+
+	var given presence
+	c := capture.NewGroup(s.workers, s.rings, reopener(o, s.ring, s.at.kind, log, &given), clocks, func(change capture.Change) {
+		if change.Up {
+			log.Info("capturing again", "interface", o.iface)
+		} else {
+			log.Warn("the interface went away: waiting for it, known streams are kept", "interface", o.iface, "reason", change.Err)
+		}
+	})
+	if len(o.cpus) > 0 {
+		c.SetCPUs(o.cpus)
+	}
+	watcher := loss.New(loss.Config{
+		Interface: o.iface,
+		Capture: func() loss.Capture {
+			s := c.Stats()
+			return loss.Capture{Lost: s.Lost(), Up: s.InterfaceUp, IfIndex: s.IfIndex}
+		},
+		MTU: func(bytes uint32) { c.SetSuperAbove(max(bytes, ipTCPHeaders) - ipTCPHeaders) },
+		Report: func(err error) {
+			log.Warn("losses before the ring cannot be read: the figures are taken for incomplete meanwhile", "reason", err)
+		},
+	})
+	go watcher.Run(ctx)
+	// A worker keeps its P for as long as there is no end of packets: others need one too.
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= o.workers {
+		runtime.GOMAXPROCS(o.workers + 1)
+	}
+	captured := make(chan error, 1)
+	ended := make(chan struct{}) // the worker's memory must not go before its goroutine has
+	go func() {
+		defer close(ended)
+		captured <- c.Run()
+	}()
+	defer func() {
+		c.Stop()
+		<-ended
+	}()
+
+	o.metrics.MaxWaiting = s.clients / 2 // the others may be idle, or about to ask
+	metrics := collector.New(c, o.metrics.Options)
+	for _, own := range []prometheus.Collector{
+		collector.Own(c.Stats, o.iface, given.exists), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
+		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()),
+	} {
+		if err := metrics.Registry().Register(own); err != nil {
+			return fmt.Errorf("metrics of the exporter itself: %w", err)
+		}
+	}
+	started := time.Now()
+	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
+		s := c.Stats()
+		return web.Page{
+			Name: "TCP stream exporter", Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
+			Packets: s.Packets, Drops: s.Dropped, Freezes: s.Freezes, Streams: int(s.Active),
+			Uptime: time.Since(started).Truncate(time.Second),
+		}
+	}))
+	server.ErrorLog = serverLog(log)
+	bounded := web.Bound(server, s.listener, s.clients)
+	if err := metrics.Registry().Register(metrics.Clients(func() (refused, stalled, idle uint64) {
+		f := bounded.Figures()
+		return f.Refused, f.Stalled, f.Idle
+	})); err != nil {
+		return fmt.Errorf("metrics of the exporter's clients: %w", err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(bounded) }()
+
+	err = attend(ctx, c, log, captured, served, hangUps)
+
+	c.Stop()
+	stopping, done := context.WithTimeout(context.Background(), stopTime)
+	defer done()
+	if server.Shutdown(stopping) != nil {
+		server.Close()
+	}
+	if err != nil {
+		return err
+	}
+	<-ended
+	logStatus(log, "stopped", c.Stats())
+	return nil
+}
+
+// attend logs a line a minute until a signal ends ctx, which is no error, or something ends by itself.
+func attend(ctx context.Context, c *capture.Group, log *slog.Logger, captured, served <-chan error, hangUps <-chan os.Signal) error {
+	minute := time.NewTicker(statusInterval)
+	defer minute.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-captured: // never nil: nothing has stopped it
+			return fmt.Errorf("capturing ended: %w", err)
+		case err := <-served:
+			return fmt.Errorf("serving metrics ended: %w", err)
+		case <-hangUps:
+			log.Debug("SIGHUP has no effect: there is nothing to reload")
+		case <-minute.C:
+			logStatus(log, "status", c.Stats())
+		}
+	}
+}
+
+func logStatus(log *slog.Logger, message string, s worker.Stats) {
+	log.Info(message, "streams", s.Streams, "active", s.Active, "packets", s.Packets,
+		"dropped", s.Dropped, "queue_freezes", s.Freezes)
+}
+
+// reopener opens the rings again by the interface's name: under it there may be another interface
+// now, with another index, and even of another kind, which takes another filter. kind is the one that
+// cfg was made for. given is told whether there is an interface of that name.
+func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger, given *presence) capture.GroupOpener {
+	told := ""
+	return func(ctx context.Context) ([]*ring.Ring, error) {
+		at, err := findLink(o.iface)
+		var absent noInterface
+		heard, isAbsent := nothingNew, errors.As(err, &absent)
+		if unknown := syscall.Errno(0); isAbsent || !errors.As(err, &unknown) {
+			heard = given.note(!isAbsent, time.Now())
+		}
+		if heard == goneForGood {
+			log.Warn("no interface of this name exists any more: still waiting for one; if it bears another name now, restart with that as -interface",
+				"interface", o.iface, "reason", err)
+		}
+		if err == nil && !at.up {
+			err = ring.ErrDown
+		}
+		if err == nil && at.kind != kind {
+			if cfg.Filter, err = o.compileFilter(at.kind); err == nil {
+				kind = at.kind
+			}
+		}
+		var rings []*ring.Ring
+		if err == nil {
+			cfg.IfIndex, cfg.IgnoreOutgoing = at.index, at.loopback
+			rings, err = ring.OpenGroup(ctx, cfg, o.workers)
+			err = o.asFlags(err)
+		}
+		switch {
+		case ctx.Err() != nil: // nobody waits for them any more
+		case err == nil:
+			told = ""
+		case heard == thereAgain && errors.Is(err, ring.ErrDown): // else what comes of it is told
+			log.Info("the interface exists again, and is down: waiting for it", "interface", o.iface)
+		case errors.Is(err, ring.ErrDown), errors.Is(err, ring.ErrGone), errors.As(err, &absent):
+			log.Debug("the interface is not back yet", "interface", o.iface, "reason", err)
+		case err.Error() != told:
+			told = err.Error()
+			log.Warn("the interface is back but cannot be captured: trying again", "interface", o.iface, "reason", err)
+		}
+		return rings, err
+	}
+}
+
+// compileFilter makes the program that the kernel runs, which also says how much of a packet it copies.
+func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction, error) {
+	prog, err := pcapfilter.Compile(o.filter, kind, worker.SnapLen)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
+	}
+	return pcapfilter.HeadersOnly(prog, kind), nil
+}
+
+// newWorker makes a worker of so many connections at most, for a file or a live capture.
+func (o *options) newWorker(connections int) (*worker.Worker, error) {
+	w, err := worker.New(worker.Config{
+		MaxConnections: connections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
+		Optional: o.metrics.Families.Counted(),
+	})
+	if errors.Is(err, syscall.ENOMEM) {
+		return nil, fmt.Errorf("%s: %w", o.flag("max-connections"), err)
+	}
+	return w, err
+}
+
+// newWorkers makes the workers, among which the connections that there is room for are shared out.
+// It returns those that there are also with an error.
+func (o *options) newWorkers() (workers []*worker.Worker, err error) {
+	for range o.workers {
+		w, err := o.newWorker((o.maxConnections + o.workers - 1) / o.workers)
+		if err != nil {
+			return workers, err
+		}
+		workers = append(workers, w)
+	}
+	return workers, nil
+}
+
+// clocks reads the monotonic and the real-time clock together.
+func clocks() (mono, real int64) {
+	now := time.Now()
+	return int64(now.Sub(processStart)), now.UnixNano()
+}
+
+// processStart anchors the monotonic clock. An hour of it is taken to have passed already, so that
+// times from before the start are positive too.
+var processStart = time.Now().Add(-time.Hour)
+
+// listen binds the address to serve metrics on.
+func (o *options) listen() (net.Listener, error) {
+	l, err := listenOn(o.addr)
+	if err == nil {
+		return l, nil
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		hint := ""
+		if _, port, _ := net.SplitHostPort(o.addr); port == "9100" {
+			hint = " (9100 is also node_exporter's port)"
+		}
+		return nil, fmt.Errorf("%s: in use by another program%s: choose another one, e.g. -port :9101", o.flag("port"), hint)
+	}
+	return nil, fmt.Errorf("%s: %w: %s", o.flag("port"), err, listenRemedy(err))
+}
+
+// listenRemedy says what to do about an address that cannot be bound.
+func listenRemedy(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "choose another port"
+	case errors.Is(err, syscall.EACCES):
+		return "ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose another one, e.g. :9100"
+	}
+	return "want an address of this machine, as host:port or :port"
+}
+
+// listenOn binds addr. An IPv4 address is one of IPv4 alone, also 0.0.0.0, which package net takes for
+// every address of both families.
+func listenOn(addr string) (net.Listener, error) {
+	network := "tcp"
+	if at, err := net.ResolveTCPAddr(network, addr); err == nil && at.IP.To4() != nil {
+		network = "tcp4"
+	}
+	return net.Listen(network, addr)
+}

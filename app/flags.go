@@ -1,0 +1,296 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"tcp-stream-exporter/ring"
+	"tcp-stream-exporter/table"
+	"tcp-stream-exporter/worker"
+)
+
+// options are the command line.
+type options struct {
+	iface          string
+	ifaceGiven     bool
+	addr           string
+	filter         string
+	streamAge      time.Duration // this and finalizedAge: worker.Never for ever
+	finalizedAge   time.Duration
+	synAge         time.Duration // 0: as streamAge
+	frameSize      int
+	blockSize      int
+	numBlocks      int
+	retireTimeout  time.Duration
+	maxConnections int
+	workers        int
+	cpus           []int // that workers are pinned to; empty: none is
+	ipv6           bool
+	debug          bool
+	metrics        metricsFlags
+	version        bool
+	read           string // file to read instead of a live capture, - for standard input
+	readGiven      bool
+	repeat         int
+	repeatGiven    bool
+	pprof          string // address to serve profiles on; empty: none are
+	line           *commandLine
+}
+
+// flag returns a flag and its value as they were typed, for messages.
+func (o *options) flag(name string) string { return o.line.flag(name) }
+
+// errHelp is returned after -help has printed the flags.
+var errHelp = flag.ErrHelp
+
+// parseFlags reads the command line. Errors are one line that says what to do.
+func parseFlags(args []string, out io.Writer) (*options, error) {
+	o := &options{}
+	fs := flag.NewFlagSet("tcp-stream-exporter", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	var maxAge time.Duration
+	fs.StringVar(&o.iface, "interface", "eth0", "network `interface` to capture on; any: all of them")
+	fs.StringVar(&o.addr, "port", ":9100", "`address` to serve metrics on, as host:port or :port")
+	fs.StringVar(&o.filter, "packet-filter", "tcp", "packet `filter` in tcpdump's language, pcap-filter(7); empty: every packet")
+	fs.DurationVar(&o.streamAge, "stream-age", 5*time.Minute, "how long a stream is kept after its last packet; 0: for ever; with -read for ever unless given")
+	fs.DurationVar(&maxAge, "max-age", 0, "another name of -stream-age")
+	fs.DurationVar(&o.finalizedAge, "finalized-age", time.Minute, "how long a stream with FIN or RST is kept after its last packet; 0: for ever; with -read for ever unless given")
+	fs.DurationVar(&o.synAge, "syn-age", 0, "how long a connection that showed only SYNs is kept after its last one; 0: for ever (default: as -stream-age)")
+	fs.IntVar(&o.frameSize, "framesize", 2048, "frame size of the ring in `bytes`, a multiple of 16")
+	fs.IntVar(&o.blockSize, "blocksize", 262144, "block size of the ring in `bytes`, a multiple of the page size")
+	fs.IntVar(&o.numBlocks, "numblocks", 128, "`number` of blocks in the ring")
+	fs.DurationVar(&o.retireTimeout, "retire-timeout", 64*time.Millisecond, "how long the kernel keeps a block of the ring that does not fill")
+	fs.IntVar(&o.workers, "workers", 1, "`number` of workers that share out the traffic, each with a ring and a table of its own")
+	cpus := fs.String("cpus", "", "`list` of CPUs that the workers are pinned to, in turn, e.g. 0,2-5 (default: none)")
+	fs.IntVar(&o.maxConnections, "max-connections", 262144, "`number` of connections (two streams each) that are tracked at most")
+	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
+	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
+	o.metrics.register(fs)
+	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng; -: standard input) instead of an interface, print the metrics and exit")
+	fs.IntVar(&o.repeat, "repeat", 1, "with -read: hold the file in memory, account it this `number` of times and tell the time per packet")
+	pprof := fs.String("pprof", "", "serve profiles of the program (Go's net/http/pprof) on this `address`; a port alone is one of 127.0.0.1 (default: none)")
+	fs.BoolVar(&o.version, "version", false, "print the version and exit")
+	line := newCommandLine(fs)
+	o.line = line
+	if err := line.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			help := bytes.NewBufferString("Usage of tcp-stream-exporter:\n")
+			fs.SetOutput(help)
+			fs.PrintDefaults() // which drops errors
+			if _, err := out.Write(help.Bytes()); err != nil {
+				return nil, outputError{"the help", err}
+			}
+			return nil, errHelp
+		}
+		if line.bad != nil {
+			return nil, line.bad
+		}
+		return nil, line.flagError(err)
+	}
+	if line.NArg() > 0 {
+		return nil, fmt.Errorf("argument %q: all settings are flags, see -help", line.Arg(0))
+	}
+	given := map[string]bool{}
+	line.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	o.ifaceGiven = given["interface"]
+	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
+	if err := o.checkRead(given); err != nil {
+		return nil, err
+	}
+	if err := o.metrics.settle(given, o.flag); err != nil {
+		return nil, err
+	}
+	if given["pprof"] {
+		var err error
+		if o.pprof, err = profileAddress(*pprof); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.flag("pprof"), err)
+		}
+	}
+	if given["cpus"] {
+		var err error
+		if o.cpus, err = parseCPUs(*cpus); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.flag("cpus"), err)
+		}
+	}
+	if given["max-age"] {
+		if maxAge < 0 {
+			return nil, o.ageError("max-age", "5m")
+		}
+		if given["stream-age"] {
+			return nil, fmt.Errorf("%s and %s: they are two names of one setting, give only one",
+				o.flag("stream-age"), o.flag("max-age"))
+		}
+		o.streamAge = maxAge
+	}
+	if err := o.settleAges(given); err != nil {
+		return nil, err
+	}
+	return o, o.check()
+}
+
+// settleAges makes 0 never, and so an age that is not given with -read: a file's streams are all
+// wanted, whenever they were.
+func (o *options) settleAges(given map[string]bool) error {
+	for _, age := range []struct {
+		name    string
+		value   *time.Duration
+		given   bool
+		example string
+	}{
+		{"stream-age", &o.streamAge, given["stream-age"] || given["max-age"], "5m"},
+		{"finalized-age", &o.finalizedAge, given["finalized-age"], "1m"},
+		{"syn-age", &o.synAge, given["syn-age"], "30s"},
+	} {
+		switch {
+		case *age.value < 0:
+			return o.ageError(age.name, age.example)
+		case age.given && *age.value == 0, !age.given && o.readGiven && age.value != &o.synAge:
+			*age.value = worker.Never
+		}
+	}
+	return nil
+}
+
+// ageText is an age as the log shows it.
+func ageText(age time.Duration) string {
+	if age > worker.MaxAge {
+		return "never"
+	}
+	return age.String()
+}
+
+// flagError turns package flag's messages about flags, not about their values, into ours.
+func (l *commandLine) flagError(err error) error {
+	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok && l.Lookup(name) != nil {
+		example := shortDuration(l.Lookup(name).DefValue)
+		if example != "" && example != "0" && example != "0s" {
+			example = ", such as " + asTyped(example)
+		} else {
+			example = ", see -help"
+		}
+		return fmt.Errorf("-%s: needs a value%s", name, example)
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
+		return fmt.Errorf("%s: unknown flag: -help lists all flags", asTyped(name))
+	}
+	if text, ok := strings.CutPrefix(err.Error(), "bad flag syntax: "); ok {
+		return fmt.Errorf("%s: no flag looks like that: -help lists all flags", asTyped(text))
+	}
+	return fmt.Errorf("%w: see -help", err)
+}
+
+// liveFlags make sense for a live capture only.
+var liveFlags = []string{"interface", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus"}
+
+// checkRead validates the flags that belong to -read and those that do not.
+func (o *options) checkRead(given map[string]bool) error {
+	if !o.readGiven {
+		if o.repeatGiven {
+			return fmt.Errorf("%s: goes with -read only: name a capture file with -read", o.flag("repeat"))
+		}
+		return nil
+	}
+	if o.read == "" {
+		return fmt.Errorf("%s: name a capture file, or - for standard input", o.flag("read"))
+	}
+	if o.repeat < 1 {
+		return fmt.Errorf("%s: want 1 or more", o.flag("repeat"))
+	}
+	for _, name := range liveFlags {
+		if given[name] {
+			return fmt.Errorf("%s: goes with a live capture only: leave it out with -read", o.flag(name))
+		}
+	}
+	return nil
+}
+
+func (o *options) ageError(name, example string) error {
+	return fmt.Errorf("%s: want a duration, e.g. %s, or 0: never", o.flag(name), example)
+}
+
+// check validates what can be told without touching the system.
+func (o *options) check() error {
+	if o.version {
+		return nil
+	}
+	if o.maxConnections < 1 || o.maxConnections > table.MaxConnections {
+		return fmt.Errorf("%s: want 1 to %d", o.flag("max-connections"), table.MaxConnections)
+	}
+	if o.retireTimeout < time.Millisecond || o.retireTimeout > maxRetireTimeout {
+		return fmt.Errorf("%s: want 1ms to %v", o.flag("retire-timeout"), maxRetireTimeout)
+	}
+	if o.workers < 1 || o.workers > ring.MaxRings {
+		return fmt.Errorf("%s: want 1 to %d", o.flag("workers"), ring.MaxRings)
+	}
+	if o.workers > o.maxConnections {
+		return fmt.Errorf("%s and %s: the workers share the connections, use at most %d workers or more connections",
+			o.flag("workers"), o.flag("max-connections"), o.maxConnections)
+	}
+	if o.iface == "" {
+		return fmt.Errorf("%s: %s", o.flag("interface"), interfaceList())
+	}
+	if _, port, err := net.SplitHostPort(o.addr); err != nil {
+		return fmt.Errorf("%s: no address: want host:port or :port, e.g. :9100", o.flag("port"))
+	} else if !isPort(port) {
+		return fmt.Errorf("%s: %s is no TCP port: want host:port or :port, e.g. :9100", o.flag("port"), asTyped(port))
+	}
+	return o.asFlags(o.ringConfig().Validate())
+}
+
+// isPort reports whether text is a TCP port or a service's name. Package net takes a number above 32 bits
+// for what is left of it in 32: 4294976396 for 9100.
+func isPort(text string) bool {
+	if n, err := strconv.Atoi(text); err == nil || errors.Is(err, strconv.ErrRange) {
+		return err == nil && n >= 0 && n <= math.MaxUint16
+	}
+	_, err := net.LookupPort("tcp", text)
+	return err == nil && text != ""
+}
+
+// ringConfig returns what the flags say of the ring.
+func (o *options) ringConfig() ring.Config {
+	return ring.Config{BlockSize: o.blockSize, NumBlocks: o.numBlocks, FrameSize: o.frameSize, RetireTov: o.retireTimeout}
+}
+
+// asFlags returns err with the ring's settings under the names of their flags, as typed.
+func (o *options) asFlags(err error) error {
+	var setting *ring.SettingError
+	if !errors.As(err, &setting) {
+		return err
+	}
+	return flagsError{setting.Text(func(s ring.Setting) string {
+		switch s {
+		case ring.SettingInterface:
+			return withValue("interface", o.iface) // also where it was chosen
+		case ring.SettingBlockSize:
+			return o.flag("blocksize")
+		case ring.SettingNumBlocks:
+			return o.flag("numblocks")
+		case ring.SettingFrameSize:
+			return o.flag("framesize")
+		case ring.SettingRetireTov:
+			return o.flag("retire-timeout")
+		case ring.SettingFilter:
+			return o.flag("packet-filter")
+		}
+		return o.flag("workers")
+	}), err}
+}
+
+// flagsError is an error of another package in a text that names the flags.
+type flagsError struct {
+	text string
+	err  error
+}
+
+func (e flagsError) Error() string { return e.text }
+
+func (e flagsError) Unwrap() error { return e.err }

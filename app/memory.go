@@ -1,0 +1,51 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/table"
+)
+
+// perConnection is how many bytes the index, the timers and the lists take for each connection at most
+// (README, Memory).
+const perConnection = 58
+
+// checkMemory refuses a table that is larger than the machine's memory: its pages come as they are
+// used, so that nothing else would say so before the memory is gone.
+func (o *options) checkMemory() error {
+	if total, ok := totalMemory(); ok {
+		return o.fitsMemory(total)
+	}
+	return nil // without /proc nobody knows
+}
+
+func (o *options) fitsMemory(total uint64) error {
+	each := uint64(table.RecordSize + perConnection)
+	if o.metrics.Families.Counted() {
+		each += stream.OptionalSize
+	}
+	if need := uint64(o.maxConnections) * each; need > total {
+		return fmt.Errorf("%s: needs up to %d bytes, the machine has %d bytes of memory: use at most %d",
+			o.flag("max-connections"), need, total, total/each)
+	}
+	return nil
+}
+
+// totalMemory reads MemTotal, in bytes, out of /proc/meminfo (proc(5)).
+func totalMemory() (bytes uint64, ok bool) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, found := strings.CutPrefix(line, "MemTotal:"); found {
+			kib, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 53)
+			return kib << 10, err == nil
+		}
+	}
+	return 0, false
+}

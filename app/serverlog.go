@@ -1,0 +1,27 @@
+package app
+
+import (
+	"log"
+	"log/slog"
+	"strings"
+)
+
+// serverLog returns the log of an HTTP server: debug lines for what a client can cause, warnings for
+// everything else, such as a handler's panic and a connection that could not be accepted.
+func serverLog(to *slog.Logger) *log.Logger { return log.New(serverLines{to}, "", 0) }
+
+type serverLines struct{ log *slog.Logger }
+
+// clientsFaults is how the lines of net/http begin that a client causes, by hanging up for example.
+var clientsFaults = []string{"http: TLS handshake error", "http: URL query contains semicolon"}
+
+func (l serverLines) Write(line []byte) (int, error) {
+	text, say := strings.TrimSuffix(string(line), "\n"), l.log.Warn
+	for _, fault := range clientsFaults {
+		if strings.HasPrefix(text, fault) {
+			say = l.log.Debug
+		}
+	}
+	say(text)
+	return len(line), nil
+}

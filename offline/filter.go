@@ -1,0 +1,132 @@
+package offline
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+
+	"golang.org/x/net/bpf"
+
+	"tcp-stream-exporter/cgo/pcapfilter"
+	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/pcapfile"
+)
+
+// fileFilter applies -packet-filter to the packets of a file, where no kernel does it. A file may
+// hold several link types: the filter is compiled for each when its first packet comes.
+type fileFilter struct {
+	expr     string
+	flag     func(string) string       // shows a flag as typed
+	programs map[uint32]*filterProgram // by link type number
+	rejected uint64
+}
+
+func newFileFilter(expr string, flag func(string) string) *fileFilter {
+	return &fileFilter{expr: strings.TrimSpace(expr), flag: flag, programs: map[uint32]*filterProgram{}}
+}
+
+// accepts runs the filter on one packet. The error is that it cannot be compiled for the packet's
+// link type, or cannot run on a file. Packets of a link type that is not decoded pass: they are
+// counted where the others are decoded.
+func (f *fileFilter) accepts(p *pcapfile.Packet) (bool, error) {
+	if f.expr == "" || p.Link == parse.LinkUnknown {
+		return true, nil
+	}
+	program := f.programs[p.DLT]
+	if program == nil {
+		var err error
+		if program, err = newFilterProgram(f.expr, p.DLT); err != nil {
+			return false, fmt.Errorf("%s: %w", f.flag("packet-filter"), err)
+		}
+		f.programs[p.DLT] = program
+	}
+	ok := program.accepts(p.Data, p.WireLen)
+	if !ok {
+		f.rejected++
+	}
+	return ok, nil
+}
+
+// filterProgram is a filter for one link type.
+type filterProgram struct {
+	instructions []bpf.Instruction
+	vm           *bpf.VM
+	asksLength   bool
+	byLength     map[uint32]*bpf.VM // programs that know the length on the wire
+}
+
+var errLiveOnly = errors.New("it asks for what only a live capture knows (inbound, outbound, ifindex): leave that out with -read")
+
+func newFilterProgram(expr string, dlt uint32) (*filterProgram, error) {
+	raw, err := pcapfilter.Compile(expr, dltOfLinkType(dlt), pcapfilter.MaxSnapLen)
+	if err != nil {
+		return nil, err
+	}
+	p := &filterProgram{byLength: map[uint32]*bpf.VM{}}
+	var known bool
+	if p.instructions, known = bpf.Disassemble(raw); !known {
+		return nil, errors.New("it needs BPF instructions that do not run on a file: write it in another way")
+	}
+	for i, in := range p.instructions {
+		switch in := in.(type) {
+		case bpf.LoadExtension:
+			if in.Num != bpf.ExtLen {
+				return nil, errLiveOnly
+			}
+			p.asksLength = true
+		case bpf.NegateA:
+			// The machine does not know it and would reject every packet. Multiplied by 2³²-1 it is
+			// the same.
+			p.instructions[i] = bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: math.MaxUint32}
+		}
+	}
+	if p.vm, err = bpf.NewVM(p.instructions); err != nil {
+		return nil, fmt.Errorf("it does not run on a file: %w: write it in another way", err)
+	}
+	return p, nil
+}
+
+// dltOfLinkType turns a file's link type number into libpcap's: they differ for raw IP only.
+func dltOfLinkType(linkType uint32) pcapfilter.LinkType {
+	if linkType == 101 {
+		return pcapfilter.Raw
+	}
+	return pcapfilter.LinkType(linkType)
+}
+
+func (p *filterProgram) accepts(data []byte, wireLen uint32) bool {
+	vm := p.vm
+	if p.asksLength && int(wireLen) != len(data) {
+		vm = p.forLength(wireLen)
+	}
+	n, err := vm.Run(data)
+	return err == nil && n != 0
+}
+
+// maxLengths bounds how many programs are kept.
+const maxLengths = 4096
+
+// forLength is the program for packets of one length on the wire. The machine takes the captured
+// length for "len", "greater" and "less", where libpcap and the kernel take the length on the wire.
+func (p *filterProgram) forLength(wireLen uint32) *bpf.VM {
+	if vm := p.byLength[wireLen]; vm != nil {
+		return vm
+	}
+	told := make([]bpf.Instruction, len(p.instructions))
+	for i, in := range p.instructions {
+		if _, ok := in.(bpf.LoadExtension); ok {
+			in = bpf.LoadConstant{Dst: bpf.RegA, Val: wireLen}
+		}
+		told[i] = in
+	}
+	vm, err := bpf.NewVM(told)
+	if err != nil { // it differs from a program that is known to run in a constant only
+		vm = p.vm
+	}
+	if len(p.byLength) >= maxLengths {
+		clear(p.byLength)
+	}
+	p.byLength[wireLen] = vm
+	return vm
+}

@@ -1,0 +1,186 @@
+package offline
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"syscall"
+	"time"
+
+	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/pcapfile"
+	"tcp-stream-exporter/worker"
+)
+
+// expireEvery is how far packet time advances between two looks for streams whose time has come.
+const expireEvery = int64(100 * time.Millisecond)
+
+// Options say what Run reads and how.
+type Options struct {
+	File   string // - for standard input
+	Filter string // in pcap-filter(7)'s language; empty: every packet
+	Repeat int    // how many times the packets are accounted from memory; 0: once, as they are read
+
+	NewWorker func() (*worker.Worker, error) // makes a worker without streams
+	Metrics   collector.Options
+
+	Flag  func(name string) string // shows a flag as it was typed
+	Say   func(line string)        // tells the operator something
+	Check func() error             // is called before memory is taken, with a file that can be read
+}
+
+// Run accounts the packets of a capture file instead of a live capture, with packet time as
+// its clock, and writes one exposition to stdout. A terminal at stderr shows the progress. A file that is damaged is
+// accounted up to the damage, and the error says where that is.
+func Run(o Options, stdout, stderr io.Writer) error {
+	name, in, size, err := o.openInput()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	file, err := pcapfile.NewReader(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.Flag("read"), withRemedy(err, o.File))
+	}
+	if err := o.Check(); err != nil {
+		return err
+	}
+	filter := newFileFilter(o.Filter, o.Flag)
+	progress := newProgress(stderr, size)
+
+	var report fileReport
+	var w *worker.Worker
+	var damage error
+	if o.Repeat > 0 {
+		w, damage, err = o.readRepeatedly(file, filter, progress, &report)
+	} else {
+		w, damage, err = o.readOnce(file, filter, progress, &report)
+	}
+	progress.clear()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+
+	if err := o.writeExposition(w, stdout); err != nil {
+		return err
+	}
+	report.name, report.packets, report.filteredOut = name, file.Packets(), filter.rejected
+	report.stats = w.Stats()
+	o.Say(report.String())
+	if damage != nil {
+		return fmt.Errorf("%s: %w: what stands before it is accounted", o.Flag("read"), damage)
+	}
+	return nil
+}
+
+// openInput opens the file of -read; size is 0 where it is not known.
+func (o *Options) openInput() (name string, in *os.File, size int64, err error) {
+	arg := o.File
+	if arg == "-" {
+		return "standard input", os.Stdin, 0, nil
+	}
+	in, err = os.Open(arg)
+	if err != nil {
+		var path *os.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return "", nil, 0, fmt.Errorf("%s: %w: name a capture file that may be read", o.Flag("read"), err)
+	}
+	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	return arg, in, size, nil
+}
+
+// withRemedy says what can be done about a file in another format.
+func withRemedy(err error, arg string) error {
+	var compressed *pcapfile.CompressedError
+	var format *pcapfile.FormatError
+	var path *os.PathError
+	switch {
+	case errors.As(err, &compressed) && arg == "-":
+		return fmt.Errorf("%w: decompress it first, for example with %s", err, compressed.Tool)
+	case errors.As(err, &compressed):
+		return fmt.Errorf("%w: decompress it first, for example %s %s | tcp-stream-exporter -read -", err, compressed.Tool, arg)
+	case errors.As(err, &format):
+		return fmt.Errorf("%w: convert it, for example with editcap -F pcap", err)
+	case errors.As(err, &path):
+		err = path.Err
+	}
+	if errors.Is(err, pcapfile.ErrEmpty) || errors.Is(err, syscall.EISDIR) {
+		return fmt.Errorf("%w: name a capture file", err)
+	}
+	return err
+}
+
+// readOnce accounts packets as they are read. damage is what ended the file early.
+func (o *Options) readOnce(file *pcapfile.Reader, filter *fileFilter, progress *progress, report *fileReport) (w *worker.Worker, damage, err error) {
+	w, err = o.NewWorker()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			w.Close()
+		}
+	}()
+	started := time.Now()
+	var p pcapfile.Packet
+	next := int64(math.MinInt64)
+	for {
+		if err := file.Next(&p); err != nil {
+			for w.Expire(math.MaxInt) {
+			}
+			report.took = time.Since(started)
+			return w, endOf(err), nil
+		}
+		accepted, err := filter.accepts(&p)
+		if err != nil {
+			return w, nil, err
+		}
+		if accepted {
+			w.Frame(p.Link, p.Data, p.WireLen, p.Time)
+		} else {
+			w.Tick(p.Time)
+		}
+		if p.Time >= next {
+			for w.Expire(math.MaxInt) {
+			}
+			next = p.Time + expireEvery
+		}
+		progress.at(file)
+	}
+}
+
+// endOf is nil for the clean end of a file.
+func endOf(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// writeExposition writes what a scrape of the worker would get.
+func (o *Options) writeExposition(w *worker.Worker, to io.Writer) error {
+	out := bufio.NewWriter(to)
+	h := collector.New(idle{w}, o.Metrics)
+	err := h.WriteText(context.Background(), out)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("writing the metrics to standard output: %w", err)
+	}
+	return nil
+}
+
+// idle is a worker that has accounted everything, as the collector's source.
+type idle struct{ worker *worker.Worker }
+
+func (i idle) Snapshot(_ context.Context, to *worker.Snapshot) error { return i.worker.Snapshot(to) }

@@ -1,0 +1,85 @@
+package worker
+
+import (
+	"math"
+
+	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/table"
+	"tcp-stream-exporter/wheel"
+)
+
+// Tick moves the worker's clock to now, in ns, when no frame does it.
+func (w *Worker) Tick(now int64) { w.setNow(now) }
+
+// setNow moves the clock forward; a file's clock that steps back does not take it along.
+func (w *Worker) setNow(now int64) {
+	if w.now == math.MinInt64 {
+		w.wheel.Reset(tick(now))
+	}
+	w.now = max(w.now, now)
+}
+
+// tick is the last tick that has begun at time t.
+func tick(t int64) uint32 { return uint32(t / tickTime) }
+
+// mostAhead is how far ahead, in ns, a connection is armed at most: ticks farther apart than the wheel
+// can compare would count as passed.
+const mostAhead = wheel.MaxAhead * tickTime
+
+// arm puts connection i into the wheel at the first tick by which its deadline has passed. One that is
+// half-open is looked at when StreamAge has passed at the latest: a deadline that comes nearer because
+// the connection is established is no event.
+func (w *Worker) arm(i uint32, r *table.Record) {
+	ahead := mostAhead
+	if due := r.Deadline(&w.ages); due != stream.Never {
+		ahead = min(ahead, due-w.now)
+	}
+	if !r.Established() {
+		ahead = min(ahead, w.ages.Stream)
+	}
+	w.wheel.Arm(i, tick(w.now+ahead+tickTime-1))
+}
+
+// Expire lets go of streams whose time has come, doing at most budget connections' work, and
+// reports whether more is due. A connection that has been heard of since it was armed is armed
+// again at its true deadline: packets never touch the wheel.
+func (w *Worker) Expire(budget int) (more bool) {
+	w.flush()
+	now := tick(w.now)
+	for budget > 0 {
+		due := w.due[:min(budget, len(w.due))]
+		n, more := w.wheel.Advance(now, due)
+		due = due[:n]
+		for _, i := range due { // let the misses of all of them overlap
+			w.touch += w.table.At(i).Bytes(0)
+		}
+		for _, i := range due {
+			r := w.table.At(i)
+			if r.Expire(w.now, &w.ages, &w.tally) {
+				w.lists.unfile(i)
+				w.table.Remove(i)
+			} else {
+				w.lists.file(i, classOf(&r.Conn), false)
+				w.arm(i, r)
+			}
+		}
+		if !more {
+			return false
+		}
+		budget -= n
+	}
+	return true
+}
+
+// Behind is how late, in ns, the streams are that come next, after an Expire that has left some:
+// none of them has been due for longer.
+func (w *Worker) Behind() int64 { return int64(w.wheel.Behind(tick(w.now))) * tickTime }
+
+// NextDue is when Expire, which has left nothing, may find something next: never, if there is nothing.
+func (w *Worker) NextDue() int64 {
+	ahead, ok := w.wheel.Next()
+	if !ok {
+		return math.MaxInt64
+	}
+	return (int64(tick(w.now)) + int64(ahead)) * tickTime
+}

@@ -1,0 +1,29 @@
+package worker
+
+// HoldBounds are the upper bounds of Holds, ns.
+var HoldBounds = [...]int64{10e3, 20e3, 50e3, 100e3, 200e3, 500e3, 1e6, 10e6}
+
+// Holds is how much processor time pieces of snapshots took from the worker. Packets that come meanwhile
+// wait in the ring. What others took of the processor during a piece is not in it: that no piece's
+// size can help, and Stats.MaxTurn has it.
+type Holds struct {
+	Counts [len(HoldBounds) + 1]uint64 // pieces up to each bound and above the one before; the last: above all
+	Sum    uint64                      // ns
+}
+
+// Note counts a piece of ns. A few comparisons.
+func (h *Holds) Note(ns int64) {
+	i := 0
+	for i < len(HoldBounds) && ns > HoldBounds[i] {
+		i++
+	}
+	h.Counts[i]++
+	h.Sum += uint64(max(ns, 0))
+}
+
+func (h *Holds) add(o *Holds) {
+	for i := range h.Counts {
+		h.Counts[i] += o.Counts[i]
+	}
+	h.Sum += o.Sum
+}

@@ -1,0 +1,44 @@
+package worker
+
+import (
+	"math/bits"
+
+	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/table"
+)
+
+// one accounts a segment of record i.
+func (w *Worker) one(i uint32, r *table.Record, seg *parse.Segment, now int64) stream.Event {
+	if w.optional {
+		return r.AccountOptional(w.table.Optional(i), seg.Dir(), seg, now, &w.tally)
+	}
+	ev, _ := r.Account(seg.Dir(), seg, now, &w.tally)
+	return ev
+}
+
+// settledOptional is settled with the optional figures: a loop of its own, because asking for each packet
+// cost 3 ns at 1,000 streams.
+func (w *Worker) settledOptional(x *Batch, set uint32, next *[]uint32, bound *bounds) {
+	t := w.table
+	for ; set != 0; set &= set - 1 {
+		i := bits.TrailingZeros32(set) % BatchSize
+		seg, now := &x.Segs[i], bound.time(x.Times[i])
+		if seg.Len > w.superAbove {
+			w.Counters.SuperPackets++
+		}
+		if r := *next; len(r) != 0 {
+			t.Prefetch(r[0])
+			*next = r[1:]
+		}
+		index := x.records[i]
+		r := t.Found(index)
+		if r.QuietSince(now - w.shortest) {
+			w.late(index, seg, now)
+			continue
+		}
+		if ev := w.one(index, r, seg, now); ev != 0 {
+			w.event(index, ev, false, false)
+		}
+	}
+}

@@ -1,0 +1,358 @@
+package worker
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"time"
+
+	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/table"
+	"tcp-stream-exporter/wheel"
+)
+
+// Config is what a worker needs to know.
+type Config struct {
+	// MaxConnections bounds the table, 1 to table.MaxConnections.
+	MaxConnections int
+	// StreamAge is how long a stream without packets is kept, FinalizedAge the same once a FIN or
+	// RST was seen. Above zero; above MaxAge: for ever.
+	StreamAge, FinalizedAge time.Duration
+	// SynAge is how long a connection is kept that has shown nothing but SYNs. 0: as StreamAge;
+	// above MaxAge: for ever.
+	SynAge time.Duration
+	// IPv6 accounts IPv6 too; without it such frames are counted as skipped.
+	IPv6 bool
+	// Optional counts what stream.Optional holds, too: 64 bytes a connection.
+	Optional bool
+}
+
+const (
+	// BatchSize is how many frames are decoded before the first is looked up, so that their cache
+	// misses overlap.
+	BatchSize = table.BatchSize
+	// tickTime is the wheel's resolution.
+	tickTime = int64(100 * time.Millisecond)
+	// MaxAge is the longest age whose end the wheel can tell from the past: 59652 hours.
+	MaxAge = time.Duration((1<<31 - 1) * tickTime)
+	// SnapLen is how many bytes of a frame are needed at most: the longest header stack, Ethernet, two
+	// VLAN tags, PPPoE, IP and TCP with all their options, but never the payload.
+	SnapLen = 192
+	// Never as an age keeps streams for ever.
+	Never = time.Duration(stream.Never)
+	// maxDisorder is how far apart the timestamps of frames that were captured on different CPUs
+	// may stand in the wrong order.
+	maxDisorder = int64(time.Millisecond)
+)
+
+// Worker accounts frames. Not safe for concurrent use.
+type Worker struct {
+	table    *table.Table
+	wheel    *wheel.Wheel
+	lists    lists
+	ages     stream.Ages
+	shortest int64 // of the ages
+	ipv6     bool
+	optional bool
+	tally    stream.Tally
+	// Counters are the totals so far. Whoever walks the frames of a ring counts here, too.
+	Counters Counters
+
+	now      int64 // ns, the latest time seen on the worker's clock
+	lastTime int64 // ns, the latest frame's time
+
+	superAbove uint32 // bytes of payload above which a frame is a super-packet
+
+	batches [3]Batch
+	// gathered is how many frames wait for the first batch to fill, in Frame.
+	gathered uint
+
+	// reading is the number of the latest reading (ViewsFrom), since what it was when each record was taken
+	// by its connection. It stands apart from the record: a connection that begins anew keeps it.
+	reading uint32
+	since   []uint32
+
+	due   [64]uint32
+	touch uint64 // keeps the compiler from dropping Expire's loads
+}
+
+// New allocates everything that the worker will ever need.
+func New(cfg Config) (*Worker, error) {
+	if cfg.StreamAge <= 0 || cfg.FinalizedAge <= 0 {
+		return nil, fmt.Errorf("stream age %v and finalized age %v: both must be above zero", cfg.StreamAge, cfg.FinalizedAge)
+	}
+	if cfg.SynAge < 0 {
+		return nil, fmt.Errorf("SYN age %v: must not be negative", cfg.SynAge)
+	}
+	if cfg.SynAge == 0 {
+		cfg.SynAge = cfg.StreamAge
+	}
+	t, err := table.New(cfg.MaxConnections)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Optional {
+		if err := t.KeepOptional(); err != nil {
+			t.Close()
+			return nil, err
+		}
+	}
+	w := &Worker{
+		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), since: make([]uint32, cfg.MaxConnections), ipv6: cfg.IPv6, optional: cfg.Optional,
+		ages: stream.Ages{Stream: ageOf(cfg.StreamAge), Finalized: ageOf(cfg.FinalizedAge), Syn: ageOf(cfg.SynAge)},
+		now:  math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
+	}
+	w.shortest = w.ages.Shortest()
+	return w, nil
+}
+
+// ageOf is d in ns, or stream.Never.
+func ageOf(d time.Duration) int64 {
+	if d > MaxAge {
+		return stream.Never
+	}
+	return int64(d)
+}
+
+// SetSuperAbove has frames with a payload of more than so many bytes counted as super-packets.
+func (w *Worker) SetSuperAbove(bytes uint32) { w.superAbove = bytes }
+
+// Capacity returns how many connections there is memory for.
+func (w *Worker) Capacity() int { return w.table.Cap() }
+
+// Used returns how many records have been in use so far: they are those with the lowest indices.
+func (w *Worker) Used() int { return w.table.Used() }
+
+// PageRecords is how many records a huge page of memory holds.
+const PageRecords = table.PageRecords
+
+// Populate has the kernel give memory for records from to upTo-1 before their use, on any goroutine. It fails
+// before Linux 5.14.
+func (w *Worker) Populate(from, upTo int) error { return w.table.Populate(from, upTo) }
+
+// Close frees the table's memory. The worker is unusable after it.
+func (w *Worker) Close() error { return w.table.Close() }
+
+// Source hands out frames in the order in which they came, decoded.
+type Source interface {
+	// Gather fills a batch from its beginning on and returns how many segments it holds now; 0: there are
+	// no more. It is called for a batch at a time, so that an interface costs nothing by the packet.
+	Gather(to *Batch) (n uint)
+}
+
+// Account accounts all segments of src. mono and real are the monotonic and the real-time clock, read
+// together, in ns: frames carry real time, which may step, and everything here counts in
+// monotonic time.
+func (w *Worker) Account(src Source, mono, real int64) {
+	w.flush()
+	w.setNow(mono)
+	shift := mono - real
+	// A clock step between a frame's capture and now would show as a frame from the future or
+	// from before the previous block. Such a frame's time is bounded by what must be true.
+	from := int64(0)
+	if w.lastTime != math.MinInt64 {
+		from = w.lastTime - maxDisorder
+	}
+	bound := bounds{since: shift - from, span: uint64(mono - from), from: from}
+	if w.table.Small() {
+		w.inBatches(src, &bound)
+	} else {
+		w.overlapped(src, &bound)
+	}
+}
+
+// HashNarrow returns the hash of a flow that is not wide, for Batch.Hashes.
+func (w *Worker) HashNarrow(f *parse.Flow) uint64 { return w.table.HashNarrow(f) }
+
+// Frame accounts one frame that starts with a header of kind link. now is its time in ns, which
+// is the worker's clock at the same time. Frames are gathered into batches: Expire and Snapshot
+// account what has been gathered.
+func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) {
+	w.setNow(now)
+	w.Counters.Packets++
+	to := &w.batches[0]
+	if !w.Decode(link, data, wireLen, to, w.gathered) {
+		return
+	}
+	to.Times[w.gathered%BatchSize] = now
+	if w.gathered++; w.gathered == BatchSize {
+		w.flush()
+	}
+}
+
+// Decode makes a frame segment n of a batch. It reports false if it is none, and counts why.
+//
+//go:noinline
+func (w *Worker) Decode(link parse.Link, data []byte, wireLen uint32, to *Batch, n uint) bool {
+	seg := &to.Segs[n%BatchSize]
+	if why := parse.Frame(link, data, wireLen, seg); why != parse.OK {
+		w.Counters.Skipped[why%parse.NumReasons]++
+		return false
+	}
+	to.Hashes[n%BatchSize] = w.table.Hash(&seg.Flow)
+	return true
+}
+
+// flush accounts the frames that Frame has gathered.
+func (w *Worker) flush() {
+	n := w.gathered
+	if n == 0 {
+		return
+	}
+	w.gathered = 0
+	x := &w.batches[0]
+	w.account(x, n, w.find(x, n), nil, &bounds{span: math.MaxUint64, from: math.MinInt64, since: math.MinInt64})
+}
+
+// account brings the first n segments of a batch, at least one, to their connections: found are those
+// whose connection's record the batch names. next are records of the batch after it, which it prefetches on the
+// way, one with each packet.
+//
+// Segments of a connection keep their order, those of different ones need not: up to one with payload
+// that comes after one without of the same connection, those with payload go first, then those
+// without. What Account does with the two differs, and a processor that has to guess which comes
+// next is wrong every other time where they mix at random.
+//
+//go:noinline
+func (w *Worker) account(x *Batch, n uint, found table.Found, next []uint32, bound *bounds) {
+	known := found.Data | found.Bare
+	for rest := known; rest != 0; {
+		run := rest
+		if after := found.After & rest &^ (run & -run); after != 0 {
+			run = rest & (after&-after - 1)
+		}
+		rest &^= run
+		w.settled(x, run&found.Data, &next, bound)
+		w.settled(x, run&found.Bare, &next, bound)
+	}
+	for set := ^known & uint32(1<<n-1); set != 0; set &= set - 1 {
+		i := bits.TrailingZeros32(set) % BatchSize
+		w.unsettled(&x.Segs[i], x.Hashes[i], bound.time(x.Times[i]))
+	}
+	w.lastTime = bound.time(x.Times[(n-1)%BatchSize])
+	for _, i := range next {
+		w.table.Prefetch(i)
+	}
+}
+
+// bounds make a frame's time one of the worker's clock.
+type bounds struct {
+	from  int64  // ns, the earliest that is right, on the worker's clock
+	span  uint64 // ns, from there to the latest
+	since int64  // ns, what makes a frame's time one since from
+}
+
+func (b *bounds) time(t int64) int64 {
+	t += b.since
+	if uint64(t) > b.span {
+		t = min(max(t, 0), int64(b.span))
+	}
+	return t + b.from
+}
+
+// settled accounts those segments of a batch whose bit is set and whose connections were found.
+//
+//go:noinline
+func (w *Worker) settled(x *Batch, set uint32, next *[]uint32, bound *bounds) {
+	if w.optional {
+		w.settledOptional(x, set, next, bound)
+		return
+	}
+	t, shortest := w.table, w.shortest
+	for ; set != 0; set &= set - 1 {
+		i := bits.TrailingZeros32(set) % BatchSize
+		seg, now := &x.Segs[i], bound.time(x.Times[i])
+		if seg.Len > w.superAbove {
+			w.Counters.SuperPackets++
+		}
+		if r := *next; len(r) != 0 {
+			t.Prefetch(r[0])
+			*next = r[1:]
+		}
+		index := x.records[i]
+		r := t.Found(index)
+		if r.QuietSince(now - shortest) {
+			w.late(index, seg, now)
+			continue
+		}
+		if ev, _ := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
+			w.event(index, ev, false, false)
+		}
+	}
+}
+
+// unsettled accounts a segment whose connection was not found with the batch, or may have made room for
+// another one since.
+//
+// A fragment opens no connection: the kernel chooses its worker by the addresses alone, so that the
+// connection may be another worker's.
+//
+//go:noinline
+func (w *Worker) unsettled(seg *parse.Segment, hash uint64, now int64) {
+	i, known := w.table.Find(&seg.Flow, hash)
+	if known {
+		w.late(i, seg, now)
+		return
+	}
+	if seg.Flags&parse.OverIPv6 != 0 && !w.ipv6 {
+		w.Counters.Skipped[parse.IPv6]++
+		return
+	}
+	if seg.Flags&parse.Fragmented != 0 {
+		w.Counters.Skipped[parse.Fragment]++
+		return
+	}
+	i, ok := w.insert(&seg.Flow, hash)
+	if !ok {
+		w.Counters.NoRoom++
+		return
+	}
+	w.event(i, w.one(i, w.table.At(i), seg, now), true, true)
+}
+
+// late accounts a segment of a connection that may have streams past their deadline: the wheel has not
+// come to them yet, and what follows is a new stream.
+//
+//go:noinline
+func (w *Worker) late(i uint32, seg *parse.Segment, now int64) {
+	r := w.table.At(i)
+	renewed := r.Expire(now, &w.ages, &w.tally)
+	if renewed && seg.Flags&parse.Fragmented != 0 { // the wheel removes the empty record
+		w.Counters.Skipped[parse.Fragment]++
+		return
+	}
+	if renewed {
+		r.Reset()
+	}
+	if ev := w.one(i, r, seg, now); ev != 0 {
+		w.event(i, ev, false, renewed)
+	}
+}
+
+// event follows up what a packet changed in connection i. inserted: it is new to the table.
+// renewed: it has begun anew.
+//
+//go:noinline
+func (w *Worker) event(i uint32, ev stream.Event, inserted, renewed bool) {
+	r := w.table.At(i)
+	w.lists.file(i, classOf(&r.Conn), renewed || ev&stream.Renewed != 0)
+	if inserted || ev&stream.Sooner != 0 {
+		w.arm(i, r)
+	}
+}
+
+// insert adds connection k with hash h, if need be in the place of one that matters less.
+func (w *Worker) insert(k *table.Key, h uint64) (uint32, bool) {
+	i, ok := w.table.Insert(k, h)
+	if !ok {
+		if !w.recycle() {
+			return 0, false
+		}
+		if i, ok = w.table.Insert(k, h); !ok {
+			return 0, false
+		}
+	}
+	w.since[i] = w.reading
+	return i, true
+}
