@@ -29,7 +29,7 @@ import (
 	"tcp-stream-exporter/worker"
 )
 
-// version is what Main was told; empty: the module's build information tells.
+// version is the one that Main was given; empty: the module's build information tells.
 var version string
 
 const (
@@ -298,7 +298,7 @@ func logStatus(log *slog.Logger, message string, s worker.Stats) {
 // now, with another index, and even of another kind, which takes another filter. kind is the one that
 // cfg was made for. given is told whether there is an interface of that name.
 func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger, given *presence) capture.GroupOpener {
-	told := ""
+	lastReason := ""
 	return func(ctx context.Context) ([]*ring.Ring, error) {
 		at, err := findLink(o.iface)
 		var absent noInterface
@@ -327,13 +327,13 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 		switch {
 		case ctx.Err() != nil: // nobody waits for them any more
 		case err == nil:
-			told = ""
+			lastReason = ""
 		case heard == thereAgain && errors.Is(err, ring.ErrDown): // else what comes of it is told
 			log.Info("the interface exists again, and is down: waiting for it", "interface", o.iface)
 		case errors.Is(err, ring.ErrDown), errors.Is(err, ring.ErrGone), errors.As(err, &absent):
 			log.Debug("the interface is not back yet", "interface", o.iface, "reason", err)
-		case err.Error() != told:
-			told = err.Error()
+		case err.Error() != lastReason:
+			lastReason = err.Error()
 			log.Warn("the interface is back but cannot be captured: trying again", "interface", o.iface, "reason", err)
 		}
 		return rings, err

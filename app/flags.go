@@ -105,7 +105,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	if err := o.checkRead(given); err != nil {
 		return nil, err
 	}
-	if err := o.metrics.settle(given, o.flag); err != nil {
+	if err := o.metrics.resolve(given, o.flag); err != nil {
 		return nil, err
 	}
 	if given["pprof"] {
@@ -130,15 +130,15 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 		}
 		o.streamAge = maxAge
 	}
-	if err := o.settleAges(given); err != nil {
+	if err := o.resolveAges(given); err != nil {
 		return nil, err
 	}
 	return o, o.check()
 }
 
-// settleAges makes 0 never, and so an age that is not given with -read: a file's streams are all
+// resolveAges makes 0 never, and so an age that is not given with -read: a file's streams are all
 // wanted, whenever they were.
-func (o *options) settleAges(given map[string]bool) error {
+func (o *options) resolveAges(given map[string]bool) error {
 	for _, age := range []struct {
 		name    string
 		value   *time.Duration

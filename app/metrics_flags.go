@@ -30,8 +30,8 @@ func (m *metricsFlags) register(fs *flag.FlagSet) {
 // streamFlags make no sense without per-stream metrics.
 var streamFlags = []string{"metrics", "metrics-exclude", "streams-top", "streams-min-bytes", "streams-min-age"}
 
-// settle validates the flags that were given and turns them into Options. flag shows one as typed.
-func (m *metricsFlags) settle(given map[string]bool, flag func(string) string) error {
+// resolve validates the flags that were given and turns them into Options. flag shows one as typed.
+func (m *metricsFlags) resolve(given map[string]bool, flag func(string) string) error {
 	if m.noStreams {
 		for _, name := range streamFlags {
 			if given[name] {

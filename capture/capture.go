@@ -47,19 +47,19 @@ type Capture struct {
 	report  func(Change)
 
 	// Owned by Run's goroutine.
-	ring     *ring.Ring
-	link     ring.Link // of the interface, when the ring was taken
-	up       bool
-	told     bool // that the interface is away
-	reopened uint64
-	before   ring.Stats // of the rings that were closed
-	last     ring.Stats // of the open ring, as last read
-	nextJob  int64      // when the next housekeeping is due, ns
-	index    int        // of the interface, as Stats.IfIndex has it while it is up
-	peaks    peaks
-	visited  int64 // when the ring was last looked at, ns; resting: the worker has waited since
-	worked   int64 // the thread's processor time at that look, ns
-	shift    int64 // the monotonic clock less the real-time one, at the last look
+	ring      *ring.Ring
+	link      ring.Link // of the interface, when the ring was taken
+	up        bool
+	announced bool // that the interface is away
+	reopened  uint64
+	before    ring.Stats // of the rings that were closed
+	last      ring.Stats // of the open ring, as last read
+	nextJob   int64      // when the next housekeeping is due, ns
+	index     int        // of the interface, as Stats.IfIndex has it while it is up
+	peaks     peaks
+	turnBegan int64 // when the ring was last looked at, ns; noTurn: the worker has waited since
+	worked    int64 // the thread's processor time at that look, ns
+	shift     int64 // the monotonic clock less the real-time one, at the last look
 	// ageFrom is when the real-time clock was last set: the age of a frame from before it is not
 	// known.
 	ageFrom int64
@@ -122,8 +122,8 @@ func CheckCPUs(cpus []int, workers int) error {
 	return <-checked
 }
 
-// resting is no time: nothing is under way.
-const resting = math.MinInt64
+// noTurn is no time: nothing is under way.
+const noTurn = math.MinInt64
 
 // New makes a capture that starts with the open ring r, or with nil if the interface is down: then
 // it waits for the interface first. open is used when the interface comes back; report is told
@@ -132,7 +132,7 @@ func New(w *worker.Worker, r *ring.Ring, open Opener, clock Clock, report func(C
 	c := &Capture{
 		cpuTime: ring.ThreadTime,
 		worker:  w, walk: walk{worker: w}, capacity: w.Capacity(), cpu: anyCPU, open: open, clock: clock, report: report, requests: newRequests(),
-		visited: resting, ageFrom: math.MinInt64,
+		turnBegan: noTurn, ageFrom: math.MinInt64,
 		wantRecords: make(chan int, reserveMost/worker.PageRecords),
 	}
 	mono, real := clock()
@@ -187,7 +187,7 @@ func (c *Capture) capture() error {
 	for !c.stop.Load() {
 		b, ready := c.ring.Next()
 		mono, real := c.clock()
-		c.visit(mono, real)
+		c.beginTurn(mono, real)
 		if ready {
 			c.noteAge(b, real)
 			c.walk.block(&b, mono, real)
@@ -226,7 +226,7 @@ func (c *Capture) capture() error {
 
 // idle waits until there may be something to do.
 func (c *Capture) idle() error {
-	now := c.rest()
+	now := c.endTurn()
 	if c.naps.may(now, c.worker.Counters.Blocks, c.ring.Blocks(), c.ring.Size()) {
 		return c.ring.Nap(c.naps.nap)
 	}
@@ -243,11 +243,11 @@ func (c *Capture) wait(mono int64) time.Duration {
 	return time.Duration(max(until-mono, 0))
 }
 
-// visit notes that the ring was looked at, and how long after the last look. The clocks are read
+// beginTurn notes that the ring was looked at, and how long after the last look. The clocks are read
 // once a turn, never for a packet.
-func (c *Capture) visit(mono, real int64) {
+func (c *Capture) beginTurn(mono, real int64) {
 	c.noteTurn(mono)
-	c.visited = mono
+	c.turnBegan = mono
 	c.worker.SetSuperAbove(c.superAbove.Load())
 	shift := mono - real
 	if d := shift - c.shift; d > clockStep || d < -clockStep {
@@ -256,11 +256,11 @@ func (c *Capture) visit(mono, real int64) {
 	c.shift = shift
 }
 
-// rest ends a stretch of work: the worker is about to wait for frames, from now on.
-func (c *Capture) rest() (now int64) {
+// endTurn ends a turn: the worker is about to wait for frames, from now on.
+func (c *Capture) endTurn() (now int64) {
 	mono, _ := c.clock()
 	c.noteTurn(mono)
-	c.visited = resting
+	c.turnBegan = noTurn
 	return mono
 }
 
@@ -269,8 +269,8 @@ func (c *Capture) rest() (now int64) {
 // some 0.6 µs: 1/200 of what a full block of packets takes.
 func (c *Capture) noteTurn(mono int64) {
 	cpu := c.cpuTime()
-	if c.visited != resting {
-		c.peaks.turn.note(mono - c.visited)
+	if c.turnBegan != noTurn {
+		c.peaks.turn.note(mono - c.turnBegan)
 		c.peaks.work.note(cpu - c.worked)
 	}
 	c.worked = cpu

@@ -50,7 +50,7 @@ func NewGroup(workers []*worker.Worker, rings []*ring.Ring, open GroupOpener, cl
 		if rings != nil {
 			r = rings[i]
 		}
-		g.captures = append(g.captures, New(w, r, func() (*ring.Ring, error) { return g.take(i) }, clock, g.told))
+		g.captures = append(g.captures, New(w, r, func() (*ring.Ring, error) { return g.take(i) }, clock, g.changed))
 		g.capacity += w.Capacity()
 	}
 	return g
@@ -129,9 +129,9 @@ func closeAll(rings []*ring.Ring) {
 	}
 }
 
-// told passes on what a worker reports: that the first of them has lost the interface, and that the
+// changed passes on what a worker reports: that the first of them has lost the interface, and that the
 // last has it again.
-func (g *Group) told(change Change) {
+func (g *Group) changed(change Change) {
 	g.mu.Lock()
 	tell := false
 	if change.Up {

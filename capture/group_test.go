@@ -56,7 +56,7 @@ func TestAGroupTellsOfTheInterfaceOnce(t *testing.T) {
 	var told []bool
 	g := &Group{captures: make([]*Capture, 3), report: func(c Change) { told = append(told, c.Up) }}
 	for _, up := range []bool{false, false, false, true, true, true, false, true} {
-		g.told(Change{Up: up})
+		g.changed(Change{Up: up})
 	}
 	if !reflect.DeepEqual(told, []bool{false, true, false, true}) {
 		t.Errorf("%v", told)

@@ -52,15 +52,15 @@ func (c *Capture) housekeep() error {
 func (c *Capture) away(why error) {
 	c.up = false
 	c.publish()
-	if !c.told {
-		c.told = true
+	if !c.announced {
+		c.announced = true
 		c.report(Change{Err: why})
 	}
 }
 
 // back notes that the interface is captured again, and tells of it.
 func (c *Capture) back() {
-	c.up, c.told = true, false
+	c.up, c.announced = true, false
 	c.reopened++
 	c.publish()
 	c.report(Change{Up: true})
@@ -68,7 +68,7 @@ func (c *Capture) back() {
 
 // lose gives up the ring of an interface that has gone, after the frames that came before.
 func (c *Capture) lose(why error) {
-	c.visited = resting
+	c.turnBegan = noTurn
 	c.away(why)
 	for until := time.Now().Add(drainTime); !c.stop.Load() && time.Now().Before(until); {
 		b, ready := c.ring.Next()
@@ -89,7 +89,7 @@ func (c *Capture) lose(why error) {
 // await keeps the known streams, serves readers, and opens a new ring once the interface is back.
 // It reports false when Stop came first.
 func (c *Capture) await() bool {
-	c.told = true // at the start by whoever made the capture without a ring
+	c.announced = true // at the start by whoever made the capture without a ring
 	for retry := time.Duration(0); ; retry = min(max(2*retry, firstRetry), lastRetry) {
 		for until := time.Now().Add(retry); time.Now().Before(until); {
 			if c.stop.Load() {

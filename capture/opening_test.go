@@ -113,8 +113,8 @@ func TestAnOpeningThatTakesLongHoldsUpNobody(t *testing.T) {
 	ctx := <-o.begun
 
 	within(t, "a worker reports", func() {
-		g.told(Change{Up: true})
-		g.told(Change{Err: ring.ErrDown})
+		g.changed(Change{Up: true})
+		g.changed(Change{Err: ring.ErrDown})
 	})
 	within(t, "a reader", func() {
 		var s worker.Snapshot

@@ -85,7 +85,7 @@ func byHand(t *testing.T) (*Capture, *handClock) {
 }
 
 // look is one look at the ring.
-func (h *handClock) look(c *Capture) { c.visit(h.mono, h.real) }
+func (h *handClock) look(c *Capture) { c.beginTurn(h.mono, h.real) }
 
 // What counts is the time between two looks at the ring, and from the last one to a wait; the wait
 // itself does not.
@@ -107,7 +107,7 @@ func TestLongestTurn(t *testing.T) {
 	h.look(c)
 	wants("one more 1 ms later", 3*ms)
 	h.pass(4 * ms)
-	c.rest()
+	c.endTurn()
 	wants("4 ms of work before a wait", 4*ms)
 	h.pass(2 * sec)
 	h.look(c)
@@ -125,7 +125,7 @@ func TestLongestTurn(t *testing.T) {
 		t.Errorf("published: %v, want 5 ms", got)
 	}
 	h.pass(61 * sec)
-	c.visited = resting
+	c.turnBegan = noTurn
 	c.publish()
 	if got := c.Stats().MaxTurn; got != 0 {
 		t.Errorf("published more than a minute later: %v, want 0", got)
@@ -158,7 +158,7 @@ func TestWorkOfATurn(t *testing.T) {
 		h.pass(row.time)
 		h.cpu += row.work
 		if row.rests {
-			c.rest()
+			c.endTurn()
 		} else {
 			h.look(c)
 		}

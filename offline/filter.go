@@ -113,14 +113,14 @@ func (p *filterProgram) forLength(wireLen uint32) *bpf.VM {
 	if vm := p.byLength[wireLen]; vm != nil {
 		return vm
 	}
-	told := make([]bpf.Instruction, len(p.instructions))
+	with := make([]bpf.Instruction, len(p.instructions))
 	for i, in := range p.instructions {
 		if _, ok := in.(bpf.LoadExtension); ok {
 			in = bpf.LoadConstant{Dst: bpf.RegA, Val: wireLen}
 		}
-		told[i] = in
+		with[i] = in
 	}
-	vm, err := bpf.NewVM(told)
+	vm, err := bpf.NewVM(with)
 	if err != nil { // it differs from a program that is known to run in a constant only
 		vm = p.vm
 	}

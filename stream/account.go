@@ -31,10 +31,19 @@ const (
 // sample in ns that the segment's ACK has given to the other direction; noSample: none.
 //
 // Most segments of most connections are the next one in order, of an established connection, with
-// ACK and an open window. For them Account is written out with everything left out that cannot
-// apply; all others, and these too in the tests, go through account.
+// ACK and an open window. They take the fast path: Account with everything left out that cannot apply. All others
+// take the slow path, accountSlow, which gives the same for these too.
 //
-// Not inlined, so that with the profile that the program is built with what it calls is.
+//	precondition of the fast path             who guarantees it
+//	----------------------------------------  --------------------------------------------------------
+//	everything is known of both directions,   accountSlow sets the flag fastPath after each segment that
+//	or of one that is seen alone              takes it, for either direction, and clears it otherwise
+//	seg.Seq is nxt, control bits are ACK      compared here
+//	lastAck <= seg.Ack <= r.contig            compared here: the ACK is acceptable and closes no hole
+//	no pause of maxGap or more                compared here: it would be no gap between packets
+//	no window ends, or no hole is open        accountWindowEnd
+//	no hole before seg.Seq                    accountPastHole puts it aside
+//	a place for a new stretch                 accountCrowded makes one
 //
 //go:noinline
 func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
@@ -42,18 +51,18 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 	f, r := &c.hot[dir], &c.hot[dir^1]
 	d := &c.cold[dir]
 	gap := now - f.lastTime
-	if f.flags&smooth == 0 || seg.Seq != f.nxt || seg.Window == 0 || uint64(gap) >= uint64(maxGap) ||
+	if f.flags&fastPath == 0 || seg.Seq != f.nxt || seg.Window == 0 || uint64(gap) >= uint64(maxGap) ||
 		seg.Flags&(parse.SYN|parse.FIN|parse.RST|parse.ACK|parse.LenUnknown) != parse.ACK ||
 		seg.Ack-f.lastAck > r.contig-f.lastAck { // it acknowledges less than before, or what was not seen
-		return c.account(dir, seg, now, t)
+		return c.accountSlow(dir, seg, now, t)
 	}
 	if now >= f.winEnd {
-		return c.accountWindows(dir, seg, now, t)
+		return c.accountWindowEnd(dir, seg, now, t)
 	}
 	if n := seg.Len; n != 0 {
 		end := seg.Seq.Add(n)
 		if !end.After(r.lastAck) { // acknowledged before
-			return c.account(dir, seg, now, t)
+			return c.accountSlow(dir, seg, now, t)
 		}
 		if f.contig != seg.Seq {
 			return c.accountPastHole(dir, seg, now, t)
@@ -71,7 +80,7 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 			d.size.take(&d.sizeN, float32(n))
 		}
 	} else if seg.Ack == f.lastAck { // a duplicate ACK, a keep-alive's answer or a window update
-		return c.account(dir, seg, now, t)
+		return c.accountSlow(dir, seg, now, t)
 	}
 	if d.gapN > window {
 		d.gap.follow(float32(gap))
@@ -91,16 +100,16 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 	return 0, noSample
 }
 
-// What few segments need before they can take the short way, they need at its beginning: a call amid it would
+// What few segments need before they can take the fast path, they need at its beginning: a call amid it would
 // take registers from all others.
 
-// accountWindows is Account for a segment before which windows end. A hole that is open must be looked at then, see
+// accountWindowEnd is Account for a segment before which windows end. A hole that is open must be looked at then, see
 // outlive.
 //
 //go:noinline
-func (c *Conn) accountWindows(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
+func (c *Conn) accountWindowEnd(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
 	if f := &c.hot[dir&1]; f.contig != f.nxt {
-		return c.account(dir, seg, now, t)
+		return c.accountSlow(dir, seg, now, t)
 	}
 	c.hot[dir&1].closeWindows(&c.cold[dir&1], now)
 	return c.Account(dir, seg, now, t)
@@ -122,7 +131,7 @@ func (c *Conn) accountPastHole(dir uint32, seg *parse.Segment, now int64, t *Tal
 	f := &c.hot[dir&1]
 	contig := f.contig
 	if seg.Seq.Add(seg.Len)-contig > maxWindow {
-		return c.account(dir, seg, now, t)
+		return c.accountSlow(dir, seg, now, t)
 	}
 	f.contig = f.nxt
 	ev, rtt = c.Account(dir, seg, now, t)
@@ -130,48 +139,48 @@ func (c *Conn) accountPastHole(dir uint32, seg *parse.Segment, now int64, t *Tal
 	return ev, rtt
 }
 
-// account is Account for any segment. It also finds out which directions may take the short way
-// from here on: what the short way leaves alone cannot change before the next call.
-func (c *Conn) account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
-	ev, rtt = c.accountAny(dir&1, seg, now, t)
-	c.rough()
+// accountSlow is the slow path: it takes any segment. It also finds out which directions may take the fast path
+// from here on: what the fast path leaves alone cannot change before the next call.
+func (c *Conn) accountSlow(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
+	ev, rtt = c.accountFull(dir&1, seg, now, t)
+	c.closeFastPath()
 	if c.state&(anyPending|established) == established && (c.handshake != handshakeOpen || c.state&synSeen == 0) {
-		a, b := isSmooth(&c.hot[0], &c.hot[1]), isSmooth(&c.hot[1], &c.hot[0])
+		a, b := fastPathOpen(&c.hot[0], &c.hot[1]), fastPathOpen(&c.hot[1], &c.hot[0])
 		if a {
-			c.hot[0].flags |= smooth
+			c.hot[0].flags |= fastPath
 		}
 		if b {
-			c.hot[1].flags |= smooth
+			c.hot[1].flags |= fastPath
 		}
 	}
 	return ev, rtt
 }
 
-// rough closes the short way to the next packet of either direction.
-func (c *Conn) rough() {
-	c.hot[0].flags &^= smooth
-	c.hot[1].flags &^= smooth
+// closeFastPath closes the fast path to the next packet of either direction.
+func (c *Conn) closeFastPath() {
+	c.hot[0].flags &^= fastPath
+	c.hot[1].flags &^= fastPath
 }
 
-// isSmooth reports whether f is under way with everything known that is ever known of it and of the reverse
+// fastPathOpen reports whether f is under way with everything known that is ever known of it and of the reverse
 // side, whose window is open, or of which nothing was seen. A hole may be open, unless the clock was set back: then
 // more than a second could pass before the window ends.
-func isSmooth(f, r *Stream) bool {
+func fastPathOpen(f, r *Stream) bool {
 	const all = nxtKnown | ackKnown | isnKnown
-	const not = finalized | lastKeepAlive | lastProbe | lastSYN | firstEmpty | elsewhere
+	const not = finalized | lastKeepAlive | lastProbe | lastSYN | firstEmpty | resync
 	return f.flags&(all|not) == all && (f.nxt == f.contig || f.winEnd-f.lastTime <= second) &&
-		(r.flags&(all|elsewhere) == all && r.lastWin != 0 && !f.lastAck.After(r.contig) || r.packets == 0)
+		(r.flags&(all|resync) == all && r.lastWin != 0 && !f.lastAck.After(r.contig) || r.packets == 0)
 }
 
 // standIn gives a direction of which nothing was seen numbers that a segment of the other one passes the
-// comparisons of the short way with, and some gigabytes after it: they mean nothing, and no other step looks
+// comparisons of the fast path with, and some gigabytes after it: they mean nothing, and no other step looks
 // at them.
 func (s *Stream) standIn(seg *parse.Segment) {
 	s.contig, s.lastAck = seg.Ack+1<<30, seg.Seq-1<<30
 }
 
-// accountAny does all the steps.
-func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
+// accountFull does all the steps for one segment.
+func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
 	f, r := &c.hot[dir], &c.hot[dir^1]
 	d := &c.cold[dir]
 
@@ -213,8 +222,8 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	if control != 0 {
 		end++
 	}
-	if f.flags&nxtKnown != 0 && c.settled(f) && c.strays(dir, seg, end, now) {
-		c.astray(dir, seg, end)
+	if f.flags&nxtKnown != 0 && c.judgeable(f) && c.unacceptable(dir, seg, end, now) {
+		c.countUnacceptable(dir, seg, end)
 		f.lastTime = now
 		return ev, noSample
 	}
@@ -236,7 +245,7 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 			r.flags |= isnKnown
 		}
 		if r.flags&(firstEmpty|lastProbe) != 0 && seg.Ack == r.nxt+1 {
-			r.acceptByte()
+			r.acceptProbeByte()
 		}
 	}
 
@@ -320,13 +329,13 @@ func (c *Conn) accountAny(dir uint32, seg *parse.Segment, now int64, t *Tally) (
 	}
 	f.lastWin = seg.Window
 	f.lastTime = now
-	f.flags = f.flags&^(lastKeepAlive|lastProbe|lastSYN|lastRST|firstEmpty|elsewhere) | nowFlags
+	f.flags = f.flags&^(lastKeepAlive|lastProbe|lastSYN|lastRST|firstEmpty|resync) | nowFlags
 	return ev, rtt
 }
 
-// acceptByte moves on by the byte that the reverse side acknowledges although it moved nothing on: of a
+// acceptProbeByte moves on by the byte that the reverse side acknowledges although it moved nothing on: of a
 // window probe that found room, or of what came before the capture began, with a keep-alive.
-func (s *Stream) acceptByte() {
+func (s *Stream) acceptProbeByte() {
 	if s.flags&lastProbe == 0 {
 		s.flags = s.flags&^firstEmpty | lastKeepAlive
 	}

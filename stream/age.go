@@ -58,7 +58,7 @@ func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 			t.Active--
 		}
 		*s = Stream{lastTime: never, wscale: scaleUnknown}
-		c.rough()
+		c.closeFastPath()
 		c.cold[i] = Detail{}
 	}
 	return empty

@@ -12,11 +12,11 @@ func rateWeight(n uint8) float32 {
 	return 1 / float32(n)
 }
 
-// fade is what a silent window leaves of the mean once the window of windows is full.
+// fade is the factor by which a silent window shrinks the mean once rateWindow windows have ended.
 const fade = 1 - 2/float64(rateWindow+1)
 
-// fades[k] is what k silent windows leave: for as many as the short way of Account can find (maxGap), there
-// is no time for math.Pow.
+// fades[k] is fade to the power of k, for as many silent windows as the fast path can find (maxGap): it has no time
+// for math.Pow.
 var fades = func() (all [maxGap/second + 1]float64) {
 	for k := range all {
 		all[k] = math.Pow(fade, float64(k))
@@ -24,7 +24,7 @@ var fades = func() (all [maxGap/second + 1]float64) {
 	return all
 }()
 
-// faded is what any number of silent windows leaves.
+// faded returns the factor by which silent windows shrink the mean.
 func faded(silent int64) float64 {
 	if k := uint64(silent); k < uint64(len(fades)) {
 		return fades[k]

@@ -167,7 +167,7 @@ func (c *Conn) renewFromPending(t *Tally) {
 	syn := parse.Segment{Seq: c.pendingISN, Window: c.pendingWin, Options: parse.SYNOptions(0, int8(c.pendingWS&^pendingAgain)-scaleShift), Flags: parse.SYN}
 	when, again := c.synTime, c.pendingWS&pendingAgain != 0
 	c.begin(t)
-	c.accountAny(dir, &syn, when, t)
+	c.accountFull(dir, &syn, when, t)
 	if again { // which of the two is answered is not known
 		c.state |= repeated
 		c.cold[dir].ambiguous = span{syn.Seq, syn.Seq + 1}

@@ -2,7 +2,7 @@ package stream
 
 import "tcp-stream-exporter/parse"
 
-// class is what a segment with payload, SYN or FIN is to its direction.
+// class tells whether a segment with payload, SYN or FIN is new to its direction.
 type class uint8
 
 const (
@@ -66,14 +66,14 @@ func (c *Conn) place(dir uint32, seg *parse.Segment, end parse.Seq, now int64, k
 			}
 		case again:
 			d.retransmits++
-			d.ambiguous.spoil(seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
+			d.ambiguous.markAmbiguous(seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
 		case late:
 			d.outOfOrder++
-			d.ambiguous.spoil(seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
+			d.ambiguous.markAmbiguous(seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
 		}
 	} else if advanced && f.timed != 0 {
 		// An empty segment behind what the capture has missed: when that was sent is not known.
-		d.ambiguous.spoil(f.nxt, end, r.lastAck, r.flags&ackKnown != 0)
+		d.ambiguous.markAmbiguous(f.nxt, end, r.lastAck, r.flags&ackKnown != 0)
 	}
 	hole := f.contig != f.nxt
 	if advanced && seg.Seq.After(f.nxt) { // an end beyond half the circle is no advance

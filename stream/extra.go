@@ -1,6 +1,6 @@
 package stream
 
-// Extra is what a reader can have of a stream besides its View. 64 bytes.
+// Extra holds the figures of a stream that a reader can ask for besides its View. 64 bytes.
 type Extra struct {
 	First, Last int64 // ns, first and latest packet
 	Syn         int64 // ns, the connection's latest SYN without ACK; 0: none was seen

@@ -80,44 +80,44 @@ type bothWays struct {
 	short, long           *Conn
 	shortTally, longTally Tally
 	trace                 bool // tell which way Account took
-	onShort, all          int  // with trace
+	onFastPath, all       int  // with trace
 }
 
 func newBothWays() *bothWays { return &bothWays{short: fresh(), long: fresh()} }
 
-// account brings a segment both ways. What Account leaves out of the common case must change nothing. The short way
+// account brings a segment both ways. What Account leaves out of the common case must change nothing. The fast path
 // may notice later that it is open to a direction, never too early.
 func (w *bothWays) account(t *testing.T, dir uint32, seg parse.Segment, now int64) {
 	t.Helper()
 	f := &w.short.hot[dir]
-	// The short way alone leaves what the latest packet was as it is.
+	// The fast path alone leaves what the latest packet was as it is.
 	const trace = lastSYN
-	if w.trace && f.flags&smooth != 0 {
+	if w.trace && f.flags&fastPath != 0 {
 		f.flags |= trace
 	}
 	e1, rtt1 := w.short.Account(dir, &seg, now, &w.shortTally)
-	e2, rtt2 := w.long.account(dir, &seg, now, &w.longTally)
+	e2, rtt2 := w.long.accountSlow(dir, &seg, now, &w.longTally)
 	if w.trace {
 		w.all++
 		if f.flags&trace != 0 {
 			f.flags &^= trace
-			w.onShort++
+			w.onFastPath++
 		}
 	}
 	a, b := *w.short, *w.long
 	for d := range a.hot {
-		if a.hot[d].flags&smooth&^b.hot[d].flags != 0 {
-			t.Fatalf("%v, direction %d, %+v: the short way is open to direction %d, by right it is not", time.Duration(now), dir, seg, d)
+		if a.hot[d].flags&fastPath&^b.hot[d].flags != 0 {
+			t.Fatalf("%v, direction %d, %+v: the fast path is open to direction %d, by right it is not", time.Duration(now), dir, seg, d)
 		}
-		a.hot[d].flags &^= smooth
-		b.hot[d].flags &^= smooth
+		a.hot[d].flags &^= fastPath
+		b.hot[d].flags &^= fastPath
 	}
 	if a != b || w.shortTally != w.longTally || e1 != e2 || rtt1 != rtt2 {
 		t.Fatalf("%v, direction %d, %+v:\n%+v\n%+v\nevents %b, %b, samples %d, %d", time.Duration(now), dir, seg, a, b, e1, e2, rtt1, rtt2)
 	}
 }
 
-func TestTheShortWayEqualsTheLongOne(t *testing.T) {
+func TestTheFastPathEqualsTheSlowPath(t *testing.T) {
 	for seed := range uint64(300) {
 		w := newBothWays()
 		g := traffic{r: rand.New(rand.NewPCG(seed, 1)), nxt: [2]parse.Seq{parse.Seq(seed << 24), 77}}
@@ -130,7 +130,7 @@ func TestTheShortWayEqualsTheLongOne(t *testing.T) {
 
 // A hole is open for a second or for minutes, now and then with a clock that is set back, while its direction goes
 // on and the other one answers; then it is filled.
-func TestTheShortWayPastAHole(t *testing.T) {
+func TestTheFastPathPastAHole(t *testing.T) {
 	for seed := range uint64(60) {
 		w, r := newBothWays(), rand.New(rand.NewPCG(seed, 2))
 		setBack, brief := seed%3 == 0, seed%4 == 1
@@ -168,14 +168,14 @@ func TestTheShortWayPastAHole(t *testing.T) {
 			data(hole)
 			answer(at)
 		}
-		if w.onShort < w.all*8/10 {
-			t.Errorf("seed %d: %d of %d segments took the short way, want eight in ten", seed, w.onShort, w.all)
+		if w.onFastPath < w.all*8/10 {
+			t.Errorf("seed %d: %d of %d segments took the fast path, want eight in ten", seed, w.onFastPath, w.all)
 		}
 	}
 }
 
 // A direction that goes on past a hole that nothing fills outgrows what any window spans.
-func TestTheShortWayFarPastAHole(t *testing.T) {
+func TestTheFastPathFarPastAHole(t *testing.T) {
 	w := newBothWays()
 	segment := parse.Segment{Seq: 1, Ack: 1, Flags: parse.ACK, Window: 500, Len: 60000}
 	for i := range 20_000 {
@@ -190,7 +190,7 @@ func TestTheShortWayFarPastAHole(t *testing.T) {
 }
 
 // An ACK amid what is in flight is acceptable however far off both of its ends are (RFC 9293 section 3.10.7.4).
-func TestTheShortWayAmidALargeFlight(t *testing.T) {
+func TestTheFastPathAmidALargeFlight(t *testing.T) {
 	w := newBothWays()
 	now := int64(0)
 	account := func(s step) {
@@ -210,9 +210,9 @@ func TestTheShortWayAmidALargeFlight(t *testing.T) {
 	}
 }
 
-// Connections of a packet a second or so stay on the short way, silent windows and full ones included: it
+// Connections of a packet a second or so stay on the fast path, silent windows and full ones included: it
 // alone leaves the flags of a direction as they are.
-func TestTheShortWayEndsWindows(t *testing.T) {
+func TestTheFastPathEndsWindows(t *testing.T) {
 	c, tally := fresh(), Tally{}
 	data := parse.Segment{Seq: 1, Ack: 1, Flags: parse.ACK, Window: 100, Len: 10}
 	answer := data
@@ -226,7 +226,7 @@ func TestTheShortWayEndsWindows(t *testing.T) {
 		}
 		ended := c.hot[0].winEnd
 		c.Account(0, &data, now, &tally)
-		if warm && (c.hot[0].flags&(smooth|trace) != smooth|trace || c.hot[0].winEnd <= ended) {
+		if warm && (c.hot[0].flags&(fastPath|trace) != fastPath|trace || c.hot[0].winEnd <= ended) {
 			t.Fatalf("packet %d, at %d s: flags %b, the window ends at %d and ended at %d", i, now/second, c.hot[0].flags, c.hot[0].winEnd, ended)
 		}
 		data.Seq += 10

@@ -84,8 +84,8 @@ func (c *Conn) reset(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Ev
 		r.flags&ackKnown != 0 && seg.Seq == r.lastAck ||
 		f.flags&nxtKnown == 0 && r.flags&synSent != 0 && seg.Flags&parse.ACK != 0 && c.answersSYN(r, seg.Ack)
 	if acceptable || f.flags&nxtKnown == 0 { // no other packet tells a window
-		d.elsewhere = parse.Seq(seg.Window)
-		f.flags = f.flags&^elsewhere | lastRST
+		d.resync = parse.Seq(seg.Window)
+		f.flags = f.flags&^resync | lastRST
 	}
 	if !acceptable {
 		return 0
@@ -118,7 +118,7 @@ func scales(f, r *Stream, syn *parse.Segment) {
 func (s *Stream) window(d *Detail) uint32 {
 	win := uint32(s.lastWin)
 	if s.flags&lastRST != 0 {
-		win = uint32(d.elsewhere)
+		win = uint32(d.resync)
 	}
 	if s.wscale > 0 && (s.flags&lastSYN == 0 || s.flags&lastRST != 0) {
 		win <<= uint8(s.wscale) & 15

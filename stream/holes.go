@@ -6,7 +6,7 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// holes is what is known of the holes that are open in a direction, between contig and nxt. 24 bytes.
+// holes describes the holes that are open in a direction, between contig and nxt. 24 bytes.
 //
 //	contig      middle        start    end       nxt
 //	  | oldest    | middle      | newest |  seen   |
@@ -110,7 +110,7 @@ func (s *Stream) shut(h *holes) {
 }
 
 // outlive forgets all holes before their times mean other ones: in the third quarter, which packets cannot miss
-// unless they are a quarter apart. Both is longer than any limit. The short way leaves this out until the window ends,
+// unless they are a quarter apart. Both is longer than any limit. The fast path leaves this out until the window ends,
 // and so a packet that ends one forgets the holes that may come to that age in the next. ends: this one does.
 func (s *Stream) outlive(h *holes, now int64, ends bool) {
 	oldest := uint32(2 * quarter)
@@ -157,8 +157,8 @@ func (c *Conn) reorderLimit() (limit int64, known bool) {
 	return max((a+b)/2, unknownReorder), false
 }
 
-// stampedLimit is what reorderLimit becomes for a segment with a timestamp: three quarters of a round trip, if that
-// is known. It need not leave as much to chance, because timestamps tell most of what was sent again.
+// stampedLimit returns the limit for a segment with a timestamp: three quarters of a round trip, if that is known.
+// It need not leave as much to chance, because timestamps tell most of what was sent again.
 func stampedLimit(limit int64, known bool) int64 {
 	if known {
 		limit += limit / 2

@@ -13,11 +13,11 @@ const (
 	rateWindow = 60  // one-second windows
 )
 
-// settled is the weight of a sample once a window of 100 is full, steady the weight of what was
+// sampleWeight is the weight of a sample once a window of 100 is full, steady the weight of what was
 // there before.
 const (
-	settled float32 = 2.0 / (window + 1)
-	steady  float32 = 1 - settled
+	sampleWeight float32 = 2.0 / (window + 1)
+	steady       float32 = 1 - sampleWeight
 )
 
 // take brings the sample x of a window of 100. n is how many samples there were, and stays at
@@ -28,7 +28,7 @@ func (m *moments) take(n *uint8, x float32) {
 		return
 	}
 	*n++
-	w := settled
+	w := sampleWeight
 	if *n <= window {
 		w = 1 / float32(*n)
 	}
@@ -38,7 +38,7 @@ func (m *moments) take(n *uint8, x float32) {
 // follow is add with the weight of a full window of 100.
 func (m *moments) follow(x float32) {
 	d := x - m.mean
-	wd := settled * d
+	wd := sampleWeight * d
 	m.mean += wd
 	m.variance = steady * (m.variance + wd*d)
 }
@@ -51,7 +51,7 @@ func (m *moments) add(x, w float32) {
 	m.variance = (1 - w) * (m.variance + wd*d)
 }
 
-// decay scales mean and mean square by q, which is what a run of zero samples does to them.
+// decay scales mean and mean square by q, as a run of zero samples does.
 func (m *moments) decay(q float64) {
 	mean, square := float64(m.mean), float64(m.variance)+float64(m.mean)*float64(m.mean)
 	mean, square = mean*q, square*q

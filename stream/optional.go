@@ -6,8 +6,8 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// Optional is what is counted of a connection's directions only if somebody asks for it: a record has
-// no room for more. 64 bytes, one cache line. What stands there of a direction that is no stream means
+// Optional holds the figures of a connection's directions that are counted only on request: a record has
+// no place for them. 64 bytes, one cache line. What stands there of a direction that is no stream means
 // nothing.
 type Optional struct{ side [2]optional }
 

@@ -73,24 +73,24 @@ func TestOptionalAgreesWithTheConnection(t *testing.T) {
 	for seed := range uint64(300) {
 		c, o, plain := fresh(), &Optional{}, fresh()
 		var tally, plainTally Tally
-		var astray parse.Seq
+		var shift parse.Seq
 		for n, p := range exchange(seed, 400) {
 			if n%50 == 30 && seed%2 == 0 { // from here on a side is somewhere else in its sequence space
-				astray += 1 << 25
+				shift += 1 << 25
 			}
 			if p.dir == 0 {
-				p.seg.Seq += astray
+				p.seg.Seq += shift
 			} else {
-				p.seg.Ack += astray
+				p.seg.Ack += shift
 			}
 			p.seg.WireLen = 1
-			before := c.hot[0].flags&elsewhere + c.hot[1].flags&elsewhere
+			before := c.hot[0].flags&resync + c.hot[1].flags&resync
 			ev := c.AccountOptional(o, p.dir, &p.seg, p.now, &tally)
 			want, _ := plain.Account(p.dir, &p.seg, p.now, &plainTally)
 			if ev != want || *c != *plain || tally != plainTally {
 				t.Fatalf("seed %d, packet %d: the connections differ", seed, n)
 			}
-			if before != 0 && c.hot[0].flags&elsewhere+c.hot[1].flags&elsewhere == 0 {
+			if before != 0 && c.hot[0].flags&resync+c.hot[1].flags&resync == 0 {
 				rejoins++
 			}
 			for dir := range 2 {

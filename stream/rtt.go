@@ -122,8 +122,8 @@ func (s *Stream) makeRoom(q *stretches) {
 	s.timed = (newest-1)&timedMask<<timedNewest | (timedStretches - 1)
 }
 
-// spoil marks [seq, end) as sent twice or out of order. acked is what the reverse side has acknowledged.
-func (a *span) spoil(seq, end, acked parse.Seq, ackKnown bool) {
+// markAmbiguous marks [seq, end) as sent twice or out of order. acked is what the reverse side has acknowledged.
+func (a *span) markAmbiguous(seq, end, acked parse.Seq, ackKnown bool) {
 	if a.from == a.to || ackKnown && !a.to.After(acked) {
 		*a = span{seq, end}
 		return
@@ -136,9 +136,9 @@ func (a *span) spoil(seq, end, acked parse.Seq, ackKnown bool) {
 	}
 }
 
-// blurs reports whether an ACK that comes after one of before newly acknowledges some of a: which copy, or
+// overlaps reports whether an ACK that comes after one of before newly acknowledges some of a: which copy, or
 // whether it waited for a repair, is not known (RFC 6298 section 3).
-func (a *span) blurs(before, ack parse.Seq) bool {
+func (a *span) overlaps(before, ack parse.Seq) bool {
 	return a.from != a.to && ack.After(a.from) && before.Before(a.to)
 }
 
@@ -155,7 +155,7 @@ func (s *Stream) acked(d *Detail, before, ack parse.Seq, now int64) int64 {
 	q := &d.stretches
 	newest := s.timed >> timedNewest & timedMask
 	s.timed = 0
-	if last := q.last[newest]; last != untimed && !d.ambiguous.blurs(before, ack) {
+	if last := q.last[newest]; last != untimed && !d.ambiguous.overlaps(before, ack) {
 		return d.exact(now - q.base - int64(last))
 	}
 	return noSample
@@ -185,7 +185,7 @@ func (s *Stream) ackedSome(d *Detail, before, ack parse.Seq, now int64) (rtt int
 		at = next
 	}
 	rtt = noSample
-	if !d.ambiguous.blurs(before, ack) {
+	if !d.ambiguous.overlaps(before, ack) {
 		rtt = q.interpolate(d, at, end, ack, now)
 	}
 	s.timed = newest<<timedNewest | count

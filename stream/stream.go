@@ -6,9 +6,9 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// Stream is what nearly every packet of a direction, and of its reverse, reads or writes: one
-// cache line of 64 bytes. A Stream with no packets is not a stream: it is neither counted nor
-// exported.
+// Stream holds the hot state of one direction: the fields that nearly every packet of it, or of the reverse
+// direction, reads or writes. One cache line of 64 bytes. A Stream without packets is not a stream: it is neither
+// counted nor exported.
 type Stream struct {
 	lastTime int64 // ns, latest packet; never while there is none
 	ackTime  int64 // ns, when lastAck last advanced
@@ -28,14 +28,14 @@ type Stream struct {
 	rateBytesHigh uint8 // likewise of Detail.rateBytes
 }
 
-// Detail is the rest of a direction. 192 bytes: what segments in order touch stands in the first two
-// cache lines, the rest in the third.
+// Detail holds the rest of a direction. 192 bytes: segments in order touch the first two cache lines, other events
+// the third.
 type Detail struct {
 	InOrder
 	Eventual
 }
 
-// InOrder is what segments in order touch, and the ACKs of the reverse direction. 128 bytes.
+// InOrder holds what segments in order touch, and the ACKs of the reverse direction. 128 bytes.
 type InOrder struct {
 	gap      moments // ns between packets
 	size     moments // payload bytes of packets with payload
@@ -55,7 +55,7 @@ type InOrder struct {
 	windows   uint32 // one-second windows that are complete
 }
 
-// Eventual is what holes, events, scrapes and the end of a second touch. 64 bytes.
+// Eventual holds what open holes, events, scrapes and the end of a second touch. 64 bytes.
 type Eventual struct {
 	rate  moments // bits per second, window rateWindow
 	ended elapsed // from the first packet to the FIN or RST that finalized the stream
@@ -67,7 +67,7 @@ type Eventual struct {
 	gaps          uint32
 	zeroWindows   uint32
 	resets        uint32
-	elsewhere     parse.Seq // end of the latest unacceptable segment; or with lastRST a window
+	resync        parse.Seq // end of the latest unacceptable segment; or with lastRST a window
 }
 
 type flags uint16
@@ -83,9 +83,9 @@ const (
 	firstEmpty    // the latest packet was the first one, and took no sequence space
 	synSent       // a SYN without ACK was seen
 	synAckSent    // a SYN+ACK was seen
-	smooth        // the next segment may take the short way through Account
-	elsewhere     // Detail.elsewhere is set
-	lastRST       // the latest packet was a RST that has ended the connection, or the only kind: its window is in Detail.elsewhere
+	fastPath      // the next segment may take the fast path through Account
+	resync        // Detail.resync is set
+	lastRST       // the latest packet was a RST that has ended the connection, or the only kind: its window is in Detail.resync
 	dupOnce       // dupRun: duplicate ACKs since the ack number changed. One,
 	dupTwice      // or two and more
 	dupRun        = dupOnce | dupTwice

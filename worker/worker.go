@@ -223,12 +223,12 @@ func (w *Worker) account(x *Batch, n uint, found table.Found, next []uint32, bou
 			run = rest & (after&-after - 1)
 		}
 		rest &^= run
-		w.settled(x, run&found.Data, &next, bound)
-		w.settled(x, run&found.Bare, &next, bound)
+		w.accountFound(x, run&found.Data, &next, bound)
+		w.accountFound(x, run&found.Bare, &next, bound)
 	}
 	for set := ^known & uint32(1<<n-1); set != 0; set &= set - 1 {
 		i := bits.TrailingZeros32(set) % BatchSize
-		w.unsettled(&x.Segs[i], x.Hashes[i], bound.time(x.Times[i]))
+		w.accountUnknown(&x.Segs[i], x.Hashes[i], bound.time(x.Times[i]))
 	}
 	w.lastTime = bound.time(x.Times[(n-1)%BatchSize])
 	for _, i := range next {
@@ -251,12 +251,12 @@ func (b *bounds) time(t int64) int64 {
 	return t + b.from
 }
 
-// settled accounts those segments of a batch whose bit is set and whose connections were found.
+// accountFound accounts those segments of a batch whose bit is set and whose connections were found.
 //
 //go:noinline
-func (w *Worker) settled(x *Batch, set uint32, next *[]uint32, bound *bounds) {
+func (w *Worker) accountFound(x *Batch, set uint32, next *[]uint32, bound *bounds) {
 	if w.optional {
-		w.settledOptional(x, set, next, bound)
+		w.accountFoundOptional(x, set, next, bound)
 		return
 	}
 	t, shortest := w.table, w.shortest
@@ -282,14 +282,14 @@ func (w *Worker) settled(x *Batch, set uint32, next *[]uint32, bound *bounds) {
 	}
 }
 
-// unsettled accounts a segment whose connection was not found with the batch, or may have made room for
+// accountUnknown accounts a segment whose connection was not found with the batch, or may have made room for
 // another one since.
 //
 // A fragment opens no connection: the kernel chooses its worker by the addresses alone, so that the
 // connection may be another worker's.
 //
 //go:noinline
-func (w *Worker) unsettled(seg *parse.Segment, hash uint64, now int64) {
+func (w *Worker) accountUnknown(seg *parse.Segment, hash uint64, now int64) {
 	i, known := w.table.Find(&seg.Flow, hash)
 	if known {
 		w.late(i, seg, now)
@@ -308,7 +308,7 @@ func (w *Worker) unsettled(seg *parse.Segment, hash uint64, now int64) {
 		w.Counters.NoRoom++
 		return
 	}
-	w.event(i, w.one(i, w.table.At(i), seg, now), true, true)
+	w.event(i, w.accountOne(i, w.table.At(i), seg, now), true, true)
 }
 
 // late accounts a segment of a connection that may have streams past their deadline: the wheel has not
@@ -325,7 +325,7 @@ func (w *Worker) late(i uint32, seg *parse.Segment, now int64) {
 	if renewed {
 		r.Reset()
 	}
-	if ev := w.one(i, r, seg, now); ev != 0 {
+	if ev := w.accountOne(i, r, seg, now); ev != 0 {
 		w.event(i, ev, false, renewed)
 	}
 }

@@ -38,27 +38,27 @@ func acknowledges(ack parse.Seq, f, r *Stream) bool {
 	return !f.lastAck.After(r.nxt) && ack-f.lastAck <= r.nxt-f.lastAck
 }
 
-// settled reports whether enough is known of a direction to say what does not belong to it: the
+// judgeable reports whether enough is known of a direction to say what is unacceptable: the
 // handshake was captured, or a number of packets in mid-stream.
-func (c *Conn) settled(f *Stream) bool {
+func (c *Conn) judgeable(f *Stream) bool {
 	return c.handshake != handshakeOpen || f.packets > midstreamPackets
 }
 
-// strays reports whether a segment of an established connection lies where its receiver cannot
+// unacceptable reports whether a segment of an established connection lies where its receiver cannot
 // accept it (RFC 9293 section 3.10.7.4): outside the window, or with an acknowledgment of what was
 // never sent. Either it is not of this connection, forged or much delayed, or more of the connection
-// went by unseen than a window. What tells them apart is what comes next: see rejoin.
+// went by unseen than a window. What tells them apart is what comes next: see resynchronise.
 //
 // A segment that goes on exactly where its direction stands is accepted whatever the window: the
 // peer's segments may not be captured.
-func (c *Conn) strays(dir uint32, seg *parse.Segment, end parse.Seq, now int64) bool {
+func (c *Conn) unacceptable(dir uint32, seg *parse.Segment, end parse.Seq, now int64) bool {
 	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
 	d, e := &c.cold[dir&1], &c.cold[dir&1^1]
 	alone := r.packets == 0 || now-r.lastTime > silence
 	if seg.Flags&parse.ACK != 0 {
 		reach := f.reach()
-		if r.flags&elsewhere != 0 && near(seg.Ack, e.elsewhere, reach) {
-			r.rejoin(e, e.elsewhere)
+		if r.flags&resync != 0 && near(seg.Ack, e.resync, reach) {
+			r.resynchronise(e, e.resync)
 		}
 		if !alone && r.flags&nxtKnown != 0 && !near(seg.Ack, r.nxt, reach) &&
 			(f.flags&ackKnown == 0 || !near(seg.Ack, f.lastAck, reach) && !acknowledges(seg.Ack, f, r)) {
@@ -70,28 +70,28 @@ func (c *Conn) strays(dir uint32, seg *parse.Segment, end parse.Seq, now int64) 
 		r.flags&ackKnown != 0 && near(seg.Seq, r.lastAck, reach) && near(end, r.lastAck, reach) {
 		return false
 	}
-	if alone && f.flags&elsewhere != 0 && seg.Seq == d.elsewhere && seg.Flags&parse.SYN == 0 {
-		f.rejoin(d, seg.Seq)
+	if alone && f.flags&resync != 0 && seg.Seq == d.resync && seg.Flags&parse.SYN == 0 {
+		f.resynchronise(d, seg.Seq)
 		return false
 	}
 	return true
 }
 
-// rejoin takes up a direction at seq, far from where it stood, because the peer acknowledged what
+// resynchronise takes up a direction at seq, far from where it stood, because the peer acknowledged what
 // was seen there, or because it goes on there and the peer says nothing.
-func (s *Stream) rejoin(d *Detail, seq parse.Seq) {
+func (s *Stream) resynchronise(d *Detail, seq parse.Seq) {
 	s.nxt, s.contig = seq, seq
-	s.flags &^= elsewhere
+	s.flags &^= resync
 	s.timed = 0
 	d.ambiguous = span{}
 }
 
-// astray counts a segment that strays: it adds to the counters what it is by itself, and changes
+// countUnacceptable counts an unacceptable segment: it adds to the counters what it is by itself, and changes
 // nothing that decides about others. A FIN there ends nothing.
-func (c *Conn) astray(dir uint32, seg *parse.Segment, end parse.Seq) {
+func (c *Conn) countUnacceptable(dir uint32, seg *parse.Segment, end parse.Seq) {
 	f, d := &c.hot[dir&1], &c.cold[dir&1]
 	switch {
-	case seg.Seq == f.nxt || f.flags&elsewhere != 0 && seg.Seq == d.elsewhere:
+	case seg.Seq == f.nxt || f.flags&resync != 0 && seg.Seq == d.resync:
 	case seg.Seq.After(f.nxt):
 		d.gaps++
 	case end != seg.Seq:
@@ -101,7 +101,7 @@ func (c *Conn) astray(dir uint32, seg *parse.Segment, end parse.Seq) {
 		d.zeroWindows++
 	}
 	if seg.Seq != f.nxt {
-		d.elsewhere = end
-		f.flags = f.flags&^lastRST | elsewhere
+		d.resync = end
+		f.flags = f.flags&^lastRST | resync
 	}
 }

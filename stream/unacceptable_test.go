@@ -83,8 +83,8 @@ func TestForgedSegmentsAddOnlyThemselves(t *testing.T) {
 			return parse.Segment{Seq: d.at(dir) - 1<<30, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500}
 		}},
 		{"data anywhere, one segment after the other", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			at := d.c.cold[dir].elsewhere
-			if d.c.hot[dir].flags&elsewhere == 0 {
+			at := d.c.cold[dir].resync
+			if d.c.hot[dir].flags&resync == 0 {
 				at = d.at(dir) + far(r)
 			}
 			return parse.Segment{Seq: at, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500}
