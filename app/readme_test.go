@@ -32,19 +32,19 @@ func readDoc(t *testing.T, name string) string {
 	return string(text)
 }
 
-func TestReadmeShowsTheHelp(t *testing.T) {
+func TestFlagsPageShowsTheHelp(t *testing.T) {
 	var help bytes.Buffer
 	if _, err := parseFlags([]string{"-help"}, &help); !errors.Is(err, errHelp) {
 		t.Fatalf("-help: error %v, want %v", err, errHelp)
 	}
 	want := strings.ReplaceAll(help.String(), "\t", "    ") // as package flag indents
-	_, block, found := strings.Cut(readDoc(t, "README.md"), "\n```text\nUsage of ")
+	_, block, found := strings.Cut(readDoc(t, "docs/flags.md"), "\n```text\nUsage of ")
 	block, _, ended := strings.Cut("Usage of "+block, "```")
 	if !found || !ended {
-		t.Fatal("README.md has no block of text that begins with the first line of -help")
+		t.Fatal("docs/flags.md has no block of text that begins with the first line of -help")
 	}
 	if block != want {
-		t.Errorf("README.md shows another -help than the program's.\n\nREADME.md:\n%s\nprogram:\n%s", block, want)
+		t.Errorf("docs/flags.md shows another -help than the program's.\n\ndocs/flags.md:\n%s\nprogram:\n%s", block, want)
 	}
 }
 
@@ -75,27 +75,31 @@ func TestDocsListEveryFamily(t *testing.T) {
 		t.Fatalf("the scrape has %d families, want at least the 23 that always were:\n%s", len(exported), answer.Body)
 	}
 	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (counter|gauge|histogram) \\|")
-	for _, doc := range []string{"README.md", "docs/metrics.md"} {
-		listed := map[string]string{}
-		for _, m := range row.FindAllStringSubmatch(readDoc(t, doc), -1) {
-			if listed[m[1]] != "" {
-				t.Errorf("%s lists %s twice", doc, m[1])
-			}
-			listed[m[1]] = m[2]
+	const doc = "docs/metrics.md"
+	listed := map[string]string{}
+	for _, m := range row.FindAllStringSubmatch(readDoc(t, doc), -1) {
+		if listed[m[1]] != "" {
+			t.Errorf("%s lists %s twice", doc, m[1])
 		}
-		for name, kind := range exported {
-			if doc == "README.md" && strings.HasPrefix(name, "tcp_stream_exporter_") {
-				continue // there by their prefix only
-			}
-			if listed[name] != kind {
-				t.Errorf("%s lists %s with type %q, want %q", doc, name, listed[name], kind)
-			}
+		listed[m[1]] = m[2]
+	}
+	for name, kind := range exported {
+		if listed[name] != kind {
+			t.Errorf("%s lists %s with type %q, want %q", doc, name, listed[name], kind)
 		}
-		for name := range listed {
-			if exported[name] == "" {
-				t.Errorf("%s lists %s, which is not exported", doc, name)
-			}
+	}
+	for name := range listed {
+		if exported[name] == "" {
+			t.Errorf("%s lists %s, which is not exported", doc, name)
 		}
+	}
+}
+
+// A page that is read from top to bottom stays short; what does not fit belongs in docs/.
+func TestReadmeIsShort(t *testing.T) {
+	const most = 150
+	if lines := strings.Count(readDoc(t, "README.md"), "\n"); lines > most {
+		t.Errorf("README.md has %d lines, want at most %d", lines, most)
 	}
 }
 
