@@ -34,9 +34,9 @@ TEST := go test -count=1 -p 1
 MODULES := bench collector/scrapetest
 
 # The processors that Go knows on Linux, besides amd64.
-PORTS := 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x
+PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x
 
-.PHONY: help setup setup-build build run test test-386 lint ports race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run test test-nocgo test-386 lint ports race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,13 +44,14 @@ help: ## this list
 setup: ## install what building and testing need and the machine lacks
 	@scripts/setup.sh test
 
-setup-build:
+setup-build: # what building needs
 	@scripts/setup.sh build
 
-build: setup-build ## build ./tcp-stream-exporter
+build: ## build ./tcp-stream-exporter; names what is missing, and installs nothing
+	@scripts/setup.sh check
 	$(BUILD) -o $(BINARY) .
 
-run: build ## build and serve on real traffic: make run ARGS="-interface eth0 -port :9100"
+run: setup-build build ## install what is missing, build and serve on real traffic: make run ARGS="-interface eth0 -port :9100"
 	@if [ "$$(id -u)" = 0 ]; then \
 		exec ./$(BINARY) $(ARGS); \
 	elif command -v sudo >/dev/null; then \
@@ -66,6 +67,9 @@ test: setup lint ## lint and all tests; run as root, or tests of live traffic ar
 		echo "$(TEST) ./... (in $$module)"; (cd $$module && $(TEST) -timeout 9m ./...); \
 	done
 
+test-nocgo: ## tests of the build without cgo and libpcap, by its filter and its files
+	CGO_ENABLED=0 $(TEST) ./cgo/... ./offline ./app ./worker
+
 test-386: setup-build ## tests of numbers and sizes with 32 bits, under qemu-i386 where the kernel runs no 386 programs (1 minute)
 	@scripts/test-386.sh
 
@@ -79,7 +83,7 @@ lint: setup-build ## gofmt, vet (with and without cgo), staticcheck, and where u
 	go tool staticcheck ./...
 	go test -count=1 ./internal/fence
 
-ports: ## vet and build the whole program for every processor that Go has on Linux (half an hour of CPU time at first)
+ports: ## vet and build the whole program for PORTS (default: every processor that Go has on Linux, half an hour of CPU time at first)
 	@set -e; for port in $(PORTS); do \
 		echo "$$port"; CGO_ENABLED=0 GOARCH=$$port go vet ./...; CGO_ENABLED=0 GOARCH=$$port go build -o /dev/null .; \
 	done

@@ -11,7 +11,7 @@ import (
 )
 
 // perConnection is how many bytes the index, the timers and the lists take for each connection at most
-// (README, Memory).
+// (docs/operations.md).
 const perConnection = 58
 
 // checkMemory refuses a table that is larger than the machine's memory: its pages come as they are

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building or testing needs and the machine lacks; "make" calls it.
 #
+#   scripts/setup.sh check    installs nothing: names what building lacks and the command that installs it
 #   scripts/setup.sh build    C compiler, make, libpcap with its headers
 #   scripts/setup.sh test     the same, and the tools that tests run
 #
@@ -134,8 +135,13 @@ install() {
 }
 
 case ${1-} in
+check)
+	check_build
+	[ -z "$packages" ] || die "missing: $missing. Install it with: apt-get install$packages (elsewhere what Debian calls so), or let $0 build do it"
+	exit 0
+	;;
 build | test) purpose=$1 ;;
-*) die "usage: $0 build|test" ;;
+*) die "usage: $0 check|build|test" ;;
 esac
 
 "check_$purpose"

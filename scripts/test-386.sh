@@ -22,5 +22,6 @@ fi
 run() { go test -count=1 $under "$@"; }
 
 run ./parse ./printable ./wheel
+run -short ./worker
 run -run 'Valid|Retire|Memory' ./ring
-run -run 'Extreme|ThatCannotBe|LargerThanMemory|GivenTwice|LongValues|CPU' .
+run -run 'Extreme|ThatCannotBe|LargerThanMemory|GivenTwice|LongValues|CPU' ./app
