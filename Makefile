@@ -101,7 +101,7 @@ fuzz: setup-build ## every fuzz target in turn, FUZZTIME (50000x: so many inputs
 	done
 
 soak: setup ## let connections come and go: in the table and the wheel, then live for SOAKTIME (10m)
-	go run ./internal/soak
+	go run ./internal/cmd/soak
 	$(TEST) -v -run TestSoak -timeout 24h ./e2e -args -soak $(SOAKTIME)
 
 flood: setup ## SYN flood of FLOODTIME (20s), as fast as the generator goes
@@ -128,7 +128,7 @@ path-table: build setup ## exporter, kernel and tshark on 48 recorded paths (9 m
 # The profile over a file is taken of the exporter that reads the file again and again.
 profile: build setup ## CPU profiles: file.prof over a generated file, live.prof on live traffic (40 seconds, root)
 	@$(TOOLS) && \
-	go run ./internal/pcapgen/gen -connections 1000 > "$$tools/file.pcap" && \
+	go run ./internal/cmd/pcapgen -connections 1000 > "$$tools/file.pcap" && \
 	{ ./$(BINARY) -read "$$tools/file.pcap" -repeat 1000000 -pprof $(PROFILEPORT) > /dev/null & } && \
 	reader=$$! && trap 'kill $$reader; rm -rf "$$tools"' EXIT && \
 	sleep 2 && curl -sSf -o file.prof 'http://127.0.0.1:$(PROFILEPORT)/debug/pprof/profile?seconds=10' && \
@@ -157,7 +157,7 @@ bench: setup-build ## all benchmarks, or those named by BENCH; leave the machine
 
 compare: setup ## hold the figures of a capture file against tshark's: make compare PCAP=file
 	@[ -n "$(PCAP)" ] || { echo "name a capture file: make compare PCAP=file" >&2; exit 1; }
-	@go run ./internal/tsharkcmp/compare "$(PCAP)"
+	@go run ./internal/cmd/compare "$(PCAP)"
 
 clean: ## remove what was built
 	rm -f $(BINARY) file.prof live.prof

@@ -1,19 +1,17 @@
 package lab
 
-import "errors"
+import (
+	"errors"
+
+	"tcp-stream-exporter/internal/netns"
+)
 
 // NewApart makes the namespaces of a pair without a link between them, for a program that carries
 // the packets itself (End.Tun). Of the ends only Namespace is set. Nothing is left behind when it
 // fails.
 func NewApart() (*Pair, error) {
-	if err := sweep(); err != nil {
-		return nil, err
-	}
-	name, lock, err := newName()
-	if err != nil {
-		return nil, err
-	}
-	p := &Pair{A: End{Namespace: name + "-a"}, B: End{Namespace: name + "-b"}, lock: lock}
+	name := netns.NewName()
+	p := &Pair{A: End{Namespace: name + "-a"}, B: End{Namespace: name + "-b"}}
 	for _, e := range []End{p.A, p.B} {
 		for _, argv := range [][]string{
 			{"ip", "netns", "add", e.Namespace},

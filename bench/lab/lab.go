@@ -1,17 +1,15 @@
 package lab
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"time"
+
+	"tcp-stream-exporter/internal/netns"
 )
 
 // Device is the name of the interface at either end; each has a namespace to itself.
@@ -28,7 +26,6 @@ type Options struct {
 // Pair is two namespaces joined by a veth pair, both ends up.
 type Pair struct {
 	A, B End
-	lock *os.File
 }
 
 // End is one end of a pair.
@@ -42,14 +39,8 @@ const upTimeout = 5 * time.Second
 
 // New makes a pair and waits until both ends have a carrier. Nothing is left behind when it fails.
 func New(o Options) (*Pair, error) {
-	if err := sweep(); err != nil {
-		return nil, err
-	}
-	name, lock, err := newName()
-	if err != nil {
-		return nil, err
-	}
-	p := &Pair{A: End{Namespace: name + "-a"}, B: End{Namespace: name + "-b"}, lock: lock}
+	name := netns.NewName()
+	p := &Pair{A: End{Namespace: name + "-a"}, B: End{Namespace: name + "-b"}}
 	if err := p.setUp(o); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -102,18 +93,7 @@ func (p *Pair) setUp(o Options) error {
 }
 
 // Close removes both namespaces and with them the interfaces. It may be called more than once.
-func (p *Pair) Close() error {
-	if p.lock == nil {
-		return nil
-	}
-	err := errors.Join(remove(p.A.Namespace), remove(p.B.Namespace))
-	if e := os.Remove(p.lock.Name()); !errors.Is(e, fs.ErrNotExist) {
-		err = errors.Join(err, e)
-	}
-	err = errors.Join(err, p.lock.Close())
-	p.lock = nil
-	return err
-}
+func (p *Pair) Close() error { return errors.Join(remove(p.A.Namespace), remove(p.B.Namespace)) }
 
 // waitUp waits for the carrier and notes index and address.
 func (e *End) waitUp() error {
@@ -135,24 +115,6 @@ func (e *End) waitUp() error {
 			return fmt.Errorf("lab: %s in %s has no carrier after %v", Device, e.Namespace, upTimeout)
 		}
 		time.Sleep(time.Millisecond)
-	}
-}
-
-// newName draws a name and takes its lock.
-func newName() (string, *os.File, error) {
-	for {
-		var b [4]byte
-		rand.Read(b[:])
-		name := "tse-" + hex.EncodeToString(b[:])
-		lock, err := takeLock(name)
-		if err != nil {
-			return "", nil, err
-		}
-		if _, err := os.Stat(lock.Name()); err == nil {
-			return name, lock, nil
-		}
-		// Somebody's sweep came between the making of the file and its locking.
-		lock.Close()
 	}
 }
 

@@ -2,8 +2,6 @@ package lab
 
 import (
 	"net"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +9,7 @@ import (
 
 	"tcp-stream-exporter/bench/walk"
 	"tcp-stream-exporter/internal/need"
+	"tcp-stream-exporter/internal/netns"
 )
 
 func newPair(t *testing.T, o Options) *Pair {
@@ -28,11 +27,6 @@ func newPair(t *testing.T, o Options) *Pair {
 		}
 	})
 	return p
-}
-
-func exists(namespace string) bool {
-	_, err := os.Stat(filepath.Join(namespaces, namespace))
-	return err == nil
 }
 
 func TestPairIsUpSilentAndGoneAfterClose(t *testing.T) {
@@ -80,27 +74,11 @@ func TestPairIsUpSilentAndGoneAfterClose(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if exists(p.A.Namespace) || exists(p.B.Namespace) {
+	if netns.Exists(p.A.Namespace) || netns.Exists(p.B.Namespace) {
 		t.Error("a namespace is left")
 	}
 	if err := p.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
-	}
-}
-
-func TestPairOfADeadProcessIsSweptAndALivingOneIsNot(t *testing.T) {
-	dead, alive := newPair(t, Options{}), newPair(t, Options{})
-	// What the kernel does when a process dies: the lock goes, the file stays.
-	if err := dead.lock.Close(); err != nil {
-		t.Fatal(err)
-	}
-	dead.lock = nil // so that Close at the end of the test has nothing to do
-	newPair(t, Options{})
-	if exists(dead.A.Namespace) || exists(dead.B.Namespace) {
-		t.Error("the dead process's pair is still there")
-	}
-	if !exists(alive.A.Namespace) || !exists(alive.B.Namespace) {
-		t.Error("the living pair is gone")
 	}
 }
 
@@ -111,21 +89,11 @@ func TestFailedNewLeavesNothing(t *testing.T) {
 	if err == nil {
 		t.Fatal("an MTU of 2^20 bytes was accepted")
 	}
-	name := regexp.MustCompile(`ip -n (tse-[0-9a-f]{8})-a link set veth0 mtu 1048576`).FindStringSubmatch(err.Error())
+	name := regexp.MustCompile(`ip -n (lab-[0-9]+-[0-9a-f]{8})-a link set veth0 mtu 1048576`).FindStringSubmatch(err.Error())
 	if name == nil {
 		t.Fatalf("error %q does not name the command", err)
 	}
-	if exists(name[1]+"-a") || exists(name[1]+"-b") {
+	if netns.Exists(name[1]+"-a") || netns.Exists(name[1]+"-b") {
 		t.Error("a namespace is left")
-	}
-	if _, err := os.Stat(filepath.Join(lockDir(), name[1])); err == nil {
-		t.Error("the lock is left")
-	}
-}
-
-func TestInUnknownNamespace(t *testing.T) {
-	err := In("no-such-namespace", func() error { t.Error("it ran"); return nil })
-	if err == nil || !strings.Contains(err.Error(), "no-such-namespace") {
-		t.Errorf("error %v", err)
 	}
 }

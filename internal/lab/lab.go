@@ -2,24 +2,17 @@ package lab
 
 import (
 	"crypto/rand"
-	"encoding/hex"
-	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"tcp-stream-exporter/internal/need"
+	"tcp-stream-exporter/internal/netns"
 )
 
 // IfName is the name of the veth end in both namespaces.
 const IfName = "veth0"
-
-// namePrefix starts the name of every namespace; the process id and random digits follow.
-const namePrefix = "lab-"
 
 // Lab is two namespaces joined by a veth pair.
 type Lab struct {
@@ -48,12 +41,10 @@ func newEnds(t testing.TB) (l *Lab, name string) {
 	t.Helper()
 	need.Root(t)
 	need.Tool(t, "ip")
-	sweep()
-
-	var r [5]byte
+	name = netns.NewName()
+	var r [1]byte
 	rand.Read(r[:])
-	name = fmt.Sprintf("%s%d-%s", namePrefix, os.Getpid(), hex.EncodeToString(r[:4]))
-	subnet := r[4]
+	subnet := r[0]
 	return &Lab{
 		A: newNS(t, name+"-a", netip.AddrFrom4([4]byte{10, 99, subnet, 1})),
 		B: newNS(t, name+"-b", netip.AddrFrom4([4]byte{10, 99, subnet, 2})),
@@ -115,16 +106,4 @@ func newNS(t testing.TB, name string, addr netip.Addr) *NS {
 	}
 	run(t, "ip", "-n", name, "link", "set", "lo", "up")
 	return ns
-}
-
-// sweep removes the namespaces of test binaries that were killed before they could clean up.
-func sweep() {
-	names, _ := filepath.Glob("/run/netns/" + namePrefix + "*")
-	for _, path := range names {
-		name := filepath.Base(path)
-		pid, err := strconv.Atoi(strings.SplitN(strings.TrimPrefix(name, namePrefix), "-", 2)[0])
-		if err == nil && syscall.Kill(pid, 0) == syscall.ESRCH {
-			command("ip", "netns", "del", name).Run() // another process may be faster: no matter
-		}
-	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -37,23 +36,6 @@ func TestEverythingIsGoneAfterTheTest(t *testing.T) {
 		if _, err := os.Stat("/run/netns/" + n); !os.IsNotExist(err) {
 			t.Errorf("namespace %s after the test: %v, want none", n, err)
 		}
-	}
-}
-
-func TestSweepRemovesLeftoversOfDeadProcesses(t *testing.T) {
-	l := New(t)
-	dead := exec.Command("true")
-	if err := dead.Run(); err != nil {
-		t.Fatal(err)
-	}
-	left := fmt.Sprintf("%s%d-0-a", namePrefix, dead.Process.Pid)
-	run(t, "ip", "netns", "add", left)
-	sweep()
-	if _, err := os.Stat("/run/netns/" + left); !os.IsNotExist(err) {
-		t.Errorf("%s after sweep: %v, want none", left, err)
-	}
-	if _, err := os.Stat("/run/netns/" + l.A.Name); err != nil {
-		t.Errorf("sweep removed a namespace of this process: %v", err)
 	}
 }
 

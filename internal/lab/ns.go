@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"tcp-stream-exporter/internal/netns"
 )
 
 // commandTimeout bounds every command that Run and New wait for.
@@ -25,35 +25,8 @@ type NS struct {
 	Addr netip.Addr // of its veth end
 }
 
-// Do runs f on a thread of its own that is in the namespace, and returns what f returns. The thread
-// ends with f, so nothing else ever runs in the namespace by mistake. Sockets that f opens stay in
-// the namespace and may be used from anywhere; goroutines that f starts are not in it. f must not
-// end the test (t.Fatal).
-func (n *NS) Do(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the runtime ends the thread with the goroutine
-		err := errors.New("lab: the function ended its goroutine")
-		defer func() { done <- err }()
-		if err = n.enter(); err == nil {
-			err = f()
-		}
-	}()
-	return <-done
-}
-
-// enter moves the calling thread into the namespace.
-func (n *NS) enter() error {
-	fd, err := unix.Open("/run/netns/"+n.Name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("lab: open namespace %s: %w", n.Name, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("lab: enter namespace %s: %w", n.Name, err)
-	}
-	return nil
-}
+// Do runs f in the namespace, as netns.Do does.
+func (n *NS) Do(f func() error) error { return netns.Do(n.Name, f) }
 
 // Listen is net.Listen in the namespace.
 func (n *NS) Listen(network, address string) (net.Listener, error) {
@@ -90,7 +63,7 @@ func (n *NS) HTTPClient(timeout time.Duration) *http.Client {
 // Command is exec.Command in the namespace, /sys included. If the test binary is killed, the
 // command is too, provided that it is started with Start of this package.
 func (n *NS) Command(name string, args ...string) *exec.Cmd {
-	return command("ip", append([]string{"netns", "exec", n.Name, name}, args...)...)
+	return netns.Command(n.Name, append([]string{name}, args...)...)
 }
 
 // Run runs a command in the namespace and returns its standard output. The test ends if the

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"tcp-stream-exporter/bench/internal/pin"
-	"tcp-stream-exporter/bench/lab"
+	"tcp-stream-exporter/internal/netns"
 
 	"github.com/gopacket/gopacket/afpacket"
 	"golang.org/x/net/bpf"
@@ -93,7 +93,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if c.netns != "" {
-		err = lab.In(c.netns, open)
+		err = netns.Do(c.netns, open)
 	} else {
 		err = open()
 	}

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"tcp-stream-exporter/bench/internal/pin"
-	"tcp-stream-exporter/bench/lab"
 	"tcp-stream-exporter/bench/walk"
+	"tcp-stream-exporter/internal/netns"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var c walk.Config
 	f := flag.NewFlagSet("ringwalk", flag.ContinueOnError)
 	device := f.String("i", "", "read from this `interface`")
-	netns := f.String("netns", "", "`name` of the network namespace that the interface is in (default: this one)")
+	namespace := f.String("netns", "", "`name` of the network namespace that the interface is in (default: this one)")
 	f.IntVar(&c.BlockSize, "blocksize", 262144, "`bytes` of a block")
 	f.IntVar(&c.NumBlocks, "numblocks", 128, "how many blocks")
 	f.IntVar(&c.SnapLen, "snaplen", 192, "`bytes` of each frame that the kernel copies")
@@ -75,8 +75,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	var err error
-	if *netns != "" {
-		err = lab.In(*netns, open)
+	if *namespace != "" {
+		err = netns.Do(*namespace, open)
 	} else {
 		err = open()
 	}

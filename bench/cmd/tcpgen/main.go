@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"tcp-stream-exporter/bench/gen"
-	"tcp-stream-exporter/bench/lab"
+	"tcp-stream-exporter/internal/netns"
 )
 
 func main() {
@@ -99,7 +99,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	if o.netns != "" {
-		err = lab.In(o.netns, open)
+		err = netns.Do(o.netns, open)
 	} else {
 		err = open()
 	}

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"tcp-stream-exporter/bench/lab"
+	"tcp-stream-exporter/internal/netns"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,7 +56,7 @@ func Start(o Options) (*Proc, error) {
 	go func() {
 		defer close(p.done)
 		defer w.Close()
-		p.err = lab.In(o.Namespace, func() error {
+		p.err = netns.Do(o.Namespace, func() error {
 			err := p.start(o.CPU)
 			started <- err
 			if err != nil {

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"tcp-stream-exporter/bench/lab"
+	"tcp-stream-exporter/internal/netns"
 )
 
 const timeout = time.Minute
@@ -24,7 +24,7 @@ func Get(namespace, address, path string) (io.ReadCloser, error) {
 		// A socket stays in the namespace of the thread that made it. The address is a number, so
 		// that the dialer makes it on the calling thread.
 		DialContext: func(ctx context.Context, network, address string) (c net.Conn, err error) {
-			err = lab.In(namespace, func() (err error) {
+			err = netns.Do(namespace, func() (err error) {
 				c, err = (&net.Dialer{}).DialContext(ctx, network, address)
 				return err
 			})

@@ -3,7 +3,7 @@
 // time has come, or one that has to make room. It prints what must stay as it is from quarter to
 // quarter, and fails if it does not.
 //
-//	go run ./internal/soak
+//	go run ./internal/cmd/soak
 package main
 
 import (

@@ -1,6 +1,6 @@
 // Command gen writes a capture file of generated TCP traffic to standard output:
 //
-//	go run ./internal/pcapgen/gen [-connections N] [-packets N] [-burst N] > file.pcap
+//	go run ./internal/cmd/pcapgen [-connections N] [-packets N] [-burst N] > file.pcap
 package main
 
 import (

@@ -1,6 +1,6 @@
 // Command compare runs tshark and the exporter on capture files and prints where they differ:
 //
-//	go run ./internal/tsharkcmp/compare [-limit N] FILE...
+//	go run ./internal/cmd/compare [-limit N] FILE...
 //
 // A file FILE.tsv with tshark's figures takes tshark's place.
 package main
