@@ -3,7 +3,6 @@ package ring
 import (
 	"math"
 	"sync/atomic"
-	"unsafe" // besides syscall.go
 )
 
 // blockHdr is struct tpacket_block_desc with struct tpacket_hdr_v1 (linux/if_packet.h), in host
@@ -50,16 +49,6 @@ const (
 	maxBlockLen = math.MaxInt32 - 4095 | math.MaxInt>>20 // bytes
 )
 
-// These do not build if a layout drifts.
-var (
-	_ [blockHdrLen]byte = [unsafe.Sizeof(blockHdr{})]byte{}
-	_ [8]byte           = [unsafe.Offsetof(blockHdr{}.blockStatus)]byte{}
-	_ [24]byte          = [unsafe.Offsetof(blockHdr{}.seqNum)]byte{}
-	_ [frameHdrLen]byte = [unsafe.Sizeof(frameHdr{})]byte{}
-	_ [24]byte          = [unsafe.Offsetof(frameHdr{}.mac)]byte{}
-	_ [48]byte          = [unsafe.Offsetof(frameHdr{}.sllFamily)]byte{}
-)
-
 // Bits of a block's status word (linux/if_packet.h).
 const (
 	tpStatusKernel = 0      // TP_STATUS_KERNEL: the kernel's to fill
@@ -76,37 +65,6 @@ const (
 	StatusCsumValid     = 1 << 7 // TP_STATUS_CSUM_VALID: the device verified the checksum
 	StatusGSOTCP        = 1 << 8 // TP_STATUS_GSO_TCP: a super-packet of several segments (Linux 6.3)
 )
-
-// blockAt is the header of the block that fills mem, or nil if mem is too short for one or not
-// aligned to 8 bytes.
-//
-// Sound: the header lies in mem by the length check and is aligned by the other one. The pointer
-// keeps mem alive if mem is Go memory. A mapping of the kernel's lives until Ring.Close, which
-// belongs to the goroutine that reads blocks.
-func blockAt(mem []byte) *blockHdr {
-	if len(mem) < blockHdrLen || uintptr(unsafe.Pointer(unsafe.SliceData(mem)))%frameAlign != 0 {
-		return nil
-	}
-	return (*blockHdr)(unsafe.Pointer(unsafe.SliceData(mem)))
-}
-
-// frameAt is the frame header at byte off of a block. The caller has checked that
-// off+frameHdrLen <= len(mem) and off%frameAlign == 0.
-//
-// Sound: by that check the header lies in mem, and it is aligned because blockAt has accepted mem.
-// The fields are plain memory: the kernel does not write to a block that it has handed over.
-func frameAt(mem []byte, off uint64) *frameHdr {
-	return (*frameHdr)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(off)))
-}
-
-// bytesAt is the n bytes from byte start of a block on. The caller has checked that
-// start+n <= len(mem).
-//
-// Sound: by that check they lie in mem. The array type is the bound of a slice that costs no more
-// than its check; newBlock lets no longer block pass.
-func bytesAt(mem []byte, start, n uint64) []byte {
-	return (*[maxBlockLen]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(start)))[:n:n]
-}
 
 // status loads the word that passes a block from the kernel to us. The load acquires: what the
 // kernel wrote before it set TP_STATUS_USER is visible after it.

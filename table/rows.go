@@ -2,7 +2,6 @@ package table
 
 import (
 	"fmt"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -21,26 +20,19 @@ type Rows struct {
 
 // NewRows makes room for both streams of each of n connections.
 func NewRows(n int) (*Rows, error) {
-	const endsSize = int(unsafe.Sizeof(stream.Ends{}))
 	const each = 2 * (stream.ViewSize + endsSize + stream.ExtraSize)
 	mem, err := unix.Mmap(-1, 0, n*each, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err != nil {
 		return nil, fmt.Errorf("cannot map %d bytes for a reader of %d connections: %w", n*each, n, err)
 	}
-	// Sound: the mapping is page-aligned and holds 2n of each; their sizes are multiples of 8, none
-	// holds pointers, and every bit pattern of their fields is a valid value. Rows keeps the mapping
-	// until Close.
-	first := unsafe.Pointer(unsafe.SliceData(mem))
+	ends, extras := 2*n*stream.ViewSize, 2*n*(stream.ViewSize+endsSize)
 	return &Rows{
-		views:  unsafe.Slice((*stream.View)(first), 2*n),
-		ends:   unsafe.Slice((*stream.Ends)(unsafe.Add(first, 2*n*stream.ViewSize)), 2*n),
-		extras: unsafe.Slice((*stream.Extra)(unsafe.Add(first, 2*n*(stream.ViewSize+endsSize))), 2*n),
+		views:  values[stream.View](mem, 2*n),
+		ends:   values[stream.Ends](mem[ends:], 2*n),
+		extras: values[stream.Extra](mem[extras:], 2*n),
 		mem:    mem,
 	}, nil
 }
-
-// The sizes that the layout counts on.
-var _ [stream.ExtraSize]byte = [unsafe.Sizeof(stream.Extra{})]byte{}
 
 // Views, Ends and Extras are the memory, without elements.
 func (r *Rows) Views() []stream.View   { return r.views[:0] }

@@ -86,6 +86,9 @@ func (t *Table) Used() int { return int(t.used) }
 // At returns the record with index i, which Find or Insert gave.
 func (t *Table) At(i uint32) *Record { return &t.records[i] }
 
+// Found is At for an index that FindAll has found, which needs no check.
+func (t *Table) Found(i uint32) *Record { return t.record(i) }
+
 // Hash returns k's hash for Find and Insert.
 func (t *Table) Hash(k *Key) uint64 {
 	if k.Wide() {

@@ -1,6 +1,9 @@
-// Package fence checks what the project's own Go files import: where unsafe and cgo may live, and
-// that imports between packages run one way. Outside of tests it also checks who calls functions that panic. It
-// reads sources alone, so that files for other systems and build tags are checked as well. Its test runs it over the module ("make lint").
+// Package fence checks what the project's own Go files import: in which packages and files unsafe and
+// cgo may be, and that imports between packages run one way. Outside of tests it also checks who calls
+// functions that panic.
+//
+// It reads sources alone, so it checks files for other systems and build tags as well. Its test runs it
+// over the module ("make lint"); the rules are in rules.go.
 package fence
 
 import (
@@ -73,6 +76,9 @@ func skipDir(dir, name string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// stem returns the name of a file without .go or _test.go.
+func stem(rel string) string { return strings.TrimSuffix(strings.TrimSuffix(rel, ".go"), "_test") }
+
 func isTest(rel string) bool { return strings.HasSuffix(rel, "_test.go") }
 
 func checkFile(file, rel, module string, r Rules) ([]Violation, error) {
@@ -130,6 +136,9 @@ func checkImport(spec *ast.ImportSpec, rel, module string, r Rules) (string, err
 	pkg := path.Dir(rel)
 	if yard, fenced := r.Fenced[imp]; fenced && !slices.Contains(yard, pkg) {
 		return fmt.Sprintf("imports %q: allowed only in %s", imp, strings.Join(yard, ", ")), nil
+	}
+	if ends, named := r.Names[imp]; named && !slices.ContainsFunc(ends, func(end string) bool { return strings.HasSuffix(stem(rel), end) }) {
+		return fmt.Sprintf("imports %q: only files named *%s.go may", imp, strings.Join(ends, ".go or *")), nil
 	}
 	if isTest(rel) {
 		return "", nil

@@ -32,13 +32,20 @@ func TestRulesBite(t *testing.T) {
 		name, file, source string
 		want               string // start of the only violation; empty: none
 	}{
-		{"unsafe in the ring is allowed", "ring/abi.go", `import "unsafe"`, ""},
+		{"unsafe in the ring is allowed", "ring/abi_unsafe.go", `import "unsafe"`, ""},
+		{"its file says so", "ring/abi.go", `import "unsafe"`, `ring/abi.go:2: imports "unsafe": only files named *_unsafe.go or *_cgo.go may`},
+		{"at the end of its name", "ring/unsafe_abi.go", `import "unsafe"`, `ring/unsafe_abi.go:2: imports "unsafe": only files named`},
+		{"behind more than the word", "table/notunsafe.go", `import "unsafe"`, `table/notunsafe.go:2: imports "unsafe": only files named`},
+		{"a test's file, too", "table/slab_test.go", `import "unsafe"`, `table/slab_test.go:2: imports "unsafe": only files named`},
+		{"before _test", "table/slab_unsafe_test.go", `import "unsafe"`, ""},
 		{"unsafe in the parser is not", "parse/tcp.go", "import (\n\t\"fmt\"\n\t\"unsafe\"\n)", `parse/tcp.go:4: imports "unsafe": allowed only in ring, table, cgo/pcapfilter`},
 		{"unsafe under another name is still unsafe", "web/a.go", `import u "unsafe"`, `web/a.go:2: imports "unsafe"`},
 		{"unsafe in a test is not allowed either", "parse/tcp_test.go", `import "unsafe"`, `parse/tcp_test.go:2: imports "unsafe"`},
 		{"unsafe in a file for another system is seen", "parse/tcp_plan9.go", "//go:build plan9\nimport _ \"unsafe\"", `parse/tcp_plan9.go:3: imports "unsafe"`},
 		{"unsafe in a package below an allowed one is not", "ring/sub/a_test.go", `import "unsafe"`, `ring/sub/a_test.go:2: imports "unsafe"`},
-		{"cgo in the filter is allowed", "cgo/pcapfilter/pcap.go", "// #include <pcap.h>\nimport \"C\"", ""},
+		{"cgo in the filter is allowed", "cgo/pcapfilter/pcap_cgo.go", "// #include <pcap.h>\nimport \"C\"", ""},
+		{"unsafe beside it", "cgo/pcapfilter/pcap_cgo.go", "// #include <pcap.h>\nimport \"C\"\nimport \"unsafe\"", ""},
+		{"its file says so, as well", "cgo/pcapfilter/pcap_unsafe.go", `import "C"`, `cgo/pcapfilter/pcap_unsafe.go:2: imports "C": only files named *_cgo.go may`},
 		{"cgo in the ring is not", "ring/poll.go", `import "C"`, `ring/poll.go:2: imports "C": allowed only in cgo/pcapfilter`},
 		{"testdata is left out", "parse/testdata/x.go", `import "unsafe"`, ""},
 		{"a nested module is left out", "bench/x.go", `import "unsafe"`, ""},

@@ -1,9 +1,11 @@
 package fence
 
-// Rules is what Check enforces. Fenced imports are checked in every file; layers and bans in all
-// files but tests, which may use what they like as an oracle, and so is who may call functions that panic.
+// Rules is what Check enforces. Fenced imports and the names of files are checked in every file; layers and
+// bans in all files but tests, which may use what they like as an oracle, and so is who may call functions
+// that panic.
 type Rules struct {
 	Fenced map[string][]string // import → the only packages that may have it
+	Names  map[string][]string // import → how the names of its files end, before .go or _test.go
 	Layers []Layer
 	Banned []Ban
 	Panics []string // the only files whose functions may call Must…, which panic
@@ -51,6 +53,11 @@ var Project = Rules{
 		"github.com/gopacket/gopacket":        {"pcapfile"},
 		"github.com/gopacket/gopacket/layers": {"pcapfile"},
 		"github.com/gopacket/gopacket/pcapgo": {"pcapfile"},
+	},
+	// A reviewer who looks for what the compiler cannot check finds it by the names of the files.
+	Names: map[string][]string{
+		"unsafe": {"_unsafe", "_cgo"}, // C's types take unsafe to convert
+		"C":      {"_cgo"},
 	},
 	Layers: []Layer{
 		{Package: ".", Height: heightMain},

@@ -1,0 +1,56 @@
+package table
+
+import (
+	"unsafe"
+
+	"tcp-stream-exporter/stream"
+)
+
+// None of these builds if a size drifts.
+var (
+	_ [RecordSize]byte         = [unsafe.Sizeof(Record{})]byte{}
+	_ [stream.ConnSize]byte    = [unsafe.Sizeof(stream.Conn{})]byte{}
+	_ [stream.StreamSize]byte  = [unsafe.Sizeof(stream.Stream{})]byte{}
+	_ [stream.DetailSize]byte  = [unsafe.Sizeof(stream.Detail{})]byte{}
+	_ [stream.InOrderSize]byte = [unsafe.Sizeof(stream.InOrder{})]byte{}
+	_ [stream.InOrderSize]byte = [unsafe.Offsetof(stream.Detail{}.Eventual)]byte{}
+	_ [groupSize]byte          = [unsafe.Sizeof(group{})]byte{}
+	_ [stream.ViewSize]byte    = [unsafe.Sizeof(stream.View{})]byte{}
+
+	_ [stream.OptionalSize]byte = [unsafe.Sizeof(stream.Optional{})]byte{}
+	_ [stream.ExtraSize]byte    = [unsafe.Sizeof(stream.Extra{})]byte{}
+)
+
+const endsSize = int(unsafe.Sizeof(stream.Ends{}))
+
+// plain holds the types that may stand in a mapping: none holds a pointer, every bit pattern of their
+// fields is a valid value, and 8 bytes are alignment enough for each.
+type plain interface {
+	Record | group | stream.Optional | stream.View | stream.Ends | stream.Extra
+}
+
+// values returns the first n values of T in mem, which begins at a multiple of 8 bytes. It panics if mem
+// is too short for them.
+//
+// Sound: plain says what T may be, and the bounds are checked here. mem is a mapping or a part of one,
+// which its owner keeps until Close, as long as what is returned.
+func values[T plain](mem []byte, n int) []T {
+	var t T
+	_ = mem[:n*int(unsafe.Sizeof(t))]
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(mem))), n)
+}
+
+// group is the group where h's way begins: t.groups[h&t.mask] without the check that the compiler
+// cannot leave out.
+//
+// Sound: mask is the number of groups minus one, and the groups live until Close.
+func (t *Table) group(h uint64) *group {
+	return (*group)(unsafe.Add(unsafe.Pointer(t.group0), (h&t.mask)*groupSize))
+}
+
+// record is the record that a slot points to, t.records[i] without the check.
+//
+// Sound: slots hold nothing but indices that Insert took from records, and 0 before.
+func (t *Table) record(i uint32) *Record {
+	return (*Record)(unsafe.Add(unsafe.Pointer(t.record0), uintptr(i)*RecordSize))
+}
