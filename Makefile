@@ -63,6 +63,7 @@ run: setup-build build ## install what is missing, build and serve on real traff
 
 test: setup lint ## lint and all tests; run as root, or tests of live traffic are skipped
 	$(TEST) -timeout 9m ./...
+	$(TEST) -timeout 9m -tags invariants ./table ./wheel # which then check themselves after every change
 	@set -e; for module in $(MODULES); do \
 		echo "$(TEST) ./... (in $$module)"; (cd $$module && $(TEST) -timeout 9m ./...); \
 	done
@@ -77,6 +78,7 @@ lint: setup-build ## gofmt, vet (with and without cgo), staticcheck, and where u
 	@files=$$(gofmt -l .) && [ -z "$$files" ] || { echo "not formatted by gofmt: $$files" >&2; exit 1; }
 	go vet ./...
 	CGO_ENABLED=0 go vet ./...
+	go vet -tags invariants ./table ./wheel
 	CGO_ENABLED=0 GOARCH=arm64 go vet ./table # the assembly of others
 	CGO_ENABLED=0 GOARCH=riscv64 go vet ./table # and what those without have instead
 	@set -e; for module in $(MODULES); do echo "go vet ./... (in $$module)"; (cd $$module && go vet ./...); done

@@ -30,7 +30,8 @@ type Table struct {
 	optionals   []stream.Optional // see KeepOptional
 	optionalMem mapping
 
-	batch uint16 // number of the latest Match
+	checks checks // of builds with the tag invariants
+	batch  uint16 // number of the latest Match
 }
 
 // New returns a table with room for n connections, 1 to MaxConnections, and random seeds.
@@ -148,6 +149,9 @@ func (t *Table) Insert(k *Key, h uint64) (i uint32, ok bool) {
 	r := &t.records[i]
 	r.Key = k.Conn()
 	r.Reset()
+	if checking {
+		t.checkInvariants(i, h)
+	}
 	return i, true
 }
 
@@ -167,6 +171,9 @@ func (t *Table) Remove(i uint32) {
 				r.Reset()
 				r.Key = noKey
 				t.free = append(t.free, i)
+				if checking {
+					t.checkInvariants(i, h)
+				}
 				return
 			}
 		}

@@ -137,7 +137,7 @@ func TestEveryIndexExpiresAtItsDeadline(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(seed), 99))
 			w := New(n)
 			run(t, newCaller(w, n, 1<<32-20_000, c.budget, c.limit), r, 20_000, c.maxAge, c.maxStep)
-			checkInvariants(t, w)
+			check(t, w)
 		})
 	}
 }
@@ -167,5 +167,5 @@ func TestBurstOfDeadlinesWithinBudget(t *testing.T) {
 		}
 		popped += got
 	}
-	checkInvariants(t, w)
+	check(t, w)
 }

@@ -1,8 +1,12 @@
 package wheel
 
 import (
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
+
+	"tcp-stream-exporter/internal/linked"
 )
 
 func TestChunkIsTwoCacheLines(t *testing.T) {
@@ -11,59 +15,107 @@ func TestChunkIsTwoCacheLines(t *testing.T) {
 	}
 }
 
-// checkInvariants fails the test if the wheel's storage contradicts itself.
-func checkInvariants(t testing.TB, w *Wheel) {
+// check fails the test if the wheel contradicts itself.
+func check(t testing.TB, w *Wheel) {
 	t.Helper()
-	stored, inLists := 0, 0
-	for place := range uint32(places) {
-		l := w.listOf[place]
-		if uint32(w.placeOf[l]) != place {
-			t.Fatalf("place %d has list %d, but that list says place %d", place, l, w.placeOf[l])
-		}
-		first := w.head[l]
-		if marked := w.occ[place>>slotBits]>>(place&(slots-1))&1 == 1; marked != (first != 0) {
-			t.Fatalf("place %d: occupancy bit %v, first chunk %d", place, marked, first)
-		}
-		for c := first; c != 0; c = w.chunks[c].next {
-			ch := &w.chunks[c]
-			if inLists++; inLists >= len(w.chunks) {
-				t.Fatalf("the list of place %d is a loop", place)
+	if err := w.invariants(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Each way to break a wheel is found by the whole check, and with the tag by the next change of the wheel.
+func TestInvariantsBite(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		harm    func(w *Wheel)
+		want    string
+		tagOnly bool
+	}{
+		{"two places say they have one list", func(w *Wheel) { w.listOf[5] = w.listOf[9] }, "place 5 has list 9", false},
+		{"an occupied slot has no bit", func(w *Wheel) { w.occ[0] &^= 1 << 9 }, "place 9: occupancy bit false", false},
+		{"an empty slot has a bit", func(w *Wheel) { w.occ[1] |= 1 << 40 }, "place 104: occupancy bit true", false},
+		{"a fifth due place has a bit", func(w *Wheel) { w.occ[levels] |= 1 << 40 }, "due places", false},
+		{"a list is a loop", func(w *Wheel) {
+			last := w.head[9]
+			for w.chunks[last].next != 0 {
+				last = w.chunks[last].next
 			}
-			if ch.list != l {
-				t.Fatalf("chunk %d hangs in list %d and says list %d", c, l, ch.list)
+			w.chunks[last].next = w.chunks[w.head[9]].next
+		}, "the list of place 9 is a loop", false},
+		{"a chunk names another list", func(w *Wheel) { w.chunks[w.head[9]].list = 10 }, "hangs in list 9 and says list 10", false},
+		{"an index stands where its pos does not say", func(w *Wheel) { w.chunks[w.head[9]].index[0]++ }, "sits in chunk", false},
+		{"an armed index is in no list", func(w *Wheel) { w.pos[99] = w.pos[0] }, "indices, 41 are armed", false},
+		{"a chunk is lost", func(w *Wheel) { w.free = 0 }, "0 free, but", false},
+		{"an index is in another slot than its deadline's", func(w *Wheel) { w.swapLists(9, 10); w.occ[0] ^= 1<<9 | 1<<10 },
+			"is at place 10, its slot of level 0 from tick 9 on is place 9", true},
+		{"the wheel has moved past an index", func(w *Wheel) { w.cur = 20 }, "is at place 9, its slot of level 0 from tick 9 on is place 256", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := New(100)
+			w.Reset(0)
+			for i := range uint32(40) {
+				w.Arm(i, 9) // two chunks
 			}
-			if ch.count == 0 || ch.count > chunkLen || c != first && ch.count != chunkLen {
-				t.Fatalf("chunk %d of place %d (first is %d) holds %d", c, place, first, ch.count)
+			for i := range uint32(30) {
+				w.Arm(50+i, 5000)
 			}
-			for k, i := range ch.index[:ch.count] {
-				if w.pos[i] != c<<posShift|uint32(k) {
-					t.Fatalf("index %d sits in chunk %d entry %d, pos says %d entry %d",
-						i, c, k, w.pos[i]>>posShift, w.pos[i]&posMask)
-				}
+			for i := range uint32(30) {
+				w.Cancel(50 + i) // a free chunk
 			}
-			stored += int(ch.count)
+			check(t, w)
+			c.harm(w)
+			err := w.invariants()
+			if found := err != nil && strings.Contains(err.Error(), c.want); found != (checking || !c.tagOnly) {
+				t.Errorf("found %v, want %q", err, c.want)
+			}
+			switch said := panicOf(func() { w.Arm(90, 300_000) }); {
+			case checking && !strings.HasPrefix(said, "wheel: invariant broken: "):
+				t.Errorf("the next Arm panicked with %q, want the broken invariant", said)
+			case !checking && said != "":
+				t.Errorf("the next Arm panicked without the tag: %s", said)
+			default:
+				t.Logf("the next Arm: %q", said)
+			}
+		})
+	}
+}
+
+// Each operation that changes the wheel checks it.
+func TestEveryChangeIsCheckedWithTheTag(t *testing.T) {
+	for name, change := range map[string]func(w *Wheel){
+		"Arm":     func(w *Wheel) { w.Arm(1, 100) },
+		"Cancel":  func(w *Wheel) { w.Cancel(0) },
+		"Advance": func(w *Wheel) { w.Advance(1, nil) },
+		"Reset":   func(w *Wheel) { w.Reset(7) },
+	} {
+		w := New(10)
+		w.Arm(0, 9)
+		w.listOf[5] = w.listOf[20]
+		if said := panicOf(func() { change(w) }); checking != strings.HasPrefix(said, "wheel: invariant broken: place 5") {
+			t.Errorf("%s: with the tag %v; panicked with %q", name, checking, said)
 		}
 	}
-	armed := 0
-	for _, at := range w.pos {
-		if at != 0 {
-			armed++
+}
+
+// panicOf returns what f panics with, or "".
+func panicOf(f func()) (said string) {
+	defer func() {
+		if p := recover(); p != nil {
+			said = fmt.Sprint(p)
+		}
+	}()
+	f()
+	return ""
+}
+
+// Without the tag nothing calls the checks, or the linker would have kept them.
+func TestChecksAreLinkedOnlyWithTheTag(t *testing.T) {
+	for _, name := range []string{"checkInvariants", "checkArmed"} {
+		if got := linked.Has(t, "tcp-stream-exporter/wheel.(*Wheel)."+name); got != checking {
+			t.Errorf("%s is in the program: %v, want %v", name, got, checking)
 		}
 	}
-	if stored != armed {
-		t.Fatalf("the lists hold %d indices, %d are armed", stored, armed)
-	}
-	spare := 0
-	for c := w.free; c != 0; c = w.chunks[c].next {
-		if spare++; spare >= len(w.chunks) {
-			t.Fatal("the free list is a loop")
-		}
-	}
-	if inLists+spare != int(w.fresh)-1 || int(w.fresh) > len(w.chunks) {
-		t.Fatalf("%d chunks in lists and %d free, but %d of %d were ever used",
-			inLists, spare, w.fresh-1, len(w.chunks)-1)
-	}
-	if w.occ[levels]>>levels != 0 {
-		t.Fatalf("due places %b: there are only %d", w.occ[levels], levels)
+	if !linked.Has(t, "tcp-stream-exporter/wheel.(*Wheel).invariants") {
+		t.Error("invariants, which these tests call, was not found in the program")
 	}
 }

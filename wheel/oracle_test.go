@@ -97,7 +97,7 @@ func (p *pair) advance(now uint64, budget int) []uint32 {
 
 func (p *pair) check() {
 	p.t.Helper()
-	checkInvariants(p.t, p.w)
+	check(p.t, p.w)
 	if p.w.cur != uint32(p.o.cur) {
 		p.t.Fatalf("the wheel stands at %d, want %d", p.w.cur, uint32(p.o.cur))
 	}

@@ -39,6 +39,8 @@ type Wheel struct {
 	// a whole lap ahead.
 	occ [levels + 1]uint64
 
+	checks checks // of builds with the tag invariants
+
 	store
 }
 
@@ -48,7 +50,7 @@ func New(n int) *Wheel {
 	if n < 0 || n > math.MaxInt32 {
 		panic(fmt.Sprintf("wheel: New(%d): the number of indices must be 0 to %d", n, math.MaxInt32))
 	}
-	return &Wheel{store: newStore(n)}
+	return &Wheel{store: newStore(n), checks: newChecks(n)}
 }
 
 // Reset disarms every index and sets the wheel to tick now.
@@ -56,6 +58,9 @@ func (w *Wheel) Reset(now uint32) {
 	w.clear()
 	w.occ = [levels + 1]uint64{}
 	w.cur = now
+	if checking {
+		w.checkInvariants()
+	}
 }
 
 // Arm arms index i at tick, or moves it there if it is armed already. A tick that is not ahead of
@@ -70,6 +75,9 @@ func (w *Wheel) Arm(i, tick uint32) {
 	}
 	w.put(i, place)
 	w.occ[place>>slotBits] |= 1 << (place & (slots - 1))
+	if checking { // at the end: default.pgo knows the calls above by their distance from the first line
+		w.checkArmed(i, tick)
+	}
 }
 
 // slotFor is the place of the slot for a deadline at tick.
@@ -93,6 +101,9 @@ func (w *Wheel) Cancel(i uint32) {
 	if place, empty := w.take(i); empty {
 		w.vacate(place)
 	}
+	if checking {
+		w.checkInvariants()
+	}
 }
 
 // Armed says whether index i is armed. It panics if i is not below the n of New.
@@ -111,6 +122,9 @@ func (w *Wheel) vacate(place uint32) {
 // got to, deadlines up to now can still be armed ahead of it, and a further call carries on. Without
 // more the wheel stands at now. A now behind the wheel pops only what an earlier call left over.
 func (w *Wheel) Advance(now uint32, out []uint32) (n int, more bool) {
+	if checking {
+		defer w.checkInvariants()
+	}
 	for {
 		for w.occ[levels] != 0 {
 			if n == len(out) {

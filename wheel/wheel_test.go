@@ -47,7 +47,7 @@ func TestArmedIndexPopsAtItsSlot(t *testing.T) {
 			if n, more := w.Advance(c.pops+math.MaxInt32, out); n != 0 || more {
 				t.Fatalf("later: popped %d again, more %v", n, more)
 			}
-			checkInvariants(t, w)
+			check(t, w)
 		})
 	}
 }
@@ -61,7 +61,7 @@ func TestArmWithinTheSlotDoesNoWork(t *testing.T) {
 	if !slices.Equal(w.pos, before) {
 		t.Errorf("positions were %x, now %x", before, w.pos)
 	}
-	checkInvariants(t, w)
+	check(t, w)
 }
 
 // halfPopped is a wheel at tick 64, where 40 indices of level 0 and 60 of level 1 fell due and
@@ -196,7 +196,7 @@ func TestPoolHoldsTheWorstSpread(t *testing.T) {
 			level, slot := i/64%levels, i%64+1
 			p.w.Arm(uint32(i), uint32(slot)<<(6*level))
 		}
-		checkInvariants(t, p.w)
+		check(t, p.w)
 		out := make([]uint32, 1)
 		now := uint32(1 << 18)
 		for more := true; more; {
@@ -206,7 +206,7 @@ func TestPoolHoldsTheWorstSpread(t *testing.T) {
 				p.w.Arm(out[0], p.w.cur+1<<18) // fills the slots again behind the pointer
 			}
 		}
-		checkInvariants(t, p.w)
+		check(t, p.w)
 	}
 }
 
