@@ -18,17 +18,17 @@ type gate struct {
 	off    int64  // bytes taken from src
 	start  int64  // where the record at hand begins
 	rec    []byte // the record at hand
-	rest   []byte // what the decoder has not read of it
+	unread []byte // what the decoder has not read of it
 	begun  bool   // the file header or the first section header has passed
 	err    error  // what ended the file
 	broken bool   // err is from reading src and says nothing of what the file holds
 
 	// Of the latest packet record.
-	packets int    // packet records since the reader set it to 0
-	first   int64  // where the first of them begins
-	room    int    // bytes that it has for the packet
-	timed   bool   // it has a time stamp of its own
-	stamp   uint64 // pcapng: the time stamp in units of the interface
+	packets  int    // packet records since the reader set it to 0
+	first    int64  // where the first of them begins
+	capacity int    // bytes that it has for the packet
+	timed    bool   // it has a time stamp of its own
+	stamp    uint64 // pcapng: the time stamp in units of the interface
 
 	order binary.ByteOrder // of the file, or of the section
 }
@@ -46,7 +46,7 @@ func newGate(src *bufio.Reader, f format) gate {
 
 // Read gives the decoder the rest of the record at hand, or the beginning of the next.
 func (g *gate) Read(p []byte) (int, error) {
-	for len(g.rest) == 0 {
+	for len(g.unread) == 0 {
 		if g.err != nil {
 			return 0, g.err
 		}
@@ -54,10 +54,10 @@ func (g *gate) Read(p []byte) (int, error) {
 		if g.err = g.cut(g); g.err != nil {
 			return 0, g.err
 		}
-		g.rest = g.rec
+		g.unread = g.rec
 	}
-	n := copy(p, g.rest)
-	g.rest = g.rest[n:]
+	n := copy(p, g.unread)
+	g.unread = g.unread[n:]
 	return n, nil
 }
 
@@ -105,12 +105,12 @@ func (g *gate) damage(format string, args ...any) error {
 }
 
 // packet notes that the record at hand holds a packet.
-func (g *gate) packet(room int, timed bool) {
+func (g *gate) packet(capacity int, timed bool) {
 	if g.packets == 0 {
 		g.first = g.start
 	}
 	g.packets++
-	g.room, g.timed = room, timed
+	g.capacity, g.timed = capacity, timed
 }
 
 // cutRecord cuts a pcap file: a header of 24 bytes, then packets with a header of 16 bytes each

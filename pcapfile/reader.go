@@ -98,7 +98,7 @@ func (r *Reader) next(p *Packet) (err error) {
 	if err != nil {
 		return r.explain(err)
 	}
-	if r.gate.packets > 1 || len(data) > r.gate.room {
+	if r.gate.packets > 1 || len(data) > r.gate.capacity {
 		return r.damage("the packet is longer than its record")
 	}
 	p.DLT = r.dlt

@@ -124,8 +124,5 @@ func (b *Block) Bad() bool { return b.bad }
 // (TP_STATUS_BLK_TMO).
 func (b *Block) TimedOut() bool { return b.status&tpStatusBlkTmo != 0 }
 
-// Losing says that drops had not been read with Stats when the block was closed (TP_STATUS_LOSING).
-func (b *Block) Losing() bool { return b.status&tpStatusLosing != 0 }
-
 // Len is how many frames the block says it holds (num_pkts).
 func (b *Block) Len() uint32 { return b.num }

@@ -152,7 +152,7 @@ func TestHostileKeysDoNoHarm(t *testing.T) {
 		return v4Key(rand.Uint32(), v4Server+uint32(i), 1024+rand.IntN(60000), 443)
 	}
 	fill := func(seeds Seeds, keys []Key) (p Probes) {
-		tab, err := NewSeeded(connections, seeds)
+		tab, err := newSeeded(connections, seeds)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestInvariantsBite(t *testing.T) {
 		{"a free record was never used", func(t *Table) { t.free[0] = 39 }, "record 39 is free, and only 20 were ever used"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tab, err := NewSeeded(40, Seeds{1, 3, 5, 7, 9, 11})
+			tab, err := newSeeded(40, Seeds{1, 3, 5, 7, 9, 11})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -44,11 +44,11 @@ func New(n int) (*Table, error) {
 	for i := range seeds {
 		seeds[i] = binary.NativeEndian.Uint64(b[i*8:])
 	}
-	return NewSeeded(n, seeds)
+	return newSeeded(n, seeds)
 }
 
-// NewSeeded is New with given seeds. With known seeds the table can be attacked: tests only.
-func NewSeeded(n int, seeds Seeds) (*Table, error) {
+// newSeeded is New with given seeds. With known seeds the table can be attacked: tests only.
+func newSeeded(n int, seeds Seeds) (*Table, error) {
 	if n < 1 || n > MaxConnections {
 		return nil, fmt.Errorf("%d connections: want 1 to %d", n, MaxConnections)
 	}
@@ -87,8 +87,8 @@ func (t *Table) Used() int { return int(t.used) }
 // At returns the record with index i, which Find or Insert gave.
 func (t *Table) At(i uint32) *Record { return &t.records[i] }
 
-// Found is At for an index that FindAll has found, which needs no check.
-func (t *Table) Found(i uint32) *Record { return t.record(i) }
+// AtUnchecked is At without the bounds check, for an index that FindAll or Match has found.
+func (t *Table) AtUnchecked(i uint32) *Record { return t.record(i) }
 
 // Hash returns k's hash for Find and Insert.
 func (t *Table) Hash(k *Key) uint64 {

@@ -52,7 +52,7 @@ func TestAgainstMaps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			const capacity = 600
-			tab, err := NewSeeded(capacity, seeds)
+			tab, err := newSeeded(capacity, seeds)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,7 +32,7 @@ func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, boun
 			*next = r[1:]
 		}
 		index := x.records[i]
-		r := t.Found(index)
+		r := t.AtUnchecked(index)
 		if r.QuietSince(now - w.shortest) {
 			w.late(index, seg, now)
 			continue

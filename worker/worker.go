@@ -271,7 +271,7 @@ func (w *Worker) accountFound(x *Batch, set uint32, next *[]uint32, bound *bound
 			*next = r[1:]
 		}
 		index := x.records[i]
-		r := t.Found(index)
+		r := t.AtUnchecked(index)
 		if r.QuietSince(now - shortest) {
 			w.late(index, seg, now)
 			continue
