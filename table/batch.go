@@ -6,32 +6,32 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// BatchSize is how many segments FindAll takes at most: each has a bit in the words of Found.
+// BatchSize is the most segments that FindAll and Match take: each has a bit in the words of Found.
 const BatchSize = 32
 
-// Found tells what FindAll or Match has found of a batch. Bit i stands for segment i.
+// Found holds what FindAll or Match has found of a batch: bit i stands for segment i.
 type Found struct {
-	// Data are those with payload and Bare those without, of connections that were found. The others
-	// are new to the table, or of the few whose slot only Find tells; all segments of a connection
-	// are found, or none.
+	// Data has the segments with payload and Bare those without, of connections that were found. A
+	// segment in neither is new to the table, or one of the few whose slot only Find tells. Of one
+	// connection all segments are found, or none.
 	Data, Bare uint32
-	// After are those of Data whose connection has one of Bare before them in the batch.
+	// After has the segments of Data that come behind one of Bare of the same connection.
 	After uint32
 }
 
-// fewEntries are how many entries' groups and hot lines stay near the processor: a quarter of a megabyte
-// of groups.
+// fewEntries is the number of entries whose groups and hot lines stay near the processor: a quarter of a
+// megabyte of groups.
 const fewEntries = 4096
 
-// Small says that the table has so few entries that fetching anything long before its use gains nothing.
+// Small reports whether the table has so few entries that to prefetch them gains nothing.
 func (t *Table) Small() bool { return t.Len() <= fewEntries }
 
-// FindAll looks up a batch of segments, at most BatchSize, by their hashes, and sets the record indices of
+// FindAll looks up a batch of at most BatchSize segments by their hashes, and sets the record indices of
 // those that it finds. hashes and indices must not be shorter than segs.
 //
-// Short loops, so that the cache misses of all packets overlap, first those on the groups, then those
-// on the records; in all but the last nothing waits for a load and there is no branch. Who has the next
-// batches at hand already does better to prefetch for them, and to call Locate and Match himself.
+// It works in short loops so that the cache misses of all segments overlap, first those on the groups,
+// then those on the records. No loop but the last waits for a load or branches. A caller that has the
+// next batches at hand already gains more from prefetching for them and calling Locate and Match itself.
 func (t *Table) FindAll(segs []parse.Segment, hashes []uint64, indices []uint32) Found {
 	hashes, indices = hashes[:len(segs)], indices[:len(segs)]
 	if !t.Small() {
@@ -42,11 +42,11 @@ func (t *Table) FindAll(segs []parse.Segment, hashes []uint64, indices []uint32)
 	return t.Match(segs, indices)
 }
 
-// Locate sets each index to the record behind the first slot whose control byte matches, or where
-// none does behind the last slot, empty or not: most look-ups end there, and Match tells the others
-// apart. indices must not be shorter than hashes.
+// Locate sets each index to the record of the first slot whose control byte matches, in the first group
+// of the hash's probe sequence. Where none matches it takes the group's last slot, empty or not. Most
+// look-ups end here; Match sorts out the others. indices must not be shorter than hashes.
 //
-// Not inlined, as the next, so that with the profile that the program is built with what they call is.
+// noinline: Locate and Match stay functions of their own, so that PGO inlines their callees into them.
 //
 //go:noinline
 func (t *Table) Locate(hashes []uint64, indices []uint32) {
@@ -57,9 +57,9 @@ func (t *Table) Locate(hashes []uint64, indices []uint32) {
 	}
 }
 
-// Match tells which segments of a batch, at most BatchSize, belong to the records that Locate has given
-// for them. The table may have changed since then: a connection that has come meanwhile is among those
-// not found, and one that has gone is not found either.
+// Match returns which of at most BatchSize segments belong to the records that Locate has set for them.
+// The table may have changed since then: connections that were inserted or removed meanwhile are not
+// found.
 //
 //go:noinline
 func (t *Table) Match(segs []parse.Segment, indices []uint32) Found {

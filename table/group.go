@@ -2,14 +2,14 @@ package table
 
 import "math/bits"
 
-// groupSlots is how many entries a group holds.
+// groupSlots is the number of slots in a group.
 const groupSlots = 8
 
-// group is one cache line: the control bytes of eight slots, how many entries moved past the
-// group because it was full, and the record index of each slot.
+// group holds the control bytes and the record indices of eight slots, in one cache line. overflow counts
+// the entries that passed the group because it was full. The package comment has a drawing.
 //
-// A control byte is 0 for an empty slot, so that fresh zeroed memory is an empty table, and
-// 0x80 | h2 for a full one, h2 being seven bits of the hash.
+// A control byte is 0 for an empty slot, so fresh zeroed memory is an empty table, and 0x80 | h2 for a full
+// one, h2 being seven bits of the hash.
 type group struct {
 	ctrl     uint64
 	overflow uint32
@@ -22,7 +22,7 @@ const (
 	highBits = 0x8080808080808080
 )
 
-// h2 is the control byte of hash h, in all eight bytes of a word.
+// h2 returns the control byte of hash h, in all eight bytes of a word.
 func h2(h uint64) uint64 { return (h>>57 | 0x80) * lowBits }
 
 // match returns the high bit of each byte of ctrl that equals want's. It is exact: a byte of the
@@ -42,5 +42,5 @@ func matchFirst(ctrl, want uint64) uint64 {
 // empties returns the high bit of each empty slot's byte.
 func empties(ctrl uint64) uint64 { return ^ctrl & highBits }
 
-// first is the slot of the lowest set bit of a match.
+// first returns the slot of the lowest set bit of a match.
 func first(m uint64) int { return bits.TrailingZeros64(m) >> 3 & (groupSlots - 1) }

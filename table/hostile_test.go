@@ -120,7 +120,7 @@ func spread(counts []int, n int) (deviation float64, most int) {
 	return (sum - freedom) / math.Sqrt(2*freedom), most
 }
 
-// hostileKeys finds n keys that all have their first group, and with it their whole way, in common
+// hostileKeys finds n keys that all have their first group, and with it their whole probe sequence, in common
 // in a table of so many groups with known seeds.
 func hostileKeys(seeds Seeds, groups uint64, n int, candidate func(i uint64) Key) []Key {
 	tab := &Table{seeds: seeds}
@@ -133,7 +133,7 @@ func hostileKeys(seeds Seeds, groups uint64, n int, candidate func(i uint64) Key
 	return found
 }
 
-// Keys that share one way under known seeds are nothing special in a table with its own seeds, also
+// Keys that share one probe sequence under known seeds are nothing special in a table with its own seeds, also
 // when it is full. With the known seeds they make one long chain, which shows that they are hostile.
 func TestHostileKeysDoNoHarm(t *testing.T) {
 	const (
@@ -141,7 +141,7 @@ func TestHostileKeysDoNoHarm(t *testing.T) {
 		hostile     = 2048
 		tables      = 5
 		// A full table has a mean of 4 entries in groups of 8. In 2,000 simulated tables of random
-		// hashes the longest way was 3 to 7 groups, the mean at most 1.012.
+		// hashes the longest probe was 3 to 7 groups, the mean at most 1.012.
 		longest, mean = 16, 1.1
 	)
 	var known Seeds

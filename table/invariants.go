@@ -5,16 +5,16 @@ import "fmt"
 // The build tag invariants has every Insert and Remove check the table, and panic at the first thing
 // that is wrong: go test -tags invariants ./table. Without the tag none of this is in the program.
 
-// checkInvariants panics if the table contradicts itself after record i has come to, or gone from, the
-// way of hash h.
+// checkInvariants panics if the table contradicts itself after record i was inserted into, or removed
+// from, the probe sequence of hash h.
 //
-// It looks at the first groups of that way after each change, at the whole table after each change of up
-// to 43 connections, and less often in proportion to the number of groups: the effort for one change then
-// does not grow with the table. A way has many groups only where a test makes keys collide.
+// It looks at the first groups of that sequence after every change. It looks at the whole table after every
+// change if the capacity is at most 43, and else less often, in proportion to the number of groups: the cost
+// of a change then does not grow with the table.
 //
 //go:noinline
 func (t *Table) checkInvariants(i uint32, h uint64) {
-	err := t.checkWay(i, h)
+	err := t.checkProbe(i, h)
 	if err == nil && t.checks.everyNth(max(1, len(t.groups)/8)) {
 		err = t.invariants()
 	}
@@ -23,8 +23,8 @@ func (t *Table) checkInvariants(i uint32, h uint64) {
 	}
 }
 
-// checkWay returns what is wrong with record i and the first groups where a look-up of hash h goes.
-func (t *Table) checkWay(i uint32, h uint64) error {
+// checkProbe returns what is wrong with record i and the first groups of the probe sequence of hash h.
+func (t *Table) checkProbe(i uint32, h uint64) error {
 	at := h
 	for step := range min(t.mask+1, 16) {
 		g := int(at & t.mask)
@@ -82,7 +82,7 @@ func (t *Table) checkGroup(g int) error {
 // invariants returns the first thing that is wrong in the table:
 //
 //   - Each full slot has its record's control byte and is where a look-up of the record's key ends.
-//   - Each group's overflow is the number of entries that stand in a later group of their way.
+//   - Each group's overflow is the number of entries that stand in a later group of their probe sequence.
 //   - At least one slot is empty, so an Insert that has a record finds a slot.
 //   - Each record that was ever used is in one slot, or on the free list once, under noKey. Keys are the
 //     records' own, so no two have the same.
@@ -108,7 +108,7 @@ func (t *Table) invariants() error {
 	}
 	for g, n := range passed {
 		if t.groups[g].overflow != n {
-			return fmt.Errorf("group %d counts %d entries that moved past it, and there are %d", g, t.groups[g].overflow, n)
+			return fmt.Errorf("group %d has an overflow of %d, and %d entries passed it", g, t.groups[g].overflow, n)
 		}
 	}
 	if full != t.Len() || full >= groupSlots*len(t.groups) {
@@ -117,8 +117,8 @@ func (t *Table) invariants() error {
 	return t.checkFree()
 }
 
-// checkEntry follows the way of record i, which stands in slot s of group g, and counts in passed the
-// groups before g.
+// checkEntry follows the probe sequence of record i, which stands in slot s of group g, and counts in passed
+// the groups before g.
 func (t *Table) checkEntry(i uint32, g, s int, passed []uint32) error {
 	h := t.Hash(&t.records[i].Key)
 	if err := t.checkFound(i, h); err != nil {

@@ -24,7 +24,7 @@ func TestInvariantsBite(t *testing.T) {
 			g.ctrl |= h2(t.Hash(&t.records[3].Key)) & (0xff << (8 * s))
 		}, "record 3 stands in slots"},
 		{"an empty slot leads outside", func(t *Table) { t.groups[0].slots[7] = 1 << 20 }, "slot 7: record 1048576, of"},
-		{"a group counts one too many", func(t *Table) { t.groups[1].overflow++ }, "group 1 counts 1 entries that moved past it, and there are 0"},
+		{"a group counts one too many", func(t *Table) { t.groups[1].overflow++ }, "group 1 has an overflow of 1, and 0 entries passed it"},
 		{"a record too many is free", func(t *Table) { t.free = append(t.free, t.free[0]) }, "18 of 64 slots are full, with 17 connections"},
 		{"a record is free twice", func(t *Table) { t.free[0] = t.free[1] }, "is free twice"},
 		{"a record in use is free", func(t *Table) { t.free[0] = 3 }, "record 3 is free and has a key"},

@@ -8,10 +8,10 @@ import (
 	"tcp-stream-exporter/stream"
 )
 
-// mostPopulated is up to how large an index gets its memory at once, in bytes.
+// mostPopulated is the size in bytes up to which an index gets its memory at once.
 const mostPopulated = 64 << 20
 
-// newSlab maps room for n records.
+// newSlab maps n records.
 func newSlab(n int) ([]Record, mapping, error) {
 	size := n * RecordSize
 	mem, err := newMapping(size)
@@ -34,8 +34,9 @@ func newGroups(n int) ([]group, mapping, error) {
 	return values[group](mem, n), mem, nil
 }
 
-// Populate has the kernel give memory for records from to upTo-1, which may be in use, so that
-// nobody waits for it later. It may be called while others use the table. It fails before Linux 5.14.
+// Populate has the kernel give memory for records from to upTo-1, so that no packet waits for it later.
+// The records may be in use, and another goroutine may use the table meanwhile. It needs Linux 5.14
+// (MADV_POPULATE_WRITE, madvise(2)).
 func (t *Table) Populate(from, upTo int) error {
 	mask := unix.Getpagesize() - 1
 	start, end := from*RecordSize&^mask, upTo*RecordSize
@@ -46,8 +47,7 @@ func (t *Table) Populate(from, upTo int) error {
 	return unix.Madvise(t.optionalMem[start:end], unix.MADV_POPULATE_WRITE)
 }
 
-// KeepOptional makes room for what stream.Optional holds of each connection. To be called before the
-// first Insert.
+// KeepOptional maps a stream.Optional for each record. Call it before the first Insert.
 func (t *Table) KeepOptional() error {
 	n := len(t.records)
 	mem, err := newMapping(n * stream.OptionalSize)
@@ -58,6 +58,6 @@ func (t *Table) KeepOptional() error {
 	return nil
 }
 
-// Optional is what is kept of record i besides, after KeepOptional. A new record may find what an old
-// one has left.
+// Optional returns the stream.Optional of record i. It needs KeepOptional. A new record finds in it what
+// the one before has left.
 func (t *Table) Optional(i uint32) *stream.Optional { return &t.optionals[i] }

@@ -24,9 +24,8 @@ func prefetchHeads(first unsafe.Pointer, indices *uint32, n int)
 //go:noescape
 func prefetchRecord(p unsafe.Pointer)
 
-// prefetchNear is prefetchLine for n records, first + index * RecordSize of each index, to the first-level
-// cache: for those of their lines that segments in order touch (stream.Eventual, of either direction, is in the
-// sixth and the ninth).
+// prefetchNear is prefetchLine to the first-level cache for n records, first + index * RecordSize of each
+// index, without the lines of stream.Eventual, the sixth and the ninth, which segments in order do not touch.
 //
 //go:noescape
 func prefetchNear(first unsafe.Pointer, indices *uint32, n int)

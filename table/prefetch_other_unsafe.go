@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// Loads, which overlap less; atomic ones, because the compiler leaves out others whose values nobody
-// needs.
+// Processors without assembly here load instead, which overlaps less. The loads are atomic because the
+// compiler leaves out others whose values nobody needs.
 //
 // Sound: p is the start of a group, a record or an Optional, each larger than what is read of it, and
 // hashes and indices have n elements, the indices those of records.

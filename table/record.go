@@ -2,15 +2,13 @@ package table
 
 import "tcp-stream-exporter/stream"
 
-// Record is what the table stores of a connection: its key and both of its streams.
+// Record holds a connection: its key and both of its streams.
 type Record struct {
 	Key Key
 	stream.Conn
 }
 
-// RecordSize is the size of a Record in bytes: nine cache lines. The key shares the first with
-// the connection's common state, the two hot halves follow in one line each, then the details of either in
-// three, of which segments in order touch two.
+// RecordSize is the size of a Record in bytes: nine cache lines. The package comment has their layout.
 const RecordSize = recordLines * lineSize
 
 const (
@@ -22,5 +20,5 @@ const (
 	groupShift = 6
 )
 
-// PageRecords is how many records a huge page of memory holds.
+// PageRecords is the number of records in a huge page of memory.
 const PageRecords = hugePage / RecordSize

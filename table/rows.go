@@ -8,9 +8,9 @@ import (
 	"tcp-stream-exporter/stream"
 )
 
-// Rows is memory outside Go's heap for what a reader copies out of a table: as many streams as the
-// table can hold, so that nothing is moved while they become more, and nothing is left to the garbage
-// collector. The kernel gives pages as they are written. Not safe for concurrent use.
+// Rows holds memory outside Go's heap for what a reader copies out of a table. It has the capacity of the
+// table, so nothing is moved while streams become more, and nothing is left to the garbage collector. The
+// kernel gives pages as they are written. Not safe for concurrent use.
 type Rows struct {
 	views  []stream.View
 	ends   []stream.Ends
@@ -18,7 +18,7 @@ type Rows struct {
 	mem    []byte
 }
 
-// NewRows makes room for both streams of each of n connections.
+// NewRows maps rows for both streams of n connections.
 func NewRows(n int) (*Rows, error) {
 	const each = 2 * (stream.ViewSize + endsSize + stream.ExtraSize)
 	mem, err := unix.Mmap(-1, 0, n*each, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
@@ -34,13 +34,12 @@ func NewRows(n int) (*Rows, error) {
 	}, nil
 }
 
-// Views, Ends and Extras are the memory, without elements.
+// Views, Ends and Extras return the memory as empty slices to append to.
 func (r *Rows) Views() []stream.View   { return r.views[:0] }
 func (r *Rows) Ends() []stream.Ends    { return r.ends[:0] }
 func (r *Rows) Extras() []stream.Extra { return r.extras[:0] }
 
-// Shrink gives the pages back to the kernel if more than so many views were used. What was there is
-// lost then.
+// Shrink gives the pages back to the kernel, with what is in them, if more than most views were used.
 func (r *Rows) Shrink(used, most int) {
 	if used > most {
 		// It can only fail for arguments that the mapping rules out; the pages stay then.
@@ -48,7 +47,7 @@ func (r *Rows) Shrink(used, most int) {
 	}
 }
 
-// Close gives the memory back. What Views, Ends and Extras returned is unusable after it.
+// Close unmaps the memory. What Views, Ends and Extras returned is unusable after it.
 func (r *Rows) Close() error {
 	mem := r.mem
 	*r = Rows{}

@@ -23,7 +23,7 @@ var (
 
 const endsSize = int(unsafe.Sizeof(stream.Ends{}))
 
-// plain holds the types that may stand in a mapping: none holds a pointer, every bit pattern of their
+// plain lists the types that may stand in a mapping: none holds a pointer, every bit pattern of their
 // fields is a valid value, and 8 bytes are alignment enough for each.
 type plain interface {
 	Record | group | stream.Optional | stream.View | stream.Ends | stream.Extra
@@ -40,15 +40,15 @@ func values[T plain](mem []byte, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(mem))), n)
 }
 
-// group is the group where h's way begins: t.groups[h&t.mask] without the check that the compiler
-// cannot leave out.
+// group returns the first group of h's probe sequence: t.groups[h&t.mask] without the bounds check, which
+// the compiler cannot leave out.
 //
 // Sound: mask is the number of groups minus one, and the groups live until Close.
 func (t *Table) group(h uint64) *group {
 	return (*group)(unsafe.Add(unsafe.Pointer(t.group0), (h&t.mask)*groupSize))
 }
 
-// record is the record that a slot points to, t.records[i] without the check.
+// record returns the record of a slot: t.records[i] without the bounds check.
 //
 // Sound: slots hold nothing but indices that Insert took from records, and 0 before.
 func (t *Table) record(i uint32) *Record {

@@ -22,7 +22,7 @@ type Table struct {
 	record0 *Record
 	records []Record
 	free    []uint32 // indices to use again, last in, first out: their pages are warm
-	used    uint32   // records 0..used-1 have been used at least once
+	used    uint32   // records 0 to used-1 have been used at least once
 	seeds   Seeds
 	slab    mapping
 	index   mapping
@@ -34,7 +34,7 @@ type Table struct {
 	batch  uint16 // number of the latest Match
 }
 
-// New returns a table with room for n connections, 1 to MaxConnections, and random seeds.
+// New returns an empty table for n connections, 1 to MaxConnections, with random seeds.
 func New(n int) (*Table, error) {
 	var b [len(Seeds{}) * 8]byte
 	if _, err := crand.Read(b[:]); err != nil {
@@ -47,7 +47,7 @@ func New(n int) (*Table, error) {
 	return newSeeded(n, seeds)
 }
 
-// newSeeded is New with given seeds. With known seeds the table can be attacked: tests only.
+// newSeeded is New with given seeds. A table with known seeds can be attacked.
 func newSeeded(n int, seeds Seeds) (*Table, error) {
 	if n < 1 || n > MaxConnections {
 		return nil, fmt.Errorf("%d connections: want 1 to %d", n, MaxConnections)
@@ -69,7 +69,7 @@ func newSeeded(n int, seeds Seeds) (*Table, error) {
 	return t, nil
 }
 
-// Close gives the records' memory back. The table and every *Record are unusable after it.
+// Close unmaps the memory. The table and every *Record are unusable after it.
 func (t *Table) Close() error {
 	slab, index, optionals := t.slab, t.index, t.optionalMem
 	t.slab, t.records, t.index, t.groups, t.group0, t.record0 = nil, nil, nil, nil, nil, nil
@@ -77,14 +77,14 @@ func (t *Table) Close() error {
 	return errors.Join(slab.free(), index.free(), optionals.free())
 }
 
-// Len is how many connections the table holds, Cap how many it can hold.
+// Len returns the number of connections in the table, Cap its capacity.
 func (t *Table) Len() int { return int(t.used) - len(t.free) }
 func (t *Table) Cap() int { return len(t.records) }
 
-// Used bounds the indices that have ever been in use: records from Used on are untouched memory.
+// Used returns a bound on indices: records from Used on were never in use, and are untouched memory.
 func (t *Table) Used() int { return int(t.used) }
 
-// At returns the record with index i, which Find or Insert gave.
+// At returns the record with index i, as Find or Insert has given it.
 func (t *Table) At(i uint32) *Record { return &t.records[i] }
 
 // AtUnchecked is At without the bounds check, for an index that FindAll or Match has found.
@@ -98,7 +98,7 @@ func (t *Table) Hash(k *Key) uint64 {
 	return t.seeds.narrow(k)
 }
 
-// HashNarrow is Hash for a key that is not wide.
+// HashNarrow is Hash for a key that is not wide, which it does not check.
 func (t *Table) HashNarrow(k *Key) uint64 { return t.seeds.narrow(k) }
 
 // Find returns the index of k's record. h is k's hash.
@@ -122,8 +122,8 @@ func (t *Table) Find(k *Key, h uint64) (i uint32, ok bool) {
 	return 0, false
 }
 
-// Insert adds k, which must not be in the table, with an empty record. It reports false when
-// every record is in use.
+// Insert adds k, which must not be in the table, with an empty record, and returns its index. h is k's
+// hash. It reports false when every record is in use.
 func (t *Table) Insert(k *Key, h uint64) (i uint32, ok bool) {
 	if n := len(t.free); n > 0 {
 		i = t.free[n-1]
@@ -135,7 +135,7 @@ func (t *Table) Insert(k *Key, h uint64) (i uint32, ok bool) {
 		return 0, false
 	}
 	at := h
-	for step := uint64(1); ; step++ { // there are more slots than records, so an empty one is met
+	for step := uint64(1); ; step++ { // ends: there are more slots than records
 		g := &t.groups[at&t.mask]
 		if m := empties(g.ctrl); m != 0 {
 			s := first(m)
@@ -155,8 +155,8 @@ func (t *Table) Insert(k *Key, h uint64) (i uint32, ok bool) {
 	return i, true
 }
 
-// Remove takes the connection with record index i out of the table. Its record must not be used
-// again. An index that is not in the table is left alone.
+// Remove takes the connection with record index i out of the table; its record must not be used again.
+// It does nothing for an index that is not in the table.
 func (t *Table) Remove(i uint32) {
 	r := &t.records[i]
 	h := t.Hash(&r.Key)
@@ -167,7 +167,7 @@ func (t *Table) Remove(i uint32) {
 		for m := match(g.ctrl, want); m != 0; m &= m - 1 {
 			if s := first(m); g.slots[s] == i {
 				g.ctrl &^= 0xff << (8 * s)
-				t.unpass(h, step-1)
+				t.takeBack(h, step-1)
 				r.Reset()
 				r.Key = noKey
 				t.free = append(t.free, i)
@@ -184,8 +184,8 @@ func (t *Table) Remove(i uint32) {
 	}
 }
 
-// unpass takes back the overflow counts of the first n groups on h's way.
-func (t *Table) unpass(h, n uint64) {
+// takeBack takes back the overflow counts of the first n groups of h's probe sequence.
+func (t *Table) takeBack(h, n uint64) {
 	at := h
 	for step := uint64(1); step <= n; step++ {
 		t.groups[at&t.mask].overflow--
@@ -193,14 +193,14 @@ func (t *Table) unpass(h, n uint64) {
 	}
 }
 
-// Probes is how far entries lie from the first group of their way.
+// Probes says how many groups look-ups visit.
 type Probes struct {
-	Longest int     // groups looked at to find the farthest entry; 1: its first group
+	Longest int     // groups visited to find the farthest entry; 1: the first of its probe sequence
 	Mean    float64 // over all entries
-	Passed  int     // groups that an entry has moved past
+	Passed  int     // groups with overflow
 }
 
-// Probes walks the whole table: for tests and benchmarks.
+// Probes walks the whole table, for tests and benchmarks.
 func (t *Table) Probes() (p Probes) {
 	total, entries := 0, 0
 	for i := range t.used {
@@ -221,7 +221,7 @@ func (t *Table) Probes() (p Probes) {
 	return p
 }
 
-// distance is how many groups a look-up of record i visits, 0 if i is not in the table.
+// distance returns the number of groups that a look-up of record i visits, 0 if i is not in the table.
 func (t *Table) distance(i uint32, h uint64) int {
 	at := h
 	for step := uint64(1); step <= t.mask+1; step++ {

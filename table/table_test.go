@@ -269,7 +269,7 @@ func TestChurnLeavesNoTrace(t *testing.T) {
 	}
 	check(t, tab, nil)
 	if p := tab.Probes(); p.Passed != 0 {
-		t.Fatalf("%d groups still say that something moved past them", p.Passed)
+		t.Fatalf("%d groups still have an overflow", p.Passed)
 	}
 }
 
