@@ -39,13 +39,14 @@ type frameHdr struct {
 }
 
 const (
-	blockHdrLen = 48 // bytes; BLK_HDR_LEN in net/packet/af_packet.c
+	blockHdrLen = 48 // bytes; BLK_HDR_LEN in af_packet.c
 	frameHdrLen = 68 // bytes; TPACKET3_HDRLEN
-	frameAlign  = 8  // bytes; V3_ALIGNMENT in net/packet/af_packet.c
+	frameAlign  = 8  // bytes; V3_ALIGNMENT in af_packet.c
 
-	// maxBlockLen bounds a slice of a block: no block is that long, the kernel's block size being an
-	// int and a multiple of a page, nor is tp_snaplen where int has 64 bits, so that the compiler leaves
-	// the check out. A type of MaxInt32 bytes would not compile for mips.
+	// maxBlockLen bounds a slice of a block, in bytes. No block is longer: the kernel's block size is a
+	// positive int and a multiple of the page size (packet_set_ring). Where int has 64 bits it is also
+	// above any tp_snaplen, so that the compiler leaves the check out. A type of MaxInt32 bytes would not
+	// compile for mips.
 	maxBlockLen = math.MaxInt32 - 4095 | math.MaxInt>>20 // bytes
 )
 

@@ -12,7 +12,7 @@ var (
 	_ [48]byte          = [unsafe.Offsetof(frameHdr{}.sllFamily)]byte{}
 )
 
-// blockAt is the header of the block that fills mem, or nil if mem is too short for one or not
+// blockAt returns the header of the block that fills mem, or nil if mem is too short for one or not
 // aligned to 8 bytes.
 //
 // Sound: the header lies in mem by the length check and is aligned by the other one. The pointer
@@ -25,7 +25,7 @@ func blockAt(mem []byte) *blockHdr {
 	return (*blockHdr)(unsafe.Pointer(unsafe.SliceData(mem)))
 }
 
-// frameAt is the frame header at byte off of a block. The caller has checked that
+// frameAt returns the frame header at byte off of a block. The caller has checked that
 // off+frameHdrLen <= len(mem) and off%frameAlign == 0.
 //
 // Sound: by that check the header lies in mem, and it is aligned because blockAt has accepted mem.
@@ -34,11 +34,11 @@ func frameAt(mem []byte, off uint64) *frameHdr {
 	return (*frameHdr)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(off)))
 }
 
-// bytesAt is the n bytes from byte start of a block on. The caller has checked that
+// bytesAt returns the n bytes from byte start of a block on. The caller has checked that
 // start+n <= len(mem).
 //
-// Sound: by that check they lie in mem. The array type is the bound of a slice that costs no more
-// than its check; newBlock lets no longer block pass.
+// Sound: by that check they lie in mem. Slicing a pointer to an array costs no more than the check
+// against its length, and newBlock refuses longer blocks.
 func bytesAt(mem []byte, start, n uint64) []byte {
 	return (*[maxBlockLen]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(mem)), uintptr(start)))[:n:n]
 }

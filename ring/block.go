@@ -1,37 +1,37 @@
 package ring
 
-// Frame is one captured frame. It is a loan: Data and what the methods read lie in the ring and are
-// valid until Release. Copy what must outlive it. The zero Frame holds no frame.
+// Frame refers to a captured frame in the ring. Data and what the methods read are valid until Release:
+// copy what must outlive it. The zero Frame holds no frame.
 type Frame struct {
-	// Data is what was captured, from the link header on (none on a device without one).
+	// Data holds the captured bytes, from the link header on (none on a device without one).
 	Data []byte
 	hdr  *frameHdr
 }
 
-// Time is when the kernel received the frame, in nanoseconds since the epoch: CLOCK_REALTIME, which
-// may step.
+// Time returns when the kernel received the frame, in nanoseconds since the epoch. The clock is
+// CLOCK_REALTIME, which may step.
 func (f Frame) Time() int64 { return int64(f.hdr.sec)*1e9 + int64(f.hdr.nsec) }
 
-// WireLen is bytes on the wire (tp_len); len(Data) of them were captured.
+// WireLen returns the length on the wire in bytes (tp_len); len(Data) of them were captured.
 func (f Frame) WireLen() uint32 { return f.hdr.length }
 
-// Status holds the Status bits (tp_status).
+// Status returns the Status bits (tp_status).
 func (f Frame) Status() uint32 { return f.hdr.status }
 
-// VLAN is the outer tag and its EtherType, in host byte order. They mean something if Status has
+// VLAN returns the outer tag and its EtherType, in host byte order. They are valid if Status has
 // StatusVLANValid and StatusVLANTPIDValid.
 func (f Frame) VLAN() (tci, tpid uint16) { return uint16(f.hdr.vlanTCI), f.hdr.vlanTPID }
 
-// Hatype is the device's kind, ARPHRD_ in linux/if_arp.h (sll_hatype).
+// Hatype returns the device's hardware type, ARPHRD_ in linux/if_arp.h (sll_hatype).
 func (f Frame) Hatype() uint16 { return f.hdr.sllHatype }
 
-// PktType is PACKET_HOST 0 to PACKET_OUTGOING 4, linux/if_packet.h (sll_pkttype).
+// PktType returns PACKET_HOST 0 to PACKET_OUTGOING 4, linux/if_packet.h (sll_pkttype).
 func (f Frame) PktType() uint8 { return f.hdr.sllPktType }
 
-// IfIndex is the device that the frame was seen on (sll_ifindex).
+// IfIndex returns the index of the device that the frame was seen on (sll_ifindex).
 func (f Frame) IfIndex() int32 { return f.hdr.sllIfIndex }
 
-// Block is one walk over a block of frames. It is a value: a copy walks on by itself.
+// Block holds a walk over the frames of a block. It is a value: a copy walks on by itself.
 type Block struct {
 	mem    []byte // the block up to blk_len
 	off    uint64 // where the next frame should start, in bytes from the block's start
@@ -41,9 +41,9 @@ type Block struct {
 	bad    bool
 }
 
-// BlockOf starts a walk over a block in ordinary memory, laid out as the kernel does: for tests,
-// benchmarks and hostile input. mem must be aligned to 8 bytes. A block whose header leaves mem has
-// no frames and is Bad.
+// BlockOf starts a walk over a block in ordinary memory with the kernel's layout, for tests, benchmarks
+// and hostile input. mem must be aligned to 8 bytes. A block whose header leads outside mem has no frames
+// and is Bad.
 func BlockOf(mem []byte) Block {
 	h := blockAt(mem)
 	if h == nil {
@@ -52,8 +52,8 @@ func BlockOf(mem []byte) Block {
 	return newBlock(h, mem, h.status())
 }
 
-// newBlock checks the block header once: blk_len, which covers all frames and their padding, and
-// that the first frame comes behind the header. Next checks the rest of offset_to_first_pkt.
+// newBlock checks the block header: that mem holds blk_len bytes, which cover all frames and their padding,
+// and that the first frame comes behind the header. At checks the rest of offset_to_first_pkt.
 func newBlock(h *blockHdr, mem []byte, status uint32) Block {
 	b := Block{off: uint64(h.offsetToFirstPkt), left: h.numPkts, num: h.numPkts, status: status}
 	blkLen := uint64(h.blkLen)
@@ -65,8 +65,8 @@ func newBlock(h *blockHdr, mem []byte, status uint32) Block {
 	return b
 }
 
-// Next returns the next frame. It is false when num_pkts frames have been walked, and at a frame
-// that does not lie in the block whole: then the walk is over and Bad.
+// Next returns the next frame. It reports false behind the last frame, and at a frame that does not lie in
+// the block whole: the walk is then over and Bad.
 func (b *Block) Next() (f Frame, ok bool) {
 	if b.left == 0 {
 		return Frame{}, false
@@ -81,19 +81,23 @@ func (b *Block) Next() (f Frame, ok bool) {
 	return f, true
 }
 
-// Start is where a walk by At begins and how many frames it has to go.
+// Start returns the offset at which a walk by At begins, and the number of its frames.
 func (b *Block) Start() (off uint64, frames uint32) { return b.off, b.left }
 
-// At returns the frame at off and where the next one starts: 0 if the frame does not lie in the
-// block whole. It is Next for a caller that keeps the place of its walk itself, in
-// registers: a quarter fewer instructions than Next, which keeps it in memory.
+// At returns the frame at off and the offset of the next one, 0 if the frame does not lie in the block
+// whole. It is Next for a caller that keeps the offset itself, in registers: a quarter fewer instructions
+// than Next, which keeps it in memory. The Frame is returned in registers too; to fill one in memory took
+// a third more.
 //
-// Each offset is checked once, here: a frame's start for range and alignment, tp_mac and tp_snaplen
-// for range, tp_next_offset for leading past the frame's own bytes, so that a walk always moves on
-// and ends. A tp_next_offset that does not (0 is right in the last frame only) leads outside, where
-// the next call finds it; this frame is good. That of the last frame leads nowhere and is ignored.
+// It checks each offset once:
 //
-// A Frame goes back in registers: filling one in memory cost a third more instructions.
+//	off             in the block, a multiple of 8
+//	tp_mac          behind the frame header
+//	tp_snaplen      the captured bytes end in the block
+//	tp_next_offset  leads behind them, so a walk moves on and ends
+//
+// A frame with a wrong tp_next_offset is good itself: At returns the block's end as the next offset, where
+// the next call fails. The last frame has 0 there, and nobody follows it.
 func (b *Block) At(off uint64) (f Frame, next uint64) {
 	size := uint64(len(b.mem))
 	if off+frameHdrLen > size || off%frameAlign != 0 {
@@ -113,16 +117,14 @@ func (b *Block) At(off uint64) (f Frame, next uint64) {
 	return Frame{Data: bytesAt(b.mem, start, n), hdr: h}, next
 }
 
-// Stop ends the walk at something that leaves the block: it is Bad.
+// Stop ends the walk and makes it Bad: an offset led outside the block.
 func (b *Block) Stop() { b.left, b.bad = 0, true }
 
-// Bad says that the walk ended because an offset or count left the block. Fewer frames than Len
-// were walked then.
+// Bad reports whether the walk ended early because an offset or count led outside the block.
 func (b *Block) Bad() bool { return b.bad }
 
-// TimedOut says that the block was closed by the retire timer and not because it was full
-// (TP_STATUS_BLK_TMO).
+// TimedOut reports whether the retire timer closed the block before it was full (TP_STATUS_BLK_TMO).
 func (b *Block) TimedOut() bool { return b.status&tpStatusBlkTmo != 0 }
 
-// Len is how many frames the block says it holds (num_pkts).
+// Len returns the number of frames that the block claims to hold (num_pkts).
 func (b *Block) Len() uint32 { return b.num }

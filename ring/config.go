@@ -10,26 +10,26 @@ import (
 
 // Config says what to capture and how large a ring to capture it into.
 type Config struct {
-	// IfIndex is the interface's index; 0 captures from all interfaces of the network namespace.
+	// IfIndex is the index of the interface; 0 captures from all interfaces of the network namespace.
 	IfIndex int
 
-	// BlockSize is bytes in a block, a multiple of the page size. The kernel allocates each block
-	// in one piece, and what is captured of a frame is cut if a block cannot hold it.
+	// BlockSize is the size of a block in bytes, a multiple of the page size. The kernel allocates each
+	// block in one piece, and cuts a frame that a block cannot hold.
 	BlockSize int
-	// NumBlocks is how many blocks the ring has, 1 to 65536. The kernel accepts more, but fills the
-	// first 65536 only: a reader then waits at the next one for ever (tried on Linux 6.18).
+	// NumBlocks is the number of blocks in the ring, 1 to 65536. The kernel accepts more but fills only the
+	// first 65536: a reader then waits at the next one for ever (tried on Linux 6.18).
 	NumBlocks int
-	// FrameSize is bytes, a multiple of 16 from 80 to BlockSize. TPACKET_V3 packs frames one behind
-	// another whatever it says, but the kernel wants it to be valid.
+	// FrameSize is a number of bytes, a multiple of 16 from 80 to BlockSize. TPACKET_V3 packs frames one
+	// behind another whatever it says, but packet_set_ring wants it to be valid.
 	FrameSize int
 
-	// RetireTov is how long the kernel may hold a partly filled block before it hands it over, 0 to
-	// 65.535 s, in steps of 1 ms rounded up (tp_retire_blk_tov). 0 lets the kernel choose by the
-	// link's speed. A block may come earlier than that.
+	// RetireTov is the longest time for which the kernel holds a partly filled block before it hands it
+	// over, 0 to 65.535 s, in steps of 1 ms rounded up (tp_retire_blk_tov). 0 lets the kernel choose by the
+	// link's speed. A block may come earlier.
 	RetireTov time.Duration
 
 	// Filter is the classic BPF program that runs on each frame, at most 4096 instructions. What it
-	// returns is the number of bytes to capture, 0 to ignore the frame. Empty: frames come whole.
+	// returns is the number of bytes to capture, 0 to ignore the frame. May be empty: frames come whole.
 	Filter []bpf.RawInstruction
 
 	// IgnoreOutgoing leaves out what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20). Loopback
@@ -38,20 +38,19 @@ type Config struct {
 }
 
 const (
-	// minFrameSize is TPACKET3_HDRLEN rounded up to TPACKET_ALIGNMENT, both of which packet_set_ring
-	// in net/packet/af_packet.c asks for.
+	// minFrameSize is TPACKET3_HDRLEN rounded up to TPACKET_ALIGNMENT: packet_set_ring asks for both.
 	minFrameSize   = 80
 	tpacketAlign   = 16                 // TPACKET_ALIGNMENT, linux/if_packet.h
 	maxBlockSize   = math.MaxInt32      // packet_set_ring reads tp_block_size as int
-	maxNumBlocks   = math.MaxUint16 + 1 // kactive_blk_num in net/packet/internal.h is 16 bits wide
-	maxRetireTovMs = math.MaxUint16     // retire_blk_tov there, as well
+	maxNumBlocks   = math.MaxUint16 + 1 // kactive_blk_num in struct tpacket_kbdq_core has 16 bits
+	maxRetireTovMs = math.MaxUint16     // up to Linux 6.17 retire_blk_tov there had 16 bits, too
 	maxFilterLen   = 4096               // BPF_MAXINSNS, linux/bpf_common.h
 )
 
-// PageSize is the size of a memory page in bytes, which BlockSize must be a multiple of.
+// PageSize returns the size of a memory page in bytes; BlockSize must be a multiple of it.
 func PageSize() int { return os.Getpagesize() }
 
-// Validate says what is wrong with c: a *SettingError.
+// Validate returns what is wrong with c, as a *SettingError, or nil.
 func (c Config) Validate() error { return c.validate(PageSize(), math.MaxInt) }
 
 // validate takes the page size in bytes and the largest mapping that can be addressed.
@@ -101,24 +100,24 @@ func (c Config) validate(page int, maxBytes uint64) error {
 	return nil
 }
 
-// ringSize are the settings whose product is the length of the mapping.
+// ringSize lists the settings whose product is the length of the mapping.
 var ringSize = []Setting{SettingNumBlocks, SettingBlockSize}
 
-// bytes is the length of the mapping. Widened before it is multiplied: as uint32 the product wraps
-// at 4 GiB. In 64 bits it cannot: a block has less than 31 bits and their number 17.
+// bytes returns the length of the mapping. The factors are widened first: as uint32 the product wraps at
+// 4 GiB. In 64 bits it cannot, as the size of a block takes at most 31 bits and their number 17.
 func (c Config) bytes() uint64 { return uint64(c.BlockSize) * uint64(c.NumBlocks) }
 
-// frameNr is tp_frame_nr, which the kernel wants to be exactly this.
+// frameNr returns tp_frame_nr, which must be exactly this (packet_set_ring).
 func (c Config) frameNr() uint64 { return uint64(c.NumBlocks) * uint64(c.BlockSize/c.FrameSize) }
 
-// leastFrameSize is a frame size with which frameNr fits 32 bits.
+// leastFrameSize returns a frame size with which frameNr fits 32 bits.
 func (c Config) leastFrameSize() int {
 	framesPerBlock := uint64(math.MaxUint32) / uint64(c.NumBlocks)
 	size := uint64(c.BlockSize)/framesPerBlock + 1 // so that block size / size <= framesPerBlock
 	return int((size + tpacketAlign - 1) / tpacketAlign * tpacketAlign)
 }
 
-// retireTovMs is tp_retire_blk_tov. Rounded up, so that a short time does not become "you choose".
+// retireTovMs returns tp_retire_blk_tov. It rounds up, because 0 would mean that the kernel chooses.
 func (c Config) retireTovMs() uint32 {
 	return uint32((c.RetireTov + time.Millisecond - 1) / time.Millisecond)
 }

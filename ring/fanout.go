@@ -9,11 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxRings is how many rings one group can have (PACKET_FANOUT_MAX in linux/if_packet.h, before
-// Linux 5.11).
+// MaxRings is the most rings in one group: PACKET_FANOUT_MAX in linux/if_packet.h before Linux 5.11.
 const MaxRings = 256
 
-// rejectAll takes no frame.
+// rejectAll is a filter that accepts no frame.
 var rejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 
 // OpenGroup opens n rings among which the kernel shares out the interface's traffic by its flow hash,
@@ -24,14 +23,14 @@ var rejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 // IPv4 packets together for a group (PACKET_FANOUT_FLAG_DEFRAG). It does not do so for IPv6, nor behind
 // PPPoE, MPLS or a second VLAN tag: those fragments are shared out by their addresses.
 //
-// A socket that is bound and not yet in the group receives everything, so all of them take no frame
-// until the last has joined. IgnoreOutgoing becomes the group's own flag (Linux 5.11): that of a
+// A socket that is bound and not yet in the group receives everything, so all sockets reject every frame
+// until the last has joined. IgnoreOutgoing becomes a flag of the group (Linux 5.11), because that of a
 // socket has no effect in a group.
 //
-// The kernel cannot be called off while it allocates. Before each ring, and each piece of a large one
-// (prefault), OpenGroup looks whether ctx has ended, and returns its error.
+// Nothing interrupts the kernel while it allocates. OpenGroup looks whether ctx has ended before each ring,
+// and before each piece of a large one (prefault), and returns its error.
 //
-// Nothing stays open after an error; other errors are those of Open.
+// Nothing stays open after an error. The other errors are those of Open.
 func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 	if n < 1 || n > MaxRings {
 		e := c.refuse([]Setting{SettingRings}, "want 1 to %d", MaxRings)
@@ -91,7 +90,7 @@ func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 	return rings, nil
 }
 
-// openNext opens one ring, unless ctx ends before the kernel is at the whole of it.
+// openNext opens one ring, unless ctx ends before the kernel allocates all of it.
 func openNext(ctx context.Context, c Config) (*Ring, error) {
 	if err := prefault(ctx, c, prefaultPiece); err != nil {
 		return nil, err
@@ -102,6 +101,7 @@ func openNext(ctx context.Context, c Config) (*Ring, error) {
 	return open(c)
 }
 
+// fanoutError returns the error of ring i of n, which could not join the group.
 func fanoutError(c Config, n, i int, err error) error {
 	remedy := ""
 	if errors.Is(err, unix.EINVAL) {
@@ -112,7 +112,7 @@ func fanoutError(c Config, n, i int, err error) error {
 	return e
 }
 
-// setFilter puts c's filter in the place of the one that the socket has, at once.
+// setFilter replaces the filter of the socket by c's, with no moment between.
 func (r *Ring) setFilter(c Config) error {
 	if len(c.Filter) != 0 {
 		return attachFilter(r.fd, c)

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// checkMemory refuses n rings that are larger than the memory there is. The kernel would try all the
-// same: it takes page after page, pushes everything else out, cannot be interrupted, and fails after
-// a minute.
+// checkMemory refuses n rings that are larger than the available memory. The kernel would try all the
+// same: it takes page after page, pushes everything else out, cannot be interrupted, and fails after a
+// minute.
 func checkMemory(c Config, n int) error {
 	f, err := os.Open("/proc/meminfo")
 	if err != nil {
-		return nil // without /proc nobody knows, and the kernel has the last word
+		return nil // without /proc the size is not known, and the kernel decides
 	}
 	defer f.Close()
 	need := c.bytes() * uint64(n) // 48 bits and 9
@@ -24,7 +24,7 @@ func checkMemory(c Config, n int) error {
 	return nil
 }
 
-// availableMemory reads MemAvailable, in bytes, out of /proc/meminfo (proc(5)).
+// availableMemory returns MemAvailable of /proc/meminfo (proc(5)), in bytes.
 func availableMemory(meminfo io.Reader) (bytes uint64, ok bool) {
 	for lines := bufio.NewScanner(meminfo); lines.Scan(); {
 		value, found := strings.CutPrefix(lines.Text(), "MemAvailable:")

@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// parking is how a wait blocks: as a goroutine does that reads from the network, parked with Go's own
-// poller. In a system call that blocks, the goroutine would keep its processor (its P) until the
-// scheduler's monitor (sysmon) takes it away, which then looks for more to do every 20 µs for a while;
-// and one that keeps its P for longer than 10 ms is interrupted by a signal and changes places with
-// another thread. Parked, it costs none of that: while every P is idle the monitor sleeps, and the
-// thread that has run out of work waits for the poller's descriptors, and goes on with this goroutine.
+// parking blocks a wait the way a read from the network blocks: the goroutine is parked with Go's poller.
 //
-// The poller has one descriptor for a reader. This one is an epoll set (epoll(7)) of the three that end
-// a wait: the packet socket, the eventfd of Wake, and a timer, which, unlike Go's own, wakes neither the
-// monitor nor a second thread. The set is never read from: what has happened is asked of the three
-// themselves (look). No call here may be one that the scheduler is told of, unix.Syscall and what is made
-// of it, since it wakes the monitor for those.
+// In a blocking system call the goroutine would keep its processor (its P) until the scheduler's monitor
+// (sysmon) takes it away. The monitor then looks for more work every 20 µs for a while, and a goroutine that
+// keeps its P for longer than 10 ms is interrupted by a signal and moved to another thread. A parked one
+// costs none of that: while every P is idle the monitor sleeps, and the thread that has run out of work
+// waits for the poller's descriptors and goes on with this goroutine.
+//
+// The poller takes one descriptor for a reader. Here it is an epoll set (epoll(7)) of the three that end a
+// wait: the packet socket, the eventfd of Wake, and a timerfd, which wakes neither the monitor nor a second
+// thread as Go's timers do. Nothing reads from the set: look asks the three themselves. No call here may be
+// unix.Syscall, or made of it: the scheduler is told of those, and wakes the monitor.
 type parking struct {
 	set     *os.File
 	conn    syscall.RawConn // of set
@@ -41,7 +41,7 @@ const (
 	pollTimer
 )
 
-// openParking makes what a wait needs besides the socket and the eventfd.
+// openParking opens what a wait needs besides the socket and the eventfd.
 func (r *Ring) openParking() (err error) {
 	p := &r.parking
 	if p.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
@@ -50,10 +50,10 @@ func (r *Ring) openParking() (err error) {
 	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
-	err = unix.SetNonblock(p.epoll, true) // or os would not give it to the poller
+	err = unix.SetNonblock(p.epoll, true) // else os does not give it to the poller
 	p.set = os.NewFile(uintptr(p.epoll), "epoll")
 	if err == nil {
-		err = p.set.SetReadDeadline(time.Time{}) // says whether the poller has taken it
+		err = p.set.SetReadDeadline(time.Time{}) // fails unless the poller has taken it
 	}
 	if err == nil {
 		p.conn, err = p.set.SyscallConn()
@@ -79,8 +79,8 @@ func (p *parking) control(op, fd int, events uint32) error {
 	return unix.EpollCtl(p.epoll, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
-// park blocks until one of the three has something to tell, and sets every Revents. Without listen the
-// socket is not asked, and its Revents is 0. A negative timeout is for ever.
+// park blocks until one of the three descriptors is ready, and sets every Revents. Without listen it ignores
+// the socket, whose Revents is then 0. A negative timeout is for ever.
 func (r *Ring) park(listen bool, timeout time.Duration) error {
 	p := &r.parking
 	if listen != p.listens {
@@ -101,20 +101,20 @@ func (r *Ring) park(listen bool, timeout time.Duration) error {
 		r.look(0)
 		return p.err
 	}
-	// Setting the timer also takes back that it has run out; a time of 0 stops it.
+	// Setting the timer also clears an expiry that was not read; a time of 0 stops it.
 	until := unix.ItimerSpec{Value: unix.NsecToTimespec(max(0, int64(timeout)))}
 	if err := unix.TimerfdSettime(p.timer, 0, &until, nil); err != nil {
 		return fmt.Errorf("timerfd: %w", err)
 	}
-	// Read has the poller forget what it knows, then looks, and parks for as long as that says false:
-	// what comes between the look and the parking is not missed.
+	// Read resets the poller's state, then calls look, and parks while that returns false: an event between
+	// the look and the parking is not missed.
 	if err := p.conn.Read(p.looking); err != nil {
 		return err
 	}
 	return p.err
 }
 
-// look asks the three whether they have something to tell. The argument is not needed.
+// look reports whether one of the three is ready. RawConn.Read wants the argument.
 func (r *Ring) look(uintptr) bool {
 	n, err := r.pollNow()
 	for errors.Is(err, unix.EINTR) {
@@ -124,7 +124,7 @@ func (r *Ring) look(uintptr) bool {
 	return n != 0 || err != nil
 }
 
-// close gives back what openParking has opened, also half-way.
+// close closes what openParking has opened, even when it failed half-way.
 func (p *parking) close() error {
 	var errs [2]error
 	if p.timer >= 0 {

@@ -9,22 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of Open and Wait that speak of the interface and not of the ring: errors.Is finds them.
+// Errors of Open and Wait about the interface, not the ring. errors.Is finds them.
 var (
-	// ErrDown: the interface is administratively down. The ring stays bound to it and captures again
-	// by itself once it is up.
+	// ErrDown reports that the interface is administratively down. The ring stays bound to it, and
+	// captures again without further calls once it is up.
 	ErrDown = errors.New("interface is down")
-	// ErrGone: the interface no longer exists. One that takes its name later has another index and
-	// needs a new ring.
+	// ErrGone reports that the interface no longer exists. One that takes its name later has another
+	// index and needs a new ring.
 	ErrGone = errors.New("interface is gone")
 )
 
-// Ring is an open packet socket with its mapped ring. The package comment says which goroutine may
-// call what.
+// Ring holds an open packet socket and its mapped ring. The package comment says which goroutine may call
+// what.
 type Ring struct {
 	mem       []byte // the mapping: the blocks, one behind another
 	blockSize int    // bytes
-	cur       int    // where in mem the next block in ring order starts, bytes
+	cur       int    // offset in mem of the next block in ring order, bytes
 	held      bool   // the block at cur was given out by Next and not released
 	wasDown   bool   // the interface has been seen to go down
 	poll      [3]unix.PollFd
@@ -36,11 +36,11 @@ type Ring struct {
 	stats  Stats      // read from the kernel so far
 }
 
-// Open opens a packet socket on the interface and maps its ring. Frames come in from the moment that
-// everything is set up: the first one has passed the filter and the statistics start at zero.
+// Open opens a packet socket on the interface and maps its ring. The first frame comes in when everything
+// is set up: it has passed the filter, and the statistics start at zero.
 //
-// Errors say what to do about them, those of a setting as a *SettingError; errors.Is finds unix.EPERM (no CAP_NET_RAW), unix.ENOMEM, ErrDown
-// and ErrGone in them. Nothing stays open after an error.
+// Errors say what to do about them, those of a setting as a *SettingError. errors.Is finds unix.EPERM (no
+// CAP_NET_RAW), unix.ENOMEM, ErrDown and ErrGone in them. Nothing stays open after an error.
 func Open(c Config) (*Ring, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -51,14 +51,14 @@ func Open(c Config) (*Ring, error) {
 	return open(c)
 }
 
-// open takes the steps in the order in which nothing is captured too early and nothing is counted
-// before it can be: a socket with protocol 0 is hooked nowhere until bind names one, the version is
-// fixed once there is a ring, and a filter set after the ring would leave unfiltered frames in it.
+// open takes the steps in an order in which no frame is captured or counted before all are done. A socket
+// with protocol 0 receives nothing until bind names a protocol, the version is fixed once there is a ring,
+// and a filter that is set after bind would leave unfiltered frames in the ring.
 func open(c Config) (_ *Ring, err error) {
 	r := &Ring{fd: -1, wakeFd: -1, parking: parking{timer: -1}, blockSize: c.BlockSize}
 	defer func() {
 		if err != nil {
-			r.Close() // closes what there is by now; err says more than its error
+			r.Close() // closes what is open by now; err says more than its error
 		}
 	}()
 	if r.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
@@ -78,7 +78,7 @@ func open(c Config) (_ *Ring, err error) {
 	if err = setRing(r.fd, c); err != nil {
 		return nil, memoryError("allocate", c, err)
 	}
-	// packet_mmap puts every page into the mapping at once, so MAP_POPULATE would have nothing to do.
+	// packet_mmap inserts every page into the mapping at once, so MAP_POPULATE would have nothing to do.
 	// The pages cannot be swapped, so MAP_LOCKED would only bring RLIMIT_MEMLOCK into play.
 	if r.mem, err = unix.Mmap(r.fd, 0, int(c.bytes()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, memoryError("mmap", c, err)
@@ -95,6 +95,7 @@ func open(c Config) (_ *Ring, err error) {
 	return r, nil
 }
 
+// setVersion chooses TPACKET_V3.
 func setVersion(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return fmt.Errorf("set PACKET_VERSION to TPACKET_V3: %w: needs Linux 3.2 or newer", err)
@@ -113,6 +114,7 @@ func setRing(fd int, c Config) error {
 	})
 }
 
+// attachFilter attaches c's filter, if it has one.
 func attachFilter(fd int, c Config) error {
 	if len(c.Filter) == 0 {
 		return nil
@@ -133,8 +135,8 @@ func attachFilter(fd int, c Config) error {
 	return c.refuse([]Setting{SettingFilter}, "attach a filter of %d instructions: %v%s", len(prog), err, remedy).because(err)
 }
 
-// bind hooks the socket to the interface. An interface that is down is no error of bind's: it shows
-// in SO_ERROR, to be read here so that the first Wait does not return it.
+// bind has the socket receive from the interface. bind(2) succeeds for an interface that is down, which
+// shows in SO_ERROR: bind reads it, else the first Wait would return it.
 func (r *Ring) bind(c Config) error {
 	var be [2]byte // sll_protocol is in network byte order
 	binary.BigEndian.PutUint16(be[:], unix.ETH_P_ALL)
@@ -154,6 +156,7 @@ func (r *Ring) bind(c Config) error {
 	return c.refuse([]Setting{SettingInterface}, "bind to it: %v%s", err, remedy).because(err)
 }
 
+// openError returns err of socket(2) with what to do about it.
 func openError(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
@@ -164,6 +167,7 @@ func openError(err error) error {
 	return fmt.Errorf("open a packet socket: %w", err)
 }
 
+// memoryError returns err of a step that takes the ring's memory.
 func memoryError(step string, c Config, err error) error {
 	remedy := ""
 	if errors.Is(err, unix.ENOMEM) {
@@ -172,8 +176,8 @@ func memoryError(step string, c Config, err error) error {
 	return c.refuse(ringSize, "%s %d bytes: %v%s", step, c.bytes(), err, remedy).because(err)
 }
 
-// Next is the next block in ring order if the kernel has handed it over; one atomic load, no system
-// call. Until Release it is the same block again.
+// Next returns the next block in ring order if the kernel has handed it over. It makes one atomic load and
+// no system call. Until Release it returns the same block again.
 func (r *Ring) Next() (Block, bool) {
 	if r.mem == nil {
 		return Block{}, false
@@ -188,8 +192,8 @@ func (r *Ring) Next() (Block, bool) {
 	return newBlock(h, mem, status), true
 }
 
-// Release gives the block of the last Next back to the kernel, with the Data of its frames, and
-// steps on to the next one. Without a block to give back it does nothing.
+// Release gives the block of the last Next back to the kernel, with the Data of its frames, and moves on to
+// the next block. Without a block to give back it does nothing.
 func (r *Ring) Release() {
 	if !r.held {
 		return
@@ -201,8 +205,8 @@ func (r *Ring) Release() {
 	}
 }
 
-// IfIndex is the index of the interface that the ring is bound to: 0 for all, -1 once the interface
-// is deleted. The error is os.ErrClosed after Close.
+// IfIndex returns the index of the interface that the ring is bound to: 0 for all, -1 once the interface
+// is deleted (packet_notifier). The error is os.ErrClosed after Close.
 func (r *Ring) IfIndex() (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -220,8 +224,8 @@ func (r *Ring) IfIndex() (int, error) {
 	return ll.Ifindex, nil
 }
 
-// Close unmaps the ring and closes the socket. It belongs to the owner: blocks and frames must not
-// be read after it. Calling it again does nothing.
+// Close unmaps the ring and closes the socket. The owner calls it: blocks and frames must not be read after
+// it. A second call does nothing.
 func (r *Ring) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

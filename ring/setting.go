@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Setting is what Config or OpenGroup takes, as a SettingError names it.
+// Setting names a value that Config or OpenGroup takes.
 type Setting int
 
-// The settings, each with the field of Config that it is.
+// The settings, each with its field of Config.
 const (
 	SettingInterface Setting = iota // IfIndex
 	SettingBlockSize                // BlockSize
@@ -16,11 +16,11 @@ const (
 	SettingFrameSize                // FrameSize
 	SettingRetireTov                // RetireTov
 	SettingFilter                   // Filter
-	SettingRings                    // how many rings OpenGroup opens
+	SettingRings                    // the number of rings that OpenGroup opens
 )
 
-// SettingError says that a setting, or several together, cannot be had, and what to use instead, in one
-// line. The caller may know the settings by other names: Text has it in those.
+// SettingError says in one line that a setting, or several together, cannot be had, and what to use instead.
+// A caller that knows the settings by other names gets the line with those from Text.
 type SettingError struct {
 	settings []Setting // at least one; what to change first comes first
 	problem  string    // and what to do, without the settings' names
@@ -29,18 +29,18 @@ type SettingError struct {
 	rings    int
 }
 
-// refuse makes a SettingError. The problem does not name the settings: whoever shows it puts them before it.
+// refuse returns a SettingError. The problem does not name the settings: Text puts them before it.
 func (c Config) refuse(settings []Setting, problem string, args ...any) *SettingError {
 	return &SettingError{settings: settings, problem: fmt.Sprintf(problem, args...), config: c, rings: 1}
 }
 
-// because makes err what Unwrap returns.
+// because has Unwrap return err.
 func (e *SettingError) because(err error) *SettingError {
 	e.err = err
 	return e
 }
 
-// inGroup makes e an error of a group of n rings, which have part in it if there are several.
+// inGroup makes e an error of a group of n rings; of several, their number is one of the settings.
 func (e *SettingError) inGroup(n int) *SettingError {
 	if e.rings = n; n > 1 {
 		e.settings = append([]Setting{SettingRings}, e.settings...)
@@ -48,7 +48,7 @@ func (e *SettingError) inGroup(n int) *SettingError {
 	return e
 }
 
-// Error names the settings in this package's words.
+// Error returns the line with this package's names of the settings.
 func (e *SettingError) Error() string { return e.Text(e.named) }
 
 // Text returns the line with each setting and its value as the caller shows them.

@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stats are the kernel's counters of a ring since Open. They say nothing of what a device or the
-// kernel's backlog lost before the packet socket saw it.
+// Stats holds the kernel's counters of a ring since Open. They do not count what a device or the kernel's
+// backlog lost before the packet socket saw it.
 type Stats struct {
 	Packets uint64 // frames that passed the filter, dropped ones included (tp_packets)
-	Drops   uint64 // of these, frames for which the ring had no room (tp_drops)
+	Drops   uint64 // of these, frames that found the ring full (tp_drops)
 	Freezes uint64 // times that the kernel found the next block not released (tp_freeze_q_cnt)
 }
 
-// Stats reads the counters. On an error they are as of the last reading; the error is os.ErrClosed
+// Stats returns the counters. With an error they are those of the last reading. The error is os.ErrClosed
 // after Close.
 //
-// PACKET_STATISTICS has 32 bits and is set to 0 by every reading (packet_getsockopt in
-// net/packet/af_packet.c): this is its one reader and sums it up. At 10 million packets a second
-// 32 bits last for 7 minutes; read more often than that.
+// The kernel's counters have 32 bits, and every reading sets them to 0 (packet_getsockopt,
+// PACKET_STATISTICS): Stats is their one reader and sums them up. At 10 million packets a second 32 bits
+// last for 7 minutes; call it more often than that.
 func (r *Ring) Stats() (Stats, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

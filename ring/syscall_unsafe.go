@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What unix has only as calls that Go's scheduler is told of, which wakes its monitor (see parking).
-// None of these blocks.
+// x/sys/unix has these only as calls that Go's scheduler is told of, which wakes its monitor (see parking).
+// None of them blocks.
 
-// pollNow is ppoll(2) of r.poll that returns at once.
+// pollNow calls ppoll(2) on r.poll with a timeout of 0, and returns the number of descriptors that are ready.
 //
 // Sound: the kernel reads and writes r.poll and the zero time only during the call, which the
 // conversions in the call itself keep alive (unsafe.Pointer's rule 4).
@@ -25,10 +25,10 @@ func (r *Ring) pollNow() (n int, err error) {
 	return int(ready), nil
 }
 
-// ThreadTime is the processor time of the calling thread in ns, 0 if the kernel does not tell.
+// ThreadTime returns the processor time of the calling thread in ns, 0 if the kernel does not tell.
 //
 // Sound: the kernel writes t only during the call, whose conversion keeps it alive; unix.Timespec is the
-// structure of clock_gettime(2) on every architecture that Go has Linux for.
+// structure of clock_gettime(2) on every architecture that Go supports on Linux.
 func ThreadTime() int64 {
 	var t unix.Timespec
 	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_THREAD_CPUTIME_ID, uintptr(unsafe.Pointer(&t)), 0); errno != 0 {

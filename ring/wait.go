@@ -11,23 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Wait blocks until a block may be ready, Wake is called, the interface goes away or timeout has
-// passed; it may end early. A negative timeout is for ever. The next call to make is
-// Next: nil does not say which of them it was.
+// Wait blocks until a block may be ready, Wake is called, the interface goes away or timeout has passed. It
+// may return early, and nil does not say why: call Next. A negative timeout is for ever.
 //
-// The error is ErrDown once when the interface goes down, and ErrGone when it has been deleted: when
-// that is noticed and, as no frame can come any more, at the end of every later Wait. Blocks filled
-// before may follow both: Next still has them. Any other error is of the ring itself and fatal.
+// The errors:
 //
-// It does not spin: what makes it return is used up here or by Next and Release. For that, no block
-// may be held: between Next and Release Wait returns an error at once.
+//	ErrDown  the interface has gone down; returned once
+//	ErrGone  the interface has been deleted; returned at once, and by every later Wait when it ends
+//	others   the ring is unusable
 //
-// A goroutine that waits takes up no thread and none of GOMAXPROCS. One that is locked to its thread
-// (runtime.LockOSThread) waits as well, but for two switches of threads more.
+// Next still has the blocks that were filled before ErrDown or ErrGone.
+//
+// Wait does not spin: Wait itself, or Next and Release, use up what made it return. Between Next and Release
+// it returns an error at once, because the block that is held would make it spin.
+//
+// A goroutine that waits occupies no thread and none of GOMAXPROCS. One that is locked to its thread
+// (runtime.LockOSThread) takes two switches of threads more.
 func (r *Ring) Wait(timeout time.Duration) error { return r.wait(true, timeout) }
 
-// Nap is Wait for d, above 0, without looking for frames: only Wake ends it before. It is for a caller
-// that knows frames to come and would rather find several blocks of them at once.
+// Nap is Wait for d, above 0, that ignores frames: only Wake ends it early. A caller that expects frames takes
+// a nap to find several blocks of them at once.
 func (r *Ring) Nap(d time.Duration) error { return r.wait(false, d) }
 
 func (r *Ring) wait(listen bool, timeout time.Duration) error {
@@ -47,8 +50,8 @@ func (r *Ring) wait(listen bool, timeout time.Duration) error {
 	if socket&^unix.POLLIN != 0 {
 		return r.pollError()
 	}
-	// The kernel says nothing of an interface that is deleted while it is down. What was captured
-	// before comes first.
+	// packet_notifier reports no error for an interface that is deleted while it is down, so ask. What was
+	// captured before comes first.
 	if socket == 0 && r.wasDown && r.isGone() {
 		return ErrGone
 	}
@@ -62,19 +65,20 @@ func (r *Ring) Wake() {
 	if r.wakeFd < 0 {
 		return
 	}
-	// The only failure is EAGAIN of a full counter, and then it is readable already.
+	// The only failure is EAGAIN of a full counter, which is readable already.
 	_, _ = unix.Write(r.wakeFd, wakeOne[:])
 }
 
 // wakeOne is any uint64 that is not 0 in either byte order (eventfd(2)).
 var wakeOne = [8]byte{3: 1}
 
+// drainWake takes back what Wake has written.
 func (r *Ring) drainWake() {
 	var count [8]byte
 	_, _ = unix.Read(r.wakeFd, count[:]) // sets the counter to 0
 }
 
-// pollError finds out what POLLERR is about. Reading SO_ERROR clears it, and poll waits again.
+// pollError returns the error behind POLLERR. Reading SO_ERROR clears it, so that poll waits again.
 func (r *Ring) pollError() error {
 	err := r.socketError()
 	if err == nil {
@@ -84,8 +88,8 @@ func (r *Ring) pollError() error {
 	return err
 }
 
-// socketError reads and clears SO_ERROR. ENETDOWN comes both of an interface that is down and of one
-// that is being deleted, which goes down first: only getsockname tells them apart.
+// socketError returns and clears SO_ERROR. ENETDOWN stands for an interface that is down and for one that is
+// deleted, which goes down first (packet_notifier): only getsockname tells them apart.
 func (r *Ring) socketError() error {
 	code, err := unix.GetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {
@@ -105,15 +109,17 @@ func (r *Ring) socketError() error {
 	}
 }
 
+// isGone reports whether the interface has been deleted.
 func (r *Ring) isGone() bool {
 	i, err := r.IfIndex()
 	return err == nil && i < 0
 }
 
+// errClosed returns os.ErrClosed with the step that came too late.
 func errClosed(step string) error { return fmt.Errorf("%s: %w", step, os.ErrClosed) }
 
-// Blocks is how many blocks the ring has.
+// Blocks returns the number of blocks in the ring.
 func (r *Ring) Blocks() int { return len(r.mem) / r.blockSize }
 
-// Size is how many bytes all blocks have together.
+// Size returns the size of all blocks together, in bytes.
 func (r *Ring) Size() int { return len(r.mem) }
