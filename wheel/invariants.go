@@ -12,8 +12,8 @@ import (
 // slot is a slot by the first tick that it spans, and its level.
 type slot struct{ tick, level uint32 }
 
-// slotOf returns the slot of a deadline at tick for a wheel that stands at cur. It is slotFor done the
-// slow, obvious way, with nothing of its arithmetic.
+// slotOf returns the slot of a deadline at tick for a wheel that stands at cur: slotFor done in the slow,
+// obvious way.
 func slotOf(cur, tick uint32) slot {
 	ahead := min(max(int64(int32(tick-cur)), 1), MaxAhead)
 	level, span := uint32(0), int64(1)
@@ -35,9 +35,9 @@ func (w *Wheel) checkArmed(i, tick uint32) {
 	w.checkInvariants()
 }
 
-// checkInvariants panics if the wheel contradicts itself. It looks at all of it after each change of up
-// to 511 indices, and less often in proportion to their number: the effort for one change then does not
-// grow with the wheel.
+// checkInvariants panics if the wheel contradicts itself. It looks at the whole wheel after every change if
+// that is for at most 511 indices, and else less often, in proportion to their number: the cost of a change
+// then does not grow with the wheel.
 //
 //go:noinline
 func (w *Wheel) checkInvariants() {
@@ -49,6 +49,7 @@ func (w *Wheel) checkInvariants() {
 	}
 }
 
+// broken panics with what is wrong.
 func broken(err error) { panic("wheel: invariant broken: " + err.Error()) }
 
 // checkPlace returns an error unless index i, which is armed, is where its deadline belongs: in its slot

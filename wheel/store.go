@@ -1,29 +1,34 @@
 package wheel
 
-// chunkLen is how many indices a chunk holds: as many as fit beside its header in 128 bytes, two
-// cache lines that the processor's adjacent-line prefetch brings in together.
+// chunkLen is the number of indices in a full chunk: with its header 128 bytes, two cache lines that the
+// processor's adjacent-line prefetch brings in together.
 const chunkLen = 30
 
-// chunk is a piece of a list of indices. Only the first chunk of a list may be partly filled.
+// chunk holds a piece of a list of indices. Only the first chunk of a list may be partly filled.
 type chunk struct {
 	next  uint32 // the list's next chunk, or the next free one; 0 ends both
-	list  uint16 // the list this chunk is of
+	list  uint16 // the list that this chunk belongs to
 	count uint16 // indices in use, 1 to chunkLen while in a list
 	index [chunkLen]uint32
 }
 
-// store keeps indices in one list per place. Lists are made of chunks from one pool, and pos
-// leads from an index to its entry, so an entry is removed in O(1) and none is ever stale.
+// store holds indices in one list per place. Lists are made of chunks from one pool:
+//
+//	place ── listOf ──► list ── head ──► chunk ── next ──► chunk ── next ──► 0
+//	place ◄─ placeOf ── list ◄─ list ─── each of its chunks
+//	index ───────────── pos ───────────► its entry in a chunk
+//
+// pos leads from an index to its entry, so an entry is removed in O(1) and none is ever stale.
 type store struct {
 	chunks []chunk // chunk 0 is not used: 0 means none
-	// pos is where each index sits: chunk<<5 | entry in the chunk. 0 means not armed.
+	// pos holds the entry of each index: chunk<<5 | entry in the chunk. 0 means not armed.
 	pos []uint32
 
 	free  uint32 // first chunk of the free list, 0 if it is empty
 	fresh uint32 // chunks from here on were never used, so their memory was never touched
 
-	// A place and its list are bound loosely so that a slot's list becomes the due list by
-	// swapping two numbers; chunks name their list and need no change.
+	// A place refers to its list by number, so that a slot's list becomes a due list by swapping two
+	// numbers; chunks name their list and need no change.
 	listOf  [places]uint16 // place → list
 	placeOf [places]uint16 // list → place
 	head    [places]uint32 // list → its first chunk, 0 if it is empty
@@ -34,8 +39,8 @@ const (
 	posMask  = 1<<posShift - 1
 )
 
-// newStore makes room for n indices. Every list has at most one partly filled chunk, so n/30 full
-// ones and one for each place always suffice.
+// newStore returns a store for n indices. Every list has at most one partly filled chunk, so n/30 full ones
+// and one for each place always suffice.
 func newStore(n int) store {
 	s := store{
 		chunks: make([]chunk, 1+n/chunkLen+places),
@@ -48,7 +53,7 @@ func newStore(n int) store {
 	return s
 }
 
-// clear removes every index; the work is that of popping them.
+// clear removes every index, at the cost of popping them.
 func (s *store) clear() {
 	for l, c := range s.head {
 		for c != 0 {
@@ -64,7 +69,7 @@ func (s *store) clear() {
 	}
 }
 
-// placeHolding is the place of index i, which is in a list.
+// placeHolding returns the place of index i, which is in a list.
 func (s *store) placeHolding(i uint32) uint32 {
 	return uint32(s.placeOf[s.chunks[s.pos[i]>>posShift].list])
 }
@@ -82,8 +87,8 @@ func (s *store) put(i, place uint32) {
 	ch.count++
 }
 
-// grow puts an empty chunk before list l and returns it. The chunk used last is taken first: it
-// is the likeliest to be in the cache.
+// grow puts an empty chunk before list l and returns it. It takes the chunk that was freed last, which is the
+// likeliest to be in the cache.
 func (s *store) grow(l uint16) uint32 {
 	c := s.free
 	if c != 0 {
@@ -98,7 +103,7 @@ func (s *store) grow(l uint16) uint32 {
 	return c
 }
 
-// shrink frees the first chunk of list l, which has become empty, and says whether the list has.
+// shrink frees the first chunk of list l, which has become empty, and reports whether the list is empty now.
 func (s *store) shrink(l uint16) (empty bool) {
 	c := s.head[l]
 	ch := &s.chunks[c]
@@ -108,7 +113,7 @@ func (s *store) shrink(l uint16) (empty bool) {
 }
 
 // take removes index i, which is in a list: the last entry of the list's first chunk fills its
-// gap. It returns the place and whether it is empty now.
+// gap. It returns the place, and whether that is empty now.
 func (s *store) take(i uint32) (place uint32, empty bool) {
 	at := s.pos[i]
 	c := at >> posShift
@@ -125,8 +130,8 @@ func (s *store) take(i uint32) (place uint32, empty bool) {
 	return uint32(s.placeOf[l]), empty
 }
 
-// pop removes indices, last in first out, from the list of a place that is not empty, until it or
-// out is exhausted. It returns how many were written to out and whether the place is empty now.
+// pop removes indices, last in first out, from the list of a place that is not empty, until that is empty or
+// out is full. It returns the number of indices in out, and whether the place is empty now.
 func (s *store) pop(place uint32, out []uint32) (n int, empty bool) {
 	l := s.listOf[place]
 	for n < len(out) {

@@ -11,15 +11,15 @@ const (
 	slotBits = 6
 	slots    = 1 << slotBits
 
-	// MaxAhead is how many ticks ahead of the wheel's tick an index can be armed; a deadline
-	// farther ahead is armed here, pops early and is armed again by the caller.
+	// MaxAhead is the number of ticks that an index can be armed ahead of the wheel. A deadline farther ahead
+	// is armed here, pops early, and is armed again by the caller.
 	MaxAhead = 1<<(levels*slotBits) - 1
 )
 
-// A place is where a list of indices hangs: place 64*level+slot for the slots, and behind them
-// one due place per level, which holds the list that has come and is being popped. The due lists
-// are apart from the slots because an index armed a whole lap ahead goes to the slot that the
-// level's pointer stands on, even while that slot's earlier list is only half popped.
+// A place has a list of indices. Places 64*level+slot are the slots. Behind them each level has a due
+// place, for the list of the slot that has fallen due and is being popped. It is apart from the slot because
+// an index armed a whole lap ahead goes to the slot at the level's pointer, even while that slot's earlier
+// list is only half popped.
 const (
 	duePlace = levels * slots
 	places   = duePlace + levels
@@ -28,15 +28,14 @@ const (
 // Wheel holds armed indices by the slot of their deadline. Make one with New; see the package
 // comment for how it is used.
 type Wheel struct {
-	// cur is the tick the wheel stands at: every slot up to it has been moved to a due place.
+	// cur is the tick at which the wheel stands: every slot up to it has been moved to a due place.
 	cur uint32
 
-	// occ has a bit set for each place that holds an index: one word per level, and a last one
-	// for the due places.
+	// occ has a bit for each place that holds an index: one word per level, and a last one for the due
+	// places.
 	//
-	// Level l's pointer is (cur >> 6l) & 63. The bit k places ahead of it is the slot that is
-	// due when the pointer has moved k times, k being 1 to 64: the pointer's own bit is the slot
-	// a whole lap ahead.
+	// The pointer of level l is (cur >> 6l) & 63. The slot k places ahead of it is due when the pointer has
+	// moved k times, k being 1 to 64: the slot at the pointer is a whole lap ahead.
 	occ [levels + 1]uint64
 
 	checks checks // of builds with the tag invariants
@@ -63,8 +62,8 @@ func (w *Wheel) Reset(now uint32) {
 	}
 }
 
-// Arm arms index i at tick, or moves it there if it is armed already. A tick that is not ahead of
-// the wheel is due at its next tick. It panics if i is not below the n of New.
+// Arm arms index i at tick, or moves it there if it is armed already. A tick that is not ahead of the wheel
+// is due at the wheel's next one. It panics if i is not below the n of New.
 func (w *Wheel) Arm(i, tick uint32) {
 	place := w.slotFor(tick)
 	if w.pos[i] != 0 {
@@ -80,7 +79,7 @@ func (w *Wheel) Arm(i, tick uint32) {
 	}
 }
 
-// slotFor is the place of the slot for a deadline at tick.
+// slotFor returns the place of the slot for a deadline at tick.
 func (w *Wheel) slotFor(tick uint32) uint32 {
 	ahead := int32(tick - w.cur)
 	if ahead <= 0 {
@@ -106,7 +105,7 @@ func (w *Wheel) Cancel(i uint32) {
 	}
 }
 
-// Armed says whether index i is armed. It panics if i is not below the n of New.
+// Armed reports whether index i is armed. It panics if i is not below the n of New.
 func (w *Wheel) Armed(i uint32) bool { return w.pos[i] != 0 }
 
 // vacate clears the bit of a place whose list became empty.
@@ -114,13 +113,12 @@ func (w *Wheel) vacate(place uint32) {
 	w.occ[place>>slotBits] &^= 1 << (place & (slots - 1))
 }
 
-// Advance moves the wheel on towards tick now and pops indices whose slot has come into out, at
-// most len(out) of them, earlier slots first. The popped indices are disarmed: the caller expires
-// each or arms it again at its true deadline.
+// Advance moves the wheel on towards tick now and pops indices whose slot is due into out, earlier slots
+// first. It disarms them: the caller expires each, or arms it again at its deadline.
 //
-// more says that out was too short for what is due by now: the wheel then stands at the slot it
-// got to, deadlines up to now can still be armed ahead of it, and a further call carries on. Without
-// more the wheel stands at now. A now behind the wheel pops only what an earlier call left over.
+// more reports that out was too short for all that is due by now. The wheel then stands at the slot that it
+// has reached: deadlines up to now can still be armed ahead of it, and the next call carries on. Without more
+// the wheel stands at now. A now behind the wheel pops only what an earlier call has left over.
 func (w *Wheel) Advance(now uint32, out []uint32) (n int, more bool) {
 	if checking {
 		defer w.checkInvariants()
@@ -153,12 +151,11 @@ func (w *Wheel) Advance(now uint32, out []uint32) (n int, more bool) {
 	}
 }
 
-// Behind is how many ticks the wheel stands behind tick now: 0 when the last Advance to now left
-// nothing over.
+// Behind returns how many ticks the wheel stands behind tick now: 0 after an Advance to now without more.
 func (w *Wheel) Behind(now uint32) uint32 { return uint32(max(int32(now-w.cur), 0)) }
 
-// Next is how many ticks ahead of the wheel the earliest occupied slot is, 1 to 2^24; false if none
-// is. What an Advance has left over is due before that.
+// Next returns how many ticks ahead of the wheel the earliest occupied slot begins, 1 to 2^24, and false if
+// every slot is empty. What an Advance has left over is due before that.
 func (w *Wheel) Next() (step uint32, ok bool) {
 	for level := range levels {
 		if w.occ[level] == 0 {
@@ -175,10 +172,11 @@ func (w *Wheel) Next() (step uint32, ok bool) {
 	return step, ok
 }
 
-// gather moves the lists of the slots that fall due at cur to the due places, all of which are
-// empty. The wheel has just moved to cur and no occupied slot lay before it, so a pointer that
-// has moved onto its index (its lower bits are zero) finds there the slot of this tick: one of
-// the next lap would have been more than 64 moves ahead.
+// gather moves the lists of the slots that fall due at cur to the due places, which are all empty.
+//
+// The wheel has just moved to cur, and no occupied slot lay before. So a pointer that has just moved, the bits
+// of cur below it being zero, finds the slot of this tick: one of the next lap would have been more than 64
+// moves ahead.
 func (w *Wheel) gather() {
 	for level := range uint32(levels) {
 		shift := level * slotBits
