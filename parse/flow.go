@@ -2,19 +2,21 @@ package parse
 
 import "math/bits"
 
-// Flow is a connection's pair of endpoints in ascending order, a before b, and which of them sent
-// this segment.
+// Flow holds a connection's pair of endpoints in ascending order, a before b, and which of them sent the
+// segment.
 //
-// Between IPv4 addresses, or what stands for them, it is narrow: a.Lo and b.Lo are the addresses
-// above the ports, both as a little-endian load takes them from the wire, 48 bits, and the rest of
-// both words is 0. Any order will do, and this one needs no bytes swapped. Otherwise the flow is
-// wide, and the ports are in the tag.
+//	        a.Hi, b.Hi  a.Lo, b.Lo                           tag
+//	narrow  0           16 zero bits │ IPv4 address │ port   direction
+//	wide    address     address                              a's port │ b's port │ wide, direction
+//
+// A flow between two IPv4 addresses, or IPv6 addresses that map them, is narrow. Its addresses and ports are
+// as a little-endian load takes them from the wire: any order will do, and this one needs no bytes swapped.
 type Flow struct {
 	a, b Addr
 	tag  uint64
 }
 
-// Flow.tag: these bits, and the ports of a wide flow as (a's << 16 | b's) in the upper half.
+// Bits of Flow.tag. The upper half holds the ports of a wide flow, a's << 16 | b's.
 const (
 	flowDir  = 1 << 0 // b sent the segment
 	flowWide = 1 << 1
@@ -22,32 +24,32 @@ const (
 	flowPorts = 32 // shift
 )
 
-// FlowOf is the flow of a segment from src to dst.
+// FlowOf returns the flow of a segment from src to dst.
 func FlowOf(src, dst Addr, srcPort, dstPort uint16) (f Flow) {
 	f.set(src, dst, srcPort, dstPort)
 	return f
 }
 
-// Conn is f without its direction: the same for both.
+// Conn returns f without its direction: the same for both.
 func (f *Flow) Conn() Flow { return Flow{f.a, f.b, f.tag &^ flowDir} }
 
-// NoFlow is a flow that no segment has, for its ends stand in descending order.
+// NoFlow returns a flow that no segment has: its ends are in descending order.
 func NoFlow() Flow { return Flow{a: Addr{^uint64(0), ^uint64(0)}, tag: flowWide} }
 
-// Dir is the direction of the segment: 0 if the lower end sent it, 1 if the higher did.
+// Dir returns the direction of the segment: 0 if the lower end sent it, 1 if the higher did.
 func (f *Flow) Dir() uint32 { return uint32(f.tag) & flowDir }
 
 // Wide reports whether one of the addresses is neither IPv4 nor IPv4 in its mapped form.
 func (f *Flow) Wide() bool { return f.tag&flowWide != 0 }
 
-// Narrow are both ends of a flow that is not wide.
+// Narrow returns both ends of a flow that is not wide.
 func (f *Flow) Narrow() (a, b uint64) { return f.a.Lo, f.b.Lo }
 
-// Words are both addresses and the ports of a flow that is wide.
+// Words returns both addresses and the ports of a wide flow.
 func (f *Flow) Words() (a, b Addr, ports uint64) { return f.a, f.b, f.tag >> flowPorts }
 
-// Same reports whether both are flows of the same connection. The upper halves of the addresses
-// are 0 unless the flow is wide.
+// Same reports whether f and o belong to the same connection. It compares the upper halves of the addresses
+// in wide flows alone: elsewhere they are 0.
 func (f *Flow) Same(o *Flow) bool {
 	return (f.a.Lo^o.a.Lo)|(f.b.Lo^o.b.Lo)|(f.tag^o.tag)&^flowDir == 0 &&
 		(f.tag&flowWide == 0 || f.a.Hi == o.a.Hi && f.b.Hi == o.b.Hi)
@@ -66,7 +68,7 @@ func (f *Flow) Endpoints(dir int) (src, dst Addr, srcPort, dstPort uint16) {
 	return src, dst, srcPort, dstPort
 }
 
-// narrow is one end of a narrow flow, and fromNarrow the way back.
+// narrow returns one end of a narrow flow, and fromNarrow converts it back.
 func narrow(a Addr, port uint16) uint64 {
 	return uint64(bits.ReverseBytes32(uint32(a.Lo)))<<16 | uint64(bits.ReverseBytes16(port))
 }
@@ -75,7 +77,7 @@ func fromNarrow(end uint64) (Addr, uint16) {
 	return AddrFrom4(bits.ReverseBytes32(uint32(end >> 16))), bits.ReverseBytes16(uint16(end))
 }
 
-// setNarrow makes f the flow of an IPv4 segment, without a branch: directions alternate too
+// setNarrow makes f the flow of an IPv4 segment. It has no branch, because directions alternate too
 // unpredictably for one.
 func (f *Flow) setNarrow(src, dst uint64) {
 	tag := uint64(0)
@@ -87,7 +89,7 @@ func (f *Flow) setNarrow(src, dst uint64) {
 	f.tag = tag
 }
 
-// set makes f the flow of any segment.
+// set makes f the flow of a segment from src to dst.
 func (f *Flow) set(src, dst Addr, srcPort, dstPort uint16) {
 	if src.Is4() && dst.Is4() {
 		f.setNarrow(narrow(src, srcPort), narrow(dst, dstPort))

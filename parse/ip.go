@@ -34,7 +34,7 @@ func ipv4(b []byte, wireLen uint32, seg *Segment) Reason {
 		return BadIPHeader
 	}
 	src, dst := AddrFrom4(binary.BigEndian.Uint32(b[12:])), AddrFrom4(binary.BigEndian.Uint32(b[16:]))
-	first := fragment&0x2000 != 0 // more fragments: it says where it starts, not where it ends
+	first := fragment&0x2000 != 0 // more fragments follow: where the segment ends is unknown
 	if uint32(len(b)) < ihl+tcpMinLen {
 		return Truncated
 	}
@@ -59,7 +59,7 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 	if b[0]>>4 != 6 {
 		return BadIPHeader
 	}
-	// A payload length of 0 is a jumbogram or a super-packet: then the frame's length is the truth.
+	// A payload length of 0 is a jumbogram or a super-packet, whose length only the frame knows.
 	payload := uint32(binary.BigEndian.Uint16(b[4:]))
 	if wireLen < ipv6Len {
 		return BadIPHeader

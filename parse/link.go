@@ -2,7 +2,7 @@ package parse
 
 import "encoding/binary"
 
-// Link is the kind of header that a frame starts with.
+// Link says which header a frame starts with.
 type Link uint8
 
 const (
@@ -15,8 +15,8 @@ const (
 	LinkPPP           // PPP with or without the address and control bytes (LINKTYPE_PPP)
 )
 
-// LinkFromARPHRD maps the hardware type of a network device (ARPHRD_ in linux/if_arp.h, as
-// sockaddr_ll gives it) to what a SOCK_RAW packet socket delivers for it.
+// LinkFromARPHRD returns what a SOCK_RAW packet socket delivers for a network device of hardware type hatype
+// (ARPHRD_ in linux/if_arp.h; sll_hatype of packet(7)).
 func LinkFromARPHRD(hatype uint16) Link {
 	switch hatype {
 	case 1, 772: // ARPHRD_ETHER, ARPHRD_LOOPBACK
@@ -28,7 +28,7 @@ func LinkFromARPHRD(hatype uint16) Link {
 	return LinkUnknown
 }
 
-// LinkFromDLT maps the link type number of a pcap or pcapng file (the LINKTYPE_ registry).
+// LinkFromDLT returns the Link of a link type number in a pcap or pcapng file (the LINKTYPE_ registry).
 func LinkFromDLT(dlt uint32) Link {
 	switch dlt {
 	case 1:
@@ -62,14 +62,13 @@ const (
 
 const (
 	etherLen = 14
-	// maxTags bounds the VLAN tags and MPLS labels that are peeled off: real stacks have two or
-	// three, and a crafted one must not cost more than a short loop.
+	// maxTags bounds the number of VLAN tags, MPLS labels and IPv6 extension headers that are skipped: real
+	// packets have two or three, and a crafted one must not cost more than a short loop.
 	maxTags = 8
 )
 
-// Frame decodes one captured frame that starts with a header of kind link. b holds the captured
-// bytes, wireLen is the frame's length on the wire in bytes. seg is written only in part unless
-// the answer is OK.
+// Frame decodes one captured frame that starts with a header of kind link. b holds the captured bytes, and
+// wireLen is the frame's length on the wire in bytes. Unless it returns OK, seg is written only in part.
 func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	if Ordinary(link, b, wireLen, seg) {
 		return OK
@@ -77,10 +76,9 @@ func Frame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	return anyFrame(link, b, wireLen, seg)
 }
 
-// Ordinary is Frame for what nearly all frames are: whole IPv4 packets without options over Ethernet
-// that are no SYN. For them the checks of every layer are made at once, on two words, and the flow is
-// narrow. All others it leaves to Frame, which goes layer by layer, as it does with these too in
-// the tests.
+// Ordinary is the fast path of Frame, for nearly all frames: whole IPv4 packets without options over Ethernet
+// that are no SYN. It makes the checks of every layer at once, on two words, and the flow is narrow. It
+// reports false for other frames, which it leaves to Frame. The tests compare it with the slow path.
 func Ordinary(link Link, b []byte, wireLen uint32, seg *Segment) bool {
 	const tcpAt = etherLen + ipv4MinLen
 	if link != LinkEthernet || len(b) < tcpAt+tcpMinLen ||
@@ -114,7 +112,7 @@ func Ordinary(link Link, b []byte, wireLen uint32, seg *Segment) bool {
 	return true
 }
 
-// anyFrame is Frame for any frame.
+// anyFrame is the slow path of Frame: it goes layer by layer.
 func anyFrame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	// From here on every header that was read lies within wireLen too, so that subtracting its
 	// length cannot wrap.
@@ -129,7 +127,7 @@ func anyFrame(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	return otherLink(link, b, wireLen, seg)
 }
 
-// otherLink is anyFrame for what is not Ethernet.
+// otherLink is anyFrame for links other than Ethernet.
 func otherLink(link Link, b []byte, wireLen uint32, seg *Segment) Reason {
 	switch link {
 	case LinkRaw:
@@ -211,7 +209,7 @@ func ppp(b []byte, wireLen uint32, seg *Segment) Reason {
 	return NotIP
 }
 
-// mpls peels labels down to the bottom of the stack (RFC 3032 section 2.1).
+// mpls skips labels down to the bottom of the stack (RFC 3032 section 2.1).
 func mpls(b []byte, wireLen uint32, seg *Segment) Reason {
 	for range maxTags {
 		if len(b) < 4 {
@@ -226,7 +224,7 @@ func mpls(b []byte, wireLen uint32, seg *Segment) Reason {
 	return BadLinkHeader
 }
 
-// ipByVersion decodes IP where nothing but the version nibble says which.
+// ipByVersion decodes IPv4 or IPv6 by the version nibble, where no header says which.
 func ipByVersion(b []byte, wireLen uint32, seg *Segment) Reason {
 	if len(b) == 0 {
 		return Truncated

@@ -1,7 +1,7 @@
 package parse
 
-// Reason says why a frame gave no segment. The zero value is OK. It is a number, not an error:
-// the packet path counts reasons in an array.
+// Reason says why a frame gave no segment. The zero value is OK. It is a number, not an error, because the
+// packet path counts reasons in an array.
 type Reason uint8
 
 const (
@@ -14,7 +14,7 @@ const (
 	BadIPHeader          // version, header length or total length contradict each other
 	BadLinkHeader        // a VLAN stack that does not end
 	UnknownLink          // a link type that is not decoded
-	NumReasons    = iota // how many there are, OK included
+	NumReasons    = iota // the number of reasons, OK included
 )
 
 var reasonNames = [NumReasons]string{
@@ -22,7 +22,7 @@ var reasonNames = [NumReasons]string{
 	"bad_ip_header", "bad_link_header", "unknown_link",
 }
 
-// String is the reason as a label value: lower case, words joined by underscores.
+// String returns the reason as a label value: lower case, words joined by underscores.
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]

@@ -1,7 +1,7 @@
 package parse
 
-// Seq is a TCP sequence or acknowledgment number. It lives on a circle of 2^32 numbers, so it is
-// compared with Before and After, never with < (RFC 9293 section 3.4).
+// Seq is a TCP sequence or acknowledgment number. Numbers lie on a circle of 2^32, so compare them with the
+// methods, never with < (RFC 9293 section 3.4).
 type Seq uint32
 
 // Before reports whether s comes before t on the half circle that ends at t.

@@ -4,9 +4,9 @@ import "encoding/binary"
 
 const tcpMinLen = 20
 
-// tcp decodes a TCP header (RFC 9293 section 3.1). The caller has checked that b holds at least
-// the 20 fixed bytes; n is the segment's length in bytes, header included, by the IP header. first:
-// it is the first of several fragments.
+// tcp decodes a TCP header (RFC 9293 section 3.1). The caller has checked that b holds at least the 20 fixed
+// bytes. n is the segment's length in bytes by the IP header, TCP header included. first says that the packet
+// is the first of several fragments.
 func tcp(b []byte, n uint32, first bool, src, dst Addr, seg *Segment) Reason {
 	if len(b) < tcpMinLen { // proves the constant indices below
 		return Truncated
@@ -24,8 +24,8 @@ func tcp(b []byte, n uint32, first bool, src, dst Addr, seg *Segment) Reason {
 	return payload(b, n, seg)
 }
 
-// payload finds the length of what the TCP header at b carries, n bytes with the header, and reads
-// the options.
+// payload sets the length of the payload of the segment at b, which has n bytes with its header, and the
+// options.
 func payload(b []byte, n uint32, seg *Segment) Reason {
 	seg.Options = 0
 	dataOff := uint32(b[12]>>4) << 2
