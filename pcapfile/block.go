@@ -2,7 +2,7 @@ package pcapfile
 
 import "encoding/binary"
 
-// Block types of pcapng (draft-ietf-opsawg-pcapng section 10.1) that the decoder needs.
+// The block types of pcapng (draft-ietf-opsawg-pcapng section 10.1) that the decoder needs.
 const (
 	blockInterface = 1
 	blockPacket    = 2 // obsolete, still written by old programs
@@ -10,8 +10,9 @@ const (
 	blockEnhanced  = 6
 )
 
-// cutBlock cuts a pcapng file: every block begins with its type and total length and ends with the
-// length once more.
+// cutBlock cuts the next block of a pcapng file:
+//
+//	type │ total length │ … │ total length
 func cutBlock(g *gate) error {
 	const shortest, byteOrderMagic = 12, 0x1a2b3c4d
 	if err := g.take(8, true); err != nil {
@@ -50,7 +51,7 @@ func cutBlock(g *gate) error {
 	case blockSimple:
 		fixed = 16
 	default:
-		return g.pass(total)
+		return g.drop(total)
 	}
 	if total > maxBlockLen {
 		return g.damage("a block of type %d with %d bytes, and %d is the most", kind, total, maxBlockLen)
@@ -91,8 +92,8 @@ func cutBlock(g *gate) error {
 	return nil
 }
 
-// wellFormed walks options, each a code, a length and a value padded to 4 bytes. The decoder would
-// follow a wrong length into the next block.
+// wellFormed reports whether options fit in b, each a code, a length and a value padded to 4 bytes. The
+// decoder would follow a wrong length into the next block.
 func (g *gate) wellFormed(b []byte) bool {
 	for len(b) > 0 {
 		if len(b) < 4 {
@@ -111,8 +112,8 @@ func (g *gate) wellFormed(b []byte) bool {
 	return true
 }
 
-// pass skips the rest of a block that the decoder does not need.
-func (g *gate) pass(total uint32) error {
+// drop skips the rest of a block that the decoder does not need.
+func (g *gate) drop(total uint32) error {
 	kind := g.order.Uint32(g.rec)
 	if err := g.skip(int64(total) - 12); err != nil {
 		return err
@@ -128,6 +129,7 @@ func (g *gate) pass(total uint32) error {
 	return nil
 }
 
+// mismatch returns the error of a block whose two total lengths differ.
 func (g *gate) mismatch(kind, total, end uint32) error {
 	return g.damage("a block of type %d whose total length is %d bytes at its beginning and %d at its end", kind, total, end)
 }

@@ -1,12 +1,22 @@
-// Package pcapfile reads packets from capture files: pcap (libpcap's format, times in micro- or
-// nanoseconds, either byte order) and pcapng (several interfaces and sections, each interface with
-// its own link type and time resolution).
+// Package pcapfile reads packets from capture files: pcap (libpcap's format, times in micro- or nanoseconds,
+// either byte order) and pcapng (several interfaces and sections, each interface with its own link type and
+// time resolution).
 //
-// gopacket's pcapgo decodes them. In front of it stands a gate that cuts the file into records and
-// lets a record through only when it is whole and its lengths agree, so that a damaged file ends
-// at a known byte with everything before it delivered, and never makes anything allocate more than
-// a record can hold. Blocks that carry no packets (names, secrets, statistics, custom blocks) do
-// not pass the gate.
+//	r, err := pcapfile.NewReader(file)
+//	var p pcapfile.Packet
+//	for err = r.Next(&p); err == nil; err = r.Next(&p) {
+//		use(p.Link, p.Data, p.Time) // Data is valid until the next call
+//	}
+//	// io.EOF, or a *DamageError that says at which byte
+//
+// gopacket's pcapgo decodes the files. A gate in front of it lets a record through only when it is whole and
+// its lengths agree:
+//
+//	file ─► gate: cutRecord (pcap) or cutBlock (pcapng) ─► pcapgo ─► Reader.Next
+//	        └► dropped: blocks without packets (names, secrets, statistics, custom)
+//
+// A damaged file thus ends at a known byte, with every packet before it delivered, and nothing allocates more
+// than a record can hold.
 //
 // A Reader belongs to one goroutine. The package is no part of live capture.
 package pcapfile

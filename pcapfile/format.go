@@ -19,16 +19,16 @@ func (e *FormatError) Error() string {
 // CompressedError is returned for a compressed file.
 type CompressedError struct {
 	Format string // gzip, …
-	Tool   string // the program that writes its contents to standard output
+	Tool   string // the program that writes the file's contents to standard output
 }
 
 func (e *CompressedError) Error() string { return "compressed with " + e.Format }
 
-// DamageError says where a file stopped making sense. All packets before it have been delivered.
+// DamageError says where a file is damaged or cut off. All packets before have been delivered.
 type DamageError struct {
-	Offset int64  // byte at which the record begins that is cut off or makes no sense
+	Offset int64  // byte at which the damaged record begins
 	Packet uint64 // number of the packet that could not be read, counted from 1
-	What   string
+	What   string // what is wrong
 }
 
 func (e *DamageError) Error() string {
@@ -45,7 +45,7 @@ const (
 	pcapng
 )
 
-// formatOf tells a file's format from its first bytes.
+// formatOf returns a file's format by its first bytes.
 func formatOf(magic []byte) (format, error) {
 	if len(magic) == 0 {
 		return 0, ErrEmpty

@@ -8,24 +8,23 @@ import (
 	"io"
 )
 
-// gate hands a file to the decoder record by record. One Read never reaches into the next record:
-// the decoder's own read-ahead then ends with the record at hand, so that start is always where the
-// packet that it is working on begins.
+// gate hands a file to the decoder record by record. A Read never reaches into the next record, so the
+// decoder cannot read ahead, and start is always the offset of the packet that it works on.
 type gate struct {
 	src *bufio.Reader
-	cut func(*gate) error // reads one whole record into rec, or passes over one and leaves rec empty
+	cut func(*gate) error // reads one whole record into rec, or drops one and leaves rec empty
 
 	off    int64  // bytes taken from src
-	start  int64  // where the record at hand begins
+	start  int64  // offset of the record at hand
 	rec    []byte // the record at hand
-	unread []byte // what the decoder has not read of it
-	begun  bool   // the file header or the first section header has passed
+	unread []byte // the part of it that the decoder has not read
+	begun  bool   // the file header or the first section header was read
 	err    error  // what ended the file
-	broken bool   // err is from reading src and says nothing of what the file holds
+	broken bool   // err comes from reading src, and says nothing about the file's contents
 
 	// Of the latest packet record.
 	packets  int    // packet records since the reader set it to 0
-	first    int64  // where the first of them begins
+	first    int64  // offset of the first of them
 	capacity int    // bytes that it has for the packet
 	timed    bool   // it has a time stamp of its own
 	stamp    uint64 // pcapng: the time stamp in units of the interface
@@ -44,7 +43,7 @@ func newGate(src *bufio.Reader, f format) gate {
 	return g
 }
 
-// Read gives the decoder the rest of the record at hand, or the beginning of the next.
+// Read reads from the record at hand, or from the next one if that is used up.
 func (g *gate) Read(p []byte) (int, error) {
 	for len(g.unread) == 0 {
 		if g.err != nil {
@@ -61,8 +60,8 @@ func (g *gate) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// take appends the next n bytes of the file to the record at hand. first says that the record
-// begins here, so that the end of the file is a clean one.
+// take appends the next n bytes of the file to the record at hand. first says that the record begins here,
+// where a file may end.
 func (g *gate) take(n int, first bool) error {
 	at := len(g.rec)
 	if need := at + n; need > cap(g.rec) {
@@ -83,7 +82,7 @@ func (g *gate) take(n int, first bool) error {
 	return err
 }
 
-// skip passes over n bytes.
+// skip skips n bytes.
 func (g *gate) skip(n int64) error {
 	for n > 0 {
 		step := int(min(n, 1<<30))
@@ -100,6 +99,7 @@ func (g *gate) skip(n int64) error {
 	return nil
 }
 
+// damage returns an error that says what is wrong with the record at hand.
 func (g *gate) damage(format string, args ...any) error {
 	return &DamageError{Offset: g.start, What: fmt.Sprintf(format, args...)}
 }
@@ -113,8 +113,8 @@ func (g *gate) packet(capacity int, timed bool) {
 	g.capacity, g.timed = capacity, timed
 }
 
-// cutRecord cuts a pcap file: a header of 24 bytes, then packets with a header of 16 bytes each
-// (pcap-savefile(5)).
+// cutRecord cuts the next record of a pcap file: a header of 24 bytes, then packets with a header of 16 bytes
+// each (pcap-savefile(5)).
 func cutRecord(g *gate) error {
 	const fileHeader, recordHeader = 24, 16
 	if !g.begun {

@@ -13,22 +13,22 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// Packet is one packet of a file.
+// Packet holds one packet of a file.
 type Packet struct {
-	Link    parse.Link // what Data starts with, by DLT
+	Link    parse.Link // header that Data starts with, by DLT
 	DLT     uint32     // link type number, LINKTYPE_ registry
 	Data    []byte     // the captured bytes: valid until the next call of Next
 	WireLen uint32     // length on the wire in bytes, at least len(Data)
-	// Time is when the packet was captured, in ns since the epoch. A simple packet block has no
-	// time: it is given that of the packet before it.
+	// Time is when the packet was captured, in ns since the epoch. A simple packet block has no time, and
+	// gets that of the packet before it.
 	Time int64
 }
 
 const (
-	// maxPacketLen is the longest packet in bytes: the largest super-packet that Linux hands to a
-	// packet socket is half as long (GSO_MAX_SIZE in linux/netdevice.h).
+	// maxPacketLen is the longest packet in bytes. The largest super-packet that Linux hands to a packet
+	// socket is half as long (GSO_MAX_SIZE in linux/netdevice.h).
 	maxPacketLen = 1 << 20
-	// maxBlockLen is the longest pcapng block that is looked into: a packet and its options.
+	// maxBlockLen is the longest pcapng block that is read: a packet and its options.
 	maxBlockLen = maxPacketLen + 1<<16
 	readSize    = 1 << 18 // bytes asked of the file at once
 )
@@ -50,9 +50,8 @@ type decoder interface {
 	ZeroCopyReadPacketData() ([]byte, gopacket.CaptureInfo, error)
 }
 
-// NewReader looks at the first bytes of r to tell which format it has; the headers themselves are
-// read by the first Next. The error is ErrEmpty, a *CompressedError, a *FormatError, or the one
-// that reading r gave.
+// NewReader returns a Reader of the file r. It reads the first bytes to tell the format; the first Next reads
+// the headers. The error is ErrEmpty, a *CompressedError, a *FormatError, or that of reading r.
 func NewReader(r io.Reader) (*Reader, error) {
 	src := bufio.NewReaderSize(r, readSize)
 	magic, err := src.Peek(4)
@@ -66,9 +65,8 @@ func NewReader(r io.Reader) (*Reader, error) {
 	return &Reader{gate: newGate(src, f), format: f}, nil
 }
 
-// Next reads the next packet into p. It returns io.EOF at the end of the file, a *DamageError
-// where the file is cut off or makes no sense, and otherwise the error that reading it gave. After
-// an error it returns the same again.
+// Next reads the next packet into p. The error is io.EOF at the end of the file, a *DamageError where the file
+// is damaged or cut off, and else that of reading it. After an error Next returns the same again.
 func (r *Reader) Next(p *Packet) error {
 	if r.err == nil {
 		r.err = r.next(p)
@@ -76,10 +74,10 @@ func (r *Reader) Next(p *Packet) error {
 	return r.err
 }
 
-// Packets is how many packets Next has delivered.
+// Packets returns the number of packets that Next has delivered.
 func (r *Reader) Packets() uint64 { return r.packets }
 
-// Offset is how many bytes of the file belong to what has been delivered.
+// Offset returns the number of bytes read, up to the end of the latest record.
 func (r *Reader) Offset() int64 { return r.gate.off }
 
 func (r *Reader) next(p *Packet) (err error) {
@@ -132,7 +130,7 @@ func (r *Reader) start() error {
 	return nil
 }
 
-// ngPacket fills in what a pcapng packet has of its interface.
+// ngPacket fills in the fields of p that depend on a pcapng packet's interface.
 func (r *Reader) ngPacket(p *Packet, info *gopacket.CaptureInfo) error {
 	link, ok := info.AncillaryData[0].(layers.LinkType)
 	if !ok {
@@ -150,7 +148,7 @@ func (r *Reader) ngPacket(p *Packet, info *gopacket.CaptureInfo) error {
 	return nil
 }
 
-// explain says where err happened. The decoder may have wrapped what the gate told it.
+// explain returns err with the place where it happened. The decoder may have wrapped an error of the gate.
 func (r *Reader) explain(err error) error {
 	var damage *DamageError
 	switch end := r.gate.err; {
@@ -165,8 +163,8 @@ func (r *Reader) explain(err error) error {
 	return r.damage(err.Error())
 }
 
-// damage is what the decoder found, or would have to find, wrong with the record at hand. It may
-// have run on into later ones.
+// damage returns an error that says what the decoder finds wrong with the record at hand, or should. The
+// decoder may have read on into later records.
 func (r *Reader) damage(what string) *DamageError {
 	at := r.gate.start
 	if r.gate.packets > 0 {

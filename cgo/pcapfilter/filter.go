@@ -39,8 +39,8 @@ const (
 // Compile compiles a filter for packets of a link type to a program that accepts with snapLen
 // bytes, 1 to MaxSnapLen. The empty filter accepts every packet.
 //
-// An error is one line that gives libpcap's own text where libpcap refused the filter, and names a remedy.
-// It leaves it to the caller to name the filter.
+// An error is one line with a remedy, and with libpcap's own text where libpcap refused the filter. It does not
+// name the filter: the caller does.
 func Compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
 	switch {
 	case len(filter) > MaxFilterLen:
@@ -62,8 +62,8 @@ func Compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, e
 	return prog, nil
 }
 
-// checkRunnable refuses what libpcap compiles and the kernel (bpf_check_classic in
-// net/core/filter.c) answers with a bare EINVAL: libpcap falls back to filtering in user space then.
+// checkRunnable refuses programs for which the kernel would return a bare EINVAL (bpf_check_classic in
+// net/core/filter.c). libpcap itself would filter in user space then.
 func checkRunnable(prog []bpf.RawInstruction) error {
 	if len(prog) > maxInstructions {
 		return fmt.Errorf("compiles to %d instructions and the kernel takes %d: simplify it, for example with net and portrange",
@@ -79,7 +79,7 @@ func checkRunnable(prog []bpf.RawInstruction) error {
 	return nil
 }
 
-// oneLine makes libpcap's text fit for a log line: it may repeat bytes of the filter.
+// oneLine returns libpcap's text, which may repeat bytes of the filter, fit for a log line.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

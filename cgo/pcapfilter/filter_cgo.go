@@ -19,9 +19,9 @@ import (
 // Available says that this build has libpcap and compiles any filter.
 const Available = true
 
-// compiling is held around libpcap's compiler. It is meant to be reentrant since libpcap 1.8, but
-// the look-ups of names that it calls are only as safe as the C library it was built for
-// (getprotobyname(3) is MT-Unsafe), and a filter is compiled too seldom to make the lock felt.
+// compiling is held around libpcap's compiler. That is meant to be reentrant since libpcap 1.8, but it looks up
+// names, and some C libraries do so unsafely (getprotobyname(3) is MT-Unsafe). Filters are compiled too seldom
+// for the lock to matter.
 var compiling sync.Mutex
 
 // compile runs pcap_compile. filter has no NUL byte, link and snapLen fit a C int.
@@ -57,7 +57,7 @@ func copyOut(prog *C.struct_bpf_program) []bpf.RawInstruction {
 	return out
 }
 
-// Version is libpcap's name and version as it gives them; "none" in a build without libpcap.
+// Version returns libpcap's name and version, "none" in a build without libpcap.
 func Version() string {
 	return C.GoString(C.pcap_lib_version()) // a constant string of the library
 }

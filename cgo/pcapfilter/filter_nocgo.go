@@ -15,7 +15,7 @@ const Available = false
 var errNoLibpcap = errors.New(`this build has no libpcap and knows only "tcp" and the empty filter: ` +
 	"build with CGO_ENABLED=1 and libpcap's headers (Debian: libpcap-dev) for all others")
 
-// compile knows two filters, with white space around them like libpcap.
+// compile knows two filters, and allows white space around them as libpcap does.
 func compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
 	switch strings.Trim(filter, " \t\r\n") {
 	case "":
@@ -26,10 +26,10 @@ func compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, e
 	return nil, errNoLibpcap
 }
 
-// acceptAll is the program of the empty filter.
+// acceptAll returns the program of the empty filter.
 func acceptAll(snapLen int) ([]bpf.RawInstruction, error) {
 	return bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: uint32(snapLen)}})
 }
 
-// Version is libpcap's name and version as it gives them; "none" in a build without libpcap.
+// Version returns libpcap's name and version, "none" in a build without libpcap.
 func Version() string { return "none" }

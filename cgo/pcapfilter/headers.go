@@ -2,12 +2,11 @@ package pcapfilter
 
 import "golang.org/x/net/bpf"
 
-// HeadersOnly makes a program of Compile accept a TCP segment in IPv4 without options over Ethernet with
-// the bytes of its headers alone, 54 to 94, and everything else as before. The kernel copies less
-// then, and a capture ring holds more: an ordinary data segment takes 160 bytes of it instead of 288.
+// HeadersOnly returns a program of Compile that accepts a TCP segment in IPv4 without options over Ethernet
+// with the bytes of its headers alone, 54 to 94, and everything else as before. The kernel then copies less,
+// and a capture ring holds more: an ordinary data segment takes 160 bytes of it instead of 288.
 //
-// Programs for other link types, and those that would become too long for the kernel, come back as
-// they are.
+// It returns a program as it is for other link types, or if it would become too long for the kernel.
 func HeadersOnly(prog []bpf.RawInstruction, link LinkType) []bpf.RawInstruction {
 	const (
 		headers = 14 + 20 // Ethernet, IPv4

@@ -21,8 +21,8 @@ var ipInLink = map[LinkType]ipIn{
 	Raw:       {bpf.LoadAbsolute{Off: 0, Size: 1}, 0xf0, 0x40, 0x60, 0},         // IP version
 }
 
-// tcpProgram is the filter "tcp" assembled by hand. A packet too short for a load is rejected, as
-// the BPF machine does by itself.
+// tcpProgram returns the filter "tcp", assembled by hand. The BPF machine rejects packets that are too short
+// for a load.
 func tcpProgram(link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
 	l, ok := ipInLink[link]
 	if !ok {
