@@ -89,11 +89,8 @@ type Watcher struct {
 // New makes a watcher of the calling thread's network namespace and takes the first readings, from
 // which it counts. To be called about when the capture starts.
 func New(cfg Config) *Watcher {
-	l, s := &links{}, &softnetReader{}
-	return newWatcher(cfg, l.read, s.read, func() {
-		l.close()
-		s.close()
-	})
+	l := &links{}
+	return newWatcher(cfg, l.read, func() (softnet, error) { return readSoftnet(procSelf) }, l.close)
 }
 
 func newWatcher(cfg Config, readLinks func(int32, func(*link)) (bool, error), readSoftnet func() (softnet, error), end func()) *Watcher {
@@ -107,7 +104,7 @@ func newWatcher(cfg Config, readLinks func(int32, func(*link)) (bool, error), re
 	return w
 }
 
-// Run keeps the figures up to date until ctx ends. The watcher's sockets and files are closed then.
+// Run keeps the figures up to date until ctx ends. The watcher's socket is closed then.
 func (w *Watcher) Run(ctx context.Context) {
 	defer w.end()
 	for wait := interval; ; {

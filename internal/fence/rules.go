@@ -71,7 +71,7 @@ var Project = Rules{
 		{Package: "wheel", Height: heightParts},
 		{Package: "table", Height: heightParts},
 		{Package: "printable", Height: heightLeaf, Only: []string{"app", "collector", "loss"}},
-		{Package: "loss", Height: heightParse, Only: []string{"app", "collector"}}, // asks the kernel, knows no capture
+		{Package: "loss", Height: heightCapture, Only: []string{"app", "collector"}}, // asks the kernel, knows no capture
 		{Package: "stream", Height: heightStream},
 		{Package: "parse", Height: heightParse}, // lowest but for the filter: no project import is open to it
 		{Package: "pcapfile", Height: heightStream, Only: []string{"offline", "internal/tsharkcmp"}},
