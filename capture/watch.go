@@ -1,11 +1,11 @@
 package capture
 
-import "tcp-stream-exporter/ring"
+import "tcp-stream-exporter/netif"
 
-// watch has the worker look at its interface as soon as an interface changes. It returns what ends
-// that, with the capture. Where the kernel tells nobody of changes, the worker looks every second.
+// watch makes the worker look at its interface as soon as some interface changes. It returns a function
+// that ends the watch. Where changes cannot be watched, the worker still looks every second.
 func (c *Capture) watch() (end func()) {
-	w, err := ring.NewWatch()
+	w, err := netif.NewWatch()
 	if err != nil {
 		return func() {}
 	}

@@ -3,7 +3,27 @@ package loss
 import (
 	"cmp"
 	"slices"
+
+	"tcp-stream-exporter/netif"
+	"tcp-stream-exporter/printable"
 )
+
+// The losses of an interface that are watched. netif.Stats says what each is.
+const (
+	RxDropped = iota
+	RxMissed
+	RxFifo
+	RxOver
+	NumCounters
+)
+
+// CounterNames holds the counters' names, those of /sys/class/net/NAME/statistics.
+var CounterNames = [NumCounters]string{"rx_dropped", "rx_missed_errors", "rx_fifo_errors", "rx_over_errors"}
+
+// counters returns the losses in the order of CounterNames.
+func counters(s *netif.Stats) [NumCounters]uint64 {
+	return [NumCounters]uint64{RxDropped: s.RxDropped, RxMissed: s.RxMissedErrors, RxFifo: s.RxFifoErrors, RxOver: s.RxOverErrors}
+}
 
 const (
 	// maxListed is how many interfaces have figures of their own at a time.
@@ -19,9 +39,9 @@ type counter struct {
 	known       bool
 }
 
-// add takes a reading and says whether the counter has grown. One that is less than the last
-// begins a new count (a driver that starts over, a processor taken offline, 32 bits that wrap):
-// how much was lost until then nobody knows, so nothing is added.
+// add takes a reading and reports whether the counter has grown. A reading below the last one begins
+// a new count (a driver that starts over, a processor taken offline, 32 bits that wrap): how much was
+// lost until then is not known, so nothing is added.
 func (c *counter) add(reading uint64) (grown bool) {
 	if c.known && reading > c.last {
 		c.total += reading - c.last
@@ -31,15 +51,15 @@ func (c *counter) add(reading uint64) (grown bool) {
 	return grown
 }
 
-// account is the losses of one interface.
+// account holds the losses of one interface.
 type account struct {
-	index  int32
+	index  int
 	lost   [NumCounters]counter
 	listed bool
 	round  uint64 // when it was last seen
 }
 
-// ledger is the losses of all watched interfaces, by the names under which they are listed.
+// ledger holds the losses of all watched interfaces, by the names under which they are listed.
 type ledger struct {
 	accounts map[string]*account
 	listed   int
@@ -57,21 +77,23 @@ func (l *ledger) begin() {
 	l.waiting = l.waiting[:0]
 }
 
-// enter takes the reading of one interface and says whether it has lost something since the last
+// enter takes the reading of one interface and reports whether it has lost something since the last
 // round. Another interface under a known name starts from its own counts.
-func (l *ledger) enter(name string, k *link) (grown bool) {
+func (l *ledger) enter(name string, k *netif.Interface) (grown bool) {
+	name = printable.Text(name) // it becomes a label
+	lost := counters(&k.Stats)
 	a := l.accounts[name]
 	if a == nil {
-		a = &account{index: k.index}
+		a = &account{index: k.Index}
 		l.accounts[name] = a
 	}
 	first := a.round != l.round // an interface may come twice while others come and go
 	a.round = l.round
 	for i := range a.lost {
 		c := &a.lost[i]
-		c.known = c.known && a.index == k.index
+		c.known = c.known && a.index == k.Index
 		before := c.total
-		if c.add(k.lost[i]) {
+		if c.add(lost[i]) {
 			grown = true
 		}
 		if !a.listed {
@@ -79,15 +101,15 @@ func (l *ledger) enter(name string, k *link) (grown bool) {
 			c.total = 0
 		}
 	}
-	a.index = k.index
+	a.index = k.Index
 	if first && !a.listed {
 		l.waiting = append(l.waiting, name)
 	}
 	return grown
 }
 
-// end ends the round. forget drops interfaces that were not in it; their places go to others, the
-// oldest (lowest index) first.
+// end ends the round. With forget, interfaces that were not in it are dropped; their places go to
+// others, the oldest (lowest index) first.
 func (l *ledger) end(forget bool) {
 	if forget {
 		for name, a := range l.accounts {
@@ -110,7 +132,7 @@ func (l *ledger) end(forget bool) {
 	}
 }
 
-// list is the figures of the listed interfaces by name, and those of all others behind them.
+// list returns the figures of the listed interfaces by name, and those of all others behind them.
 func (l *ledger) list() []Link {
 	out := make([]Link, 0, l.listed+1)
 	for name, a := range l.accounts {

@@ -211,46 +211,6 @@ func TestLossesOfARealCapture(t *testing.T) {
 	}
 }
 
-// The interfaces of the calling thread's namespace, not of the process's first one, with the names
-// and MTUs that ip(8) gave them.
-func TestInterfacesOfTheNamespace(t *testing.T) {
-	ns := lab.New(t).A
-	ns.Run(t, "ip", "link", "add", "low0", "mtu", "1234", "type", "bridge")
-	ns.Run(t, "ip", "link", "add", "link", "low0", "name", "high0", "mtu", "1200", "type", "macvlan")
-	got := map[string]link{}
-	var again link
-	err := ns.Do(func() error {
-		var l links
-		defer l.close()
-		whole, err := l.read(0, func(k *link) { got[k.name] = *k })
-		if err != nil || !whole {
-			return fmt.Errorf("all: whole %v, %w", whole, err)
-		}
-		if _, err = l.read(got["high0"].index, func(k *link) { again = *k }); err != nil {
-			return fmt.Errorf("one: %w", err)
-		}
-		if whole, err = l.read(1<<30, func(k *link) { again = *k }); err != nil || !whole {
-			return fmt.Errorf("one that does not exist: whole %v, %w", whole, err)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again != got["high0"] {
-		t.Errorf("asked for alone %+v, among all %+v", again, got["high0"])
-	}
-	for name, want := range map[string]link{
-		"lo": {mtu: 65536, loopback: true}, "low0": {mtu: 1234}, "high0": {mtu: 1200, lower: got["low0"].index},
-		lab.IfName: {mtu: 1500}, // its other end is in another namespace
-	} {
-		k := got[name]
-		if k.mtu != want.mtu || k.loopback != want.loopback || k.lower != want.lower || k.index == 0 {
-			t.Errorf("%s: %+v, want %+v", name, k, want)
-		}
-	}
-}
-
 // What a reading costs with one interface, and with thousands.
 func BenchmarkSample(b *testing.B) {
 	need.Root(b)
@@ -283,7 +243,7 @@ func BenchmarkSample(b *testing.B) {
 			}); err != nil {
 				b.Fatal(err)
 			}
-			defer w.end()
+			defer w.links.Close()
 			now := time.Now()
 			b.ReportAllocs()
 			for b.Loop() {
@@ -296,10 +256,12 @@ func BenchmarkSample(b *testing.B) {
 	}
 	b.Run("figures", func(b *testing.B) {
 		w := New(Config{Interface: "lo", Capture: func() Capture { return Capture{Up: true, IfIndex: 1} }})
-		defer w.end()
+		defer w.links.Close()
 		b.ReportAllocs()
 		for b.Loop() {
 			sink += uint64(len(w.Figures().Links))
 		}
 	})
 }
+
+var sink uint64

@@ -2,10 +2,12 @@ package loss
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
-	"tcp-stream-exporter/printable"
+	"tcp-stream-exporter/netif"
 )
 
 const (
@@ -21,56 +23,67 @@ const (
 	slack = 5 * time.Second
 	// maxLowers bounds the interfaces below the captured one that are followed.
 	maxLowers = 4
+	// answerTime bounds the wait for what is asked about interfaces. It is only long while the kernel
+	// takes interfaces apart.
+	answerTime = 2 * time.Second
 )
+
+var errNoStats = errors.New("rtnetlink message without 64-bit statistics (needs Linux 2.6.35 or newer)")
 
 // Config says what to watch and whom to tell.
 type Config struct {
 	// Interface is the name of the captured interface, under which its losses are listed; those
 	// below it (the parent of a VLAN) go by their own. With all interfaces captured it is not used.
 	Interface string
-	// Capture says how the capture stands. Called from any goroutine, must return at once.
+	// Capture returns how the capture stands. It is called from any goroutine and must return at once.
 	Capture func() Capture
 	// Window is how long a loss makes the figures doubtful; 0: the constant.
 	Window time.Duration
-	// MTU is told the MTU of the captured interface, in bytes, whenever it changes; with all
-	// interfaces captured, the largest but for loopback. nil: nobody wants to know.
+	// MTU is called with the MTU of the captured interface, in bytes, whenever it changes; with all
+	// interfaces captured, with the largest but for loopback. It may be nil.
 	MTU func(bytes uint32)
-	// Report is told when something can no longer be read, and why. nil: nobody is.
+	// Report is called with the reason when something can no longer be read. It may be nil.
 	Report func(err error)
 }
 
-// Capture is how a capture stands.
+// Capture holds how a capture stands.
 type Capture struct {
 	Lost    uint64 // what it lost itself so far; any growth is a loss
 	Up      bool   // it captures
 	IfIndex int    // the interface that it captures on, 0 for all; of no meaning while it is not up
 }
 
-// Link is what one interface has lost since the watch began.
+// Link holds what one interface has lost since the watch began.
 type Link struct {
 	Name string
 	Lost [NumCounters]uint64
 }
 
-// Figures are what a Watcher knows. Counts begin with the watch.
+// Figures holds what a Watcher knows. Counts begin with the watch.
 type Figures struct {
 	// Complete says that nothing was lost anywhere in the last Window, and that this could be seen.
 	Complete bool
-	// Links are the captured interface and those below it, or all; empty if they cannot be read. Not to be
-	// changed.
+	// Links are the captured interface and those below it, or all; empty if they cannot be read. The
+	// caller must not change them.
 	Links []Link
-	// Softnet says that the next two are known.
+	// Softnet says that the next two counts are known.
 	Softnet         bool
 	SoftnetDropped  uint64 // packets that found a processor's queue full, on the whole machine
 	SoftnetSqueezed uint64 // times that a processor's turn ended with packets waiting; nothing is lost by it
 }
 
-// Watcher keeps Figures. Make it with New.
+// interfaces is what a Watcher needs of netif.Conn.
+type interfaces interface {
+	ByIndex(index int) (netif.Interface, error)
+	All(each func(*netif.Interface)) (whole bool, err error)
+	Close()
+}
+
+// Watcher keeps Figures up to date. Make it with New.
 type Watcher struct {
 	cfg         Config
-	readLinks   func(index int32, each func(*link)) (whole bool, err error)
+	links       interfaces
 	readSoftnet func() (softnet, error)
-	end         func()
 
 	// Of the goroutine that samples.
 	ledger            ledger
@@ -87,26 +100,24 @@ type Watcher struct {
 }
 
 // New makes a watcher of the calling thread's network namespace and takes the first readings, from
-// which it counts. To be called about when the capture starts.
+// which it counts. It is to be called about when the capture starts.
 func New(cfg Config) *Watcher {
-	l := &links{}
-	return newWatcher(cfg, l.read, func() (softnet, error) { return readSoftnet(procSelf) }, l.close)
+	return newWatcher(cfg, &netif.Conn{Timeout: answerTime}, func() (softnet, error) { return readSoftnet(procSelf) })
 }
 
-func newWatcher(cfg Config, readLinks func(int32, func(*link)) (bool, error), readSoftnet func() (softnet, error), end func()) *Watcher {
+func newWatcher(cfg Config, links interfaces, readSoftnet func() (softnet, error)) *Watcher {
 	if cfg.Window == 0 {
 		cfg.Window = Window
 	}
-	cfg.Interface = printable.Text(cfg.Interface)
-	w := &Watcher{cfg: cfg, readLinks: readLinks, readSoftnet: readSoftnet, end: end}
+	w := &Watcher{cfg: cfg, links: links, readSoftnet: readSoftnet}
 	w.lost = cfg.Capture().Lost
 	w.sample(time.Now())
 	return w
 }
 
-// Run keeps the figures up to date until ctx ends. The watcher's socket is closed then.
+// Run keeps the figures up to date until ctx ends, and closes the watcher's socket then.
 func (w *Watcher) Run(ctx context.Context) {
-	defer w.end()
+	defer w.links.Close()
 	for wait := interval; ; {
 		t := time.NewTimer(wait)
 		select {
@@ -124,7 +135,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// pause is how long to wait after a sample that took so long.
+// pause returns how long to wait after a sample that took so long.
 func pause(took time.Duration) time.Duration { return max(interval, share*took) }
 
 // Figures returns the figures as of the last sample, at most some seconds old; what the capture
@@ -141,7 +152,7 @@ func (w *Watcher) at(now time.Time) Figures {
 	return f
 }
 
-// askCapture notes a loss of the capture's own. It holds w.mu.
+// askCapture notes a loss of the capture's own. The caller holds w.mu.
 func (w *Watcher) askCapture(now time.Time) Capture {
 	c := w.cfg.Capture()
 	if !c.Up || c.Lost != w.lost {
@@ -178,25 +189,20 @@ func (w *Watcher) sample(now time.Time) {
 	w.due = now.Add(interval)
 }
 
-// sampleLinks reads the interfaces that are captured and says whether one has lost something.
+// sampleLinks reads the interfaces that are captured and reports whether one has lost something.
 func (w *Watcher) sampleLinks(c Capture) (lossy bool) {
 	if !c.Up {
 		return false
 	}
-	w.ledger.begin()
 	var mtu uint32
 	var err error
+	w.ledger.begin()
 	if c.IfIndex == 0 {
 		var whole bool
-		whole, err = w.readLinks(0, func(k *link) {
-			lossy = w.ledger.enter(k.name, k) || lossy
-			if !k.loopback {
-				mtu = max(mtu, k.mtu)
-			}
-		})
+		lossy, mtu, whole, err = w.sampleAll()
 		w.ledger.end(whole)
 	} else {
-		lossy, mtu, err = w.sampleTower(int32(c.IfIndex))
+		lossy, mtu, err = w.sampleTower(c.IfIndex)
 		w.ledger.end(false)
 	}
 	w.report(&w.linksErr, err)
@@ -209,27 +215,52 @@ func (w *Watcher) sampleLinks(c Capture) (lossy bool) {
 	return lossy
 }
 
+// sampleAll reads all interfaces. mtu is the largest but for loopback; whole is false if some may be
+// missing.
+func (w *Watcher) sampleAll() (lossy bool, mtu uint32, whole bool, err error) {
+	counted := true
+	whole, err = w.links.All(func(k *netif.Interface) {
+		if !k.HasStats {
+			counted = false
+			return
+		}
+		lossy = w.ledger.enter(k.Name, k) || lossy
+		if !k.Loopback {
+			mtu = max(mtu, k.MTU)
+		}
+	})
+	if err == nil && !counted {
+		whole, err = false, fmt.Errorf("rtnetlink: %w", errNoStats)
+	}
+	return lossy, mtu, whole, err
+}
+
 // sampleTower reads the captured interface and those below it: what a card loses, its VLANs miss.
-func (w *Watcher) sampleTower(index int32) (lossy bool, mtu uint32, err error) {
-	var above link
+func (w *Watcher) sampleTower(index int) (lossy bool, mtu uint32, err error) {
+	above := 0
 	for level := range 1 + maxLowers {
-		var k link
-		_, err = w.readLinks(index, func(got *link) { k = *got })
+		k, err := w.links.ByIndex(index)
 		// Each end of a veth pair names the other as the one below.
-		if err != nil || k.index == 0 || level > 0 && k.lower == above.index {
+		if errors.Is(err, netif.ErrNotExist) || err == nil && level > 0 && k.Lower == above {
 			break
 		}
-		name := k.name
+		if err == nil && !k.HasStats {
+			err = fmt.Errorf("rtnetlink: %w", errNoStats)
+		}
+		if err != nil {
+			return lossy, mtu, err
+		}
+		name := k.Name
 		if level == 0 {
-			name, mtu = w.cfg.Interface, k.mtu
+			name, mtu = w.cfg.Interface, k.MTU
 		}
 		lossy = w.ledger.enter(name, &k) || lossy
-		if k.lower == 0 {
+		if k.Lower == 0 {
 			break
 		}
-		above, index = k, k.lower
+		above, index = k.Index, k.Lower
 	}
-	return lossy, mtu, err
+	return lossy, mtu, nil
 }
 
 // report keeps the state of a source, and tells when it has become unreadable.

@@ -6,17 +6,19 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"tcp-stream-exporter/netif"
 )
 
 // host is a machine with losses of its own making.
 type host struct {
 	capture  Capture
-	links    []link
+	links    []netif.Interface
 	missing  bool // the list of all interfaces is not whole
 	softnet  softnet
 	linksErr error
 	softErr  error
-	asked    []int32
+	asked    []int
 
 	mtus    []uint32
 	reports []string
@@ -25,37 +27,51 @@ type host struct {
 func newHost() *host {
 	return &host{
 		capture: Capture{Up: true, IfIndex: 2},
-		links: []link{
-			{index: 1, name: "lo", loopback: true, mtu: 65536},
-			{index: 2, name: "eth0", mtu: 1500, lost: [NumCounters]uint64{100, 200, 300, 400}},
-			{index: 3, name: "eth1", mtu: 9000},
-			{index: 9, name: "eth0.5", mtu: 1400, lower: 2},
+		links: []netif.Interface{
+			{Index: 1, Name: "lo", Loopback: true, MTU: 65536, HasStats: true},
+			{Index: 2, Name: "eth0", MTU: 1500, HasStats: true, Stats: netif.Stats{RxDropped: 100, RxMissedErrors: 200, RxFifoErrors: 300, RxOverErrors: 400}},
+			{Index: 3, Name: "eth1", MTU: 9000, HasStats: true},
+			{Index: 9, Name: "eth0.5", MTU: 1400, Lower: 2, HasStats: true},
 		},
 		softnet: softnet{dropped: 5, squeezed: 6},
 	}
 }
 
-func (h *host) link(index int32) *link {
+func (h *host) link(index int) *netif.Interface {
 	for i := range h.links {
-		if h.links[i].index == index {
+		if h.links[i].Index == index {
 			return &h.links[i]
 		}
 	}
 	return nil
 }
 
-func (h *host) read(index int32, each func(*link)) (bool, error) {
+func (h *host) stats(index int) *netif.Stats { return &h.link(index).Stats }
+
+func (h *host) ByIndex(index int) (netif.Interface, error) {
 	h.asked = append(h.asked, index)
+	switch k := h.link(index); {
+	case h.linksErr != nil:
+		return netif.Interface{}, h.linksErr
+	case k == nil:
+		return netif.Interface{}, netif.ErrNotExist
+	default:
+		return *k, nil
+	}
+}
+
+func (h *host) All(each func(*netif.Interface)) (whole bool, err error) {
 	if h.linksErr != nil {
 		return false, h.linksErr
 	}
 	for i := range h.links {
-		if k := h.links[i]; index == 0 || index == k.index {
-			each(&k)
-		}
+		k := h.links[i]
+		each(&k)
 	}
 	return !h.missing, nil
 }
+
+func (h *host) Close() {}
 
 // watch starts a watcher of h, which looks when it is told to.
 func (h *host) watch() *watched {
@@ -65,7 +81,7 @@ func (h *host) watch() *watched {
 		Capture: func() Capture { return h.capture },
 		MTU:     func(mtu uint32) { h.mtus = append(h.mtus, mtu) },
 		Report:  func(err error) { h.reports = append(h.reports, err.Error()) },
-	}, h.read, func() (softnet, error) { return h.softnet, h.softErr }, func() {})
+	}, h, func() (softnet, error) { return h.softnet, h.softErr })
 	w.now = time.Now()
 	return w
 }
@@ -94,10 +110,10 @@ func TestWhatMakesTheFiguresDoubtful(t *testing.T) {
 		undo func(h *host)
 	}{
 		{"a loss of the capture's own", func(h *host) { h.capture.Lost++ }, nil},
-		{"rx_dropped", func(h *host) { h.link(2).lost[RxDropped]++ }, nil},
-		{"rx_missed_errors", func(h *host) { h.link(2).lost[RxMissed]++ }, nil},
-		{"rx_fifo_errors", func(h *host) { h.link(2).lost[RxFifo]++ }, nil},
-		{"rx_over_errors", func(h *host) { h.link(2).lost[RxOver]++ }, nil},
+		{"rx_dropped", func(h *host) { h.stats(2).RxDropped++ }, nil},
+		{"rx_missed_errors", func(h *host) { h.stats(2).RxMissedErrors++ }, nil},
+		{"rx_fifo_errors", func(h *host) { h.stats(2).RxFifoErrors++ }, nil},
+		{"rx_over_errors", func(h *host) { h.stats(2).RxOverErrors++ }, nil},
 		{"softnet drops", func(h *host) { h.softnet.dropped++ }, nil},
 		{"the interface being away", func(h *host) { h.capture.Up = false }, func(h *host) { h.capture.Up = true }},
 	} {
@@ -135,13 +151,15 @@ func TestWhatDoesNotMakeThemDoubtful(t *testing.T) {
 		name string
 		do   func(h *host)
 	}{
-		{"another interface's losses", func(h *host) { h.link(3).lost[RxDropped]++ }},
+		{"another interface's losses", func(h *host) { h.stats(3).RxDropped++ }},
 		{"a turn that ended with packets waiting", func(h *host) { h.softnet.squeezed++ }},
-		{"a driver that starts to count over", func(h *host) { h.link(2).lost = [NumCounters]uint64{1, 1, 1, 1} }},
+		{"a driver that starts to count over", func(h *host) {
+			*h.stats(2) = netif.Stats{RxDropped: 1, RxMissedErrors: 1, RxFifoErrors: 1, RxOverErrors: 1}
+		}},
 		{"a processor taken offline, whose drops leave the sum", func(h *host) { h.softnet.dropped-- }},
 		{"another interface under the same name, with counts of its own", func(h *host) {
-			h.link(2).lost[RxDropped] += 50
-			h.link(2).index = 12
+			h.stats(2).RxDropped += 50
+			h.link(2).Index = 12
 			h.capture.IfIndex = 12
 		}},
 	} {
@@ -171,7 +189,7 @@ func TestTheCapturesLossesAreOfTheMoment(t *testing.T) {
 func TestScrapersSeeTheSame(t *testing.T) {
 	h := newHost()
 	w := h.watch()
-	h.link(2).lost[RxDropped] += 3
+	h.stats(2).RxDropped += 3
 	w.pass(time.Second)
 	first := w.at(w.now)
 	for range 10 {
@@ -193,7 +211,7 @@ func TestWhatCannotBeSeenIsNotVouchedFor(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHost()
 			w := h.watch()
-			h.link(2).lost[RxMissed]++
+			h.stats(2).RxMissedErrors++
 			h.softnet.dropped++
 			w.pass(70 * time.Second)
 			before := w.at(w.now)
@@ -277,22 +295,22 @@ func TestTheCapturedInterface(t *testing.T) {
 	h := newHost()
 	w := h.watch()
 	want(t, w, map[string][NumCounters]uint64{"wan": {}})
-	h.link(2).lost = [NumCounters]uint64{101, 202, 303, 404}
+	*h.stats(2) = netif.Stats{RxDropped: 101, RxMissedErrors: 202, RxFifoErrors: 303, RxOverErrors: 404}
 	w.pass(time.Second)
 	total := map[string][NumCounters]uint64{"wan": {1, 2, 3, 4}}
 	want(t, w, total)
 
-	h.link(2).lost = [NumCounters]uint64{} // the driver starts over
+	*h.stats(2) = netif.Stats{} // the driver starts over
 	w.pass(time.Second)
 	want(t, w, total)
 	h.capture.Up = false
 	w.pass(time.Second)
 	want(t, w, total)
-	h.links[1].index, h.links[1].lost[RxDropped] = 12, 70 // made again
+	h.links[1].Index, h.links[1].Stats.RxDropped = 12, 70 // made again
 	h.capture = Capture{Up: true, IfIndex: 12}
 	w.pass(time.Second)
 	want(t, w, total)
-	h.link(12).lost[RxDropped]++
+	h.stats(12).RxDropped++
 	w.pass(time.Second)
 	want(t, w, map[string][NumCounters]uint64{"wan": {2, 2, 3, 4}})
 
@@ -309,7 +327,7 @@ func TestInterfacesBelow(t *testing.T) {
 	h := newHost()
 	h.capture.IfIndex = 9
 	w := h.watch()
-	h.link(2).lost[RxMissed] += 5
+	h.stats(2).RxMissedErrors += 5
 	w.pass(time.Second)
 	want(t, w, map[string][NumCounters]uint64{"wan": {}, "eth0": {RxMissed: 5}})
 	if w.complete() {
@@ -320,11 +338,11 @@ func TestInterfacesBelow(t *testing.T) {
 	}
 
 	h = newHost() // a veth pair in one namespace: each is the other's lower one
-	h.link(2).lower, h.link(3).lower = 3, 2
+	h.link(2).Lower, h.link(3).Lower = 3, 2
 	want(t, h.watch(), map[string][NumCounters]uint64{"wan": {}})
 
 	h = newHost() // a ring of three, which the kernel does not make
-	h.link(2).lower, h.link(3).lower, h.link(9).lower = 3, 9, 2
+	h.link(2).Lower, h.link(3).Lower, h.link(9).Lower = 3, 9, 2
 	h.watch()
 	if len(h.asked) > 1+maxLowers {
 		t.Errorf("asked %d times", len(h.asked))
@@ -335,7 +353,7 @@ func TestAllInterfaces(t *testing.T) {
 	h := newHost()
 	h.capture.IfIndex = 0
 	w := h.watch()
-	h.link(3).lost[RxFifo] += 7
+	h.stats(3).RxFifoErrors += 7
 	w.pass(time.Second)
 	want(t, w, map[string][NumCounters]uint64{"lo": {}, "eth0": {}, "eth1": {RxFifo: 7}, "eth0.5": {}})
 	if w.complete() {
@@ -350,7 +368,7 @@ func TestAllInterfaces(t *testing.T) {
 	if got := w.list(t); len(got) != 4 {
 		t.Errorf("%v after a list with gaps", got)
 	}
-	h.links = append(h.links, link{index: 20, name: "new0"}, link{index: 20, name: "new0"})
+	h.links = append(h.links, netif.Interface{Index: 20, Name: "new0", HasStats: true}, netif.Interface{Index: 20, Name: "new0", HasStats: true})
 	w.pass(time.Second) // in which one may come twice
 	if got := w.list(t); len(got) != 5 || w.ledger.listed != 5 {
 		t.Errorf("%v, %d listed", got, w.ledger.listed)
@@ -369,13 +387,13 @@ func TestThousandsOfInterfaces(t *testing.T) {
 	h := newHost()
 	h.capture.IfIndex = 0
 	h.links = nil
-	for i := range int32(3000) {
-		h.links = append(h.links, link{index: 3000 - i, name: fmt.Sprintf("veth%04d", 3000-i)})
+	for i := range 3000 {
+		h.links = append(h.links, netif.Interface{Index: 3000 - i, Name: fmt.Sprintf("veth%04d", 3000-i), HasStats: true})
 	}
 	w := h.watch()
 	lose := func() {
 		for i := range h.links {
-			h.links[i].lost[RxDropped]++
+			h.links[i].Stats.RxDropped++
 		}
 		w.pass(time.Second)
 	}

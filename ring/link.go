@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Link is what the kernel says of the interface that a ring is bound to. Its name, whether it is up
+// Link holds what the kernel says of the interface that a ring is bound to. Its name, whether it is up
 // and even its hardware type may change while its index stays.
 type Link struct {
 	Name   string
@@ -17,8 +17,10 @@ type Link struct {
 }
 
 // Link asks for the interface as it is now: three requests of netdevice(7) on the ring's own socket,
-// which wait for no lock and take about a microsecond. All interfaces at once are the zero Link, but
-// up. The error is ErrGone once the interface is deleted, os.ErrClosed after Close.
+// which wait for no lock and take about a microsecond. rtnetlink(7), which knows more, may wait for the
+// lock of all interfaces, and the caller is the goroutine that walks the ring. All interfaces at once
+// are the zero Link, but up. The error is ErrGone once the interface is deleted, os.ErrClosed after
+// Close.
 func (r *Ring) Link() (Link, error) {
 	index, err := r.IfIndex()
 	switch {
@@ -55,8 +57,8 @@ func (r *Ring) Link() (Link, error) {
 	return l, nil
 }
 
-// linkError is of a request that failed: if there is no such interface any more, it has been deleted
-// or renamed since the one before.
+// linkError returns the error of a request that failed. If there is no such interface any more, it has
+// been deleted or renamed since the request before.
 func linkError(request string, err error) error {
 	if err == unix.ENODEV || err == unix.ENXIO {
 		return fmt.Errorf("%s: %w: %w", request, ErrGone, err)

@@ -71,6 +71,7 @@ var Project = Rules{
 		{Package: "wheel", Height: heightParts},
 		{Package: "table", Height: heightParts},
 		{Package: "printable", Height: heightLeaf, Only: []string{"app", "collector", "loss"}},
+		{Package: "netif", Height: heightLeaf, Only: []string{"app", "capture", "loss"}},
 		{Package: "loss", Height: heightCapture, Only: []string{"app", "collector"}}, // asks the kernel, knows no capture
 		{Package: "stream", Height: heightStream},
 		{Package: "parse", Height: heightParse}, // lowest but for the filter: no project import is open to it

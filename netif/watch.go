@@ -1,4 +1,4 @@
-package ring
+package netif
 
 import (
 	"errors"
@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watch learns from rtnetlink(7) that some interface has been made, deleted, renamed, set up or down or
-// changed otherwise, at no cost while none is. A packet socket is told of only some of that.
+// Watch learns from rtnetlink(7) that some interface has been made, deleted, renamed, set up or down, or
+// changed otherwise. While none changes it costs nothing: its goroutine is parked with Go's poller.
 type Watch struct {
 	file *os.File
 	buf  [4096]byte
 }
 
-// NewWatch begins to watch the interfaces of the network namespace that the program is in.
+// NewWatch begins to watch the interfaces of the network namespace that the calling thread is in.
 func NewWatch() (*Watch, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -28,7 +28,7 @@ func NewWatch() (*Watch, error) {
 	return &Watch{file: os.NewFile(uintptr(fd), "netlink")}, nil
 }
 
-// Wait blocks until something has changed since the last Wait; what, it does not say. The error is
+// Wait blocks until something has changed since the last Wait, and does not say what. The error is
 // os.ErrClosed after Close, which may come from any goroutine and ends a Wait.
 func (w *Watch) Wait() error {
 	_, err := w.file.Read(w.buf[:])

@@ -1,4 +1,4 @@
-package loss
+package netif
 
 import (
 	"encoding/binary"
@@ -52,8 +52,9 @@ func statistics(words int) (b []byte) {
 }
 
 // info is struct ifinfomsg and attributes behind it.
-func info(index int32, flags uint32, attrs ...[]byte) []byte {
-	b := make([]byte, 16) // family, padding, type
+func info(hatype uint16, index int32, flags uint32, attrs ...[]byte) []byte {
+	b := make([]byte, 16) // family, padding
+	binary.NativeEndian.PutUint16(b[2:], hatype)
 	binary.NativeEndian.PutUint32(b[4:], uint32(index))
 	binary.NativeEndian.PutUint32(b[8:], flags)
 	return slices.Concat(append([][]byte{b}, attrs...)...)
@@ -73,45 +74,51 @@ const (
 
 // vlan is a whole answer of today's kernel for eth0.5 above interface 2.
 func vlan() []byte {
-	return info(9, 0x11043, attr(ifName, []byte("eth0.5\x00")), attr(13, []byte{0}), attr(ifMTU, u32(1500)), attr(ifLink, u32(2)),
+	return info(1, 9, 0x11043, attr(ifName, []byte("eth0.5\x00")), attr(13, []byte{0}), attr(ifMTU, u32(1500)), attr(ifLink, u32(2)),
 		attr(26|nested, make([]byte, 30)), attr(ifStats64, statistics(25)), attr(60000, nil))
 }
 
-var vlanLink = link{index: 9, name: "eth0.5", mtu: 1500, lower: 2, lost: [NumCounters]uint64{1006, 1015, 1014, 1011}}
+var (
+	stats = Stats{RxDropped: 1006, RxMissedErrors: 1015, RxFifoErrors: 1014, RxOverErrors: 1011}
+	eth05 = Interface{Index: 9, Name: "eth0.5", Hatype: 1, Up: true, MTU: 1500, Lower: 2, HasStats: true, Stats: stats}
+)
 
-func read(b []byte) (r reply, got []link, err error) {
-	err = r.parse(b, testSeq, func(l *link) { got = append(got, *l) })
+func read(b []byte) (r reply, got []Interface, err error) {
+	err = r.parse(b, testSeq, func(i *Interface) { got = append(got, *i) })
 	return r, got, err
 }
 
 func TestMessages(t *testing.T) {
-	lo := info(1, 8, attr(ifName, []byte("lo\x00")), attr(ifMTU, u32(65536)), attr(ifStats64, statistics(23)))
-	loLink := link{index: 1, name: "lo", loopback: true, mtu: 65536, lost: vlanLink.lost}
-	with := func(change func(*link)) link {
-		l := vlanLink
-		change(&l)
-		return l
-	}
+	lo := info(772, 1, 8, attr(ifName, []byte("lo\x00")), attr(ifMTU, u32(65536)), attr(ifStats64, statistics(23)))
+	loWant := Interface{Index: 1, Name: "lo", Hatype: 772, Loopback: true, MTU: 65536, HasStats: true, Stats: stats}
+	noLower := eth05
+	noLower.Lower = 0
 	bare := func(attrs ...[]byte) []byte {
-		return info(9, 0, slices.Concat(attrs...), attr(ifStats64, statistics(16)))
+		return info(1, 9, 0, slices.Concat(attrs...), attr(ifStats64, statistics(16)))
 	}
-	noName := link{index: 9, lost: vlanLink.lost}
+	noName := Interface{Index: 9, Hatype: 1, HasStats: true, Stats: stats}
+	named := func(name string) Interface {
+		i := noName
+		i.Name = name
+		return i
+	}
+	noStats := Interface{Index: 9, Hatype: 1}
 	for _, c := range []struct {
 		name string
 		in   []byte
-		want []link
+		want []Interface
 		end  reply
 		err  error
 	}{
-		{"the one interface that was asked for", message(newLink, 0, testSeq, vlan()), []link{vlanLink}, reply{done: true}, nil},
+		{"the one interface that was asked for", message(newLink, 0, testSeq, vlan()), []Interface{eth05}, reply{done: true}, nil},
 		{"all interfaces, of which more come", slices.Concat(message(newLink, multi, testSeq, lo), message(newLink, multi, testSeq, vlan())),
-			[]link{loLink, vlanLink}, reply{}, nil},
+			[]Interface{loWant, eth05}, reply{}, nil},
 		{"the end of all interfaces", message(netlinkDone, multi, testSeq, u32(0)), nil, reply{done: true}, nil},
 		{"interfaces and the end", slices.Concat(message(newLink, multi, testSeq, lo), message(netlinkDone, multi, testSeq, u32(0))),
-			[]link{loLink}, reply{done: true}, nil},
-		{"a list during which interfaces came and went", message(newLink, multi|dumpIntr, testSeq, lo), []link{loLink}, reply{interrupted: true}, nil},
+			[]Interface{loWant}, reply{done: true}, nil},
+		{"a list during which interfaces came and went", message(newLink, multi|dumpIntr, testSeq, lo), []Interface{loWant}, reply{interrupted: true}, nil},
 		{"a late answer to an earlier request", slices.Concat(message(newLink, 0, testSeq-1, lo), message(newLink, 0, testSeq, vlan())),
-			[]link{vlanLink}, reply{done: true}, nil},
+			[]Interface{eth05}, reply{done: true}, nil},
 		{"a late error to an earlier request", message(netlinkError, 0, testSeq-1, u32(^uint32(18))), nil, reply{}, nil},
 		{"an interface that does not exist", message(netlinkError, 0, testSeq, u32(^uint32(18))), nil, reply{done: true}, unix.ENODEV},
 		{"an acknowledgment, which is error 0", message(netlinkError, 0, testSeq, u32(0)), nil, reply{done: true}, nil},
@@ -119,31 +126,32 @@ func TestMessages(t *testing.T) {
 		{"nothing", nil, nil, reply{}, nil},
 
 		{"an interface below in another namespace is none", message(newLink, 0, testSeq, append(vlan(), attr(ifLinkNetns, u32(0))...)),
-			[]link{with(func(l *link) { l.lower = 0 })}, reply{done: true}, nil},
+			[]Interface{noLower}, reply{done: true}, nil},
 		{"an interface below itself is above none", message(newLink, 0, testSeq, append(vlan(), attr(ifLink, u32(9))...)),
-			[]link{with(func(l *link) { l.lower = 0 })}, reply{done: true}, nil},
+			[]Interface{noLower}, reply{done: true}, nil},
 		{"a negative interface below is none", message(newLink, 0, testSeq, append(vlan(), attr(ifLink, u32(1<<31))...)),
-			[]link{with(func(l *link) { l.lower = 0 })}, reply{done: true}, nil},
+			[]Interface{noLower}, reply{done: true}, nil},
 		{"a name without its zero", message(newLink, 0, testSeq, bare(attr(ifName, []byte("abc")))),
-			[]link{{index: 9, name: "abc", lost: vlanLink.lost}}, reply{done: true}, nil},
-		{"a name that is not UTF-8 becomes one that is", message(newLink, 0, testSeq, bare(attr(ifName, []byte("a\xff\x00")))),
-			[]link{{index: 9, name: `a\xff`, lost: vlanLink.lost}}, reply{done: true}, nil},
+			[]Interface{named("abc")}, reply{done: true}, nil},
+		{"a name that is not UTF-8 stays as it is", message(newLink, 0, testSeq, bare(attr(ifName, []byte("a\xff\x00")))),
+			[]Interface{named("a\xff")}, reply{done: true}, nil},
 		{"attributes too short for their value", message(newLink, 0, testSeq, bare(attr(ifMTU, []byte{1}), attr(ifLink, nil))),
-			[]link{noName}, reply{done: true}, nil},
-		{"less than an attribute at the end", message(newLink, 0, testSeq, append(bare(), 9, 0, 0)), []link{noName}, reply{done: true}, nil},
+			[]Interface{noName}, reply{done: true}, nil},
+		{"less than an attribute at the end", message(newLink, 0, testSeq, append(bare(), 9, 0, 0)), []Interface{noName}, reply{done: true}, nil},
+		{"no statistics of 64 bits", message(newLink, 0, testSeq, info(1, 9, 0, attr(7, statistics(12)))), []Interface{noStats}, reply{done: true}, nil},
+		{"statistics that end before the losses", message(newLink, 0, testSeq, info(1, 9, 0, attr(ifStats64, statistics(15)))), []Interface{noStats}, reply{done: true}, nil},
+		{"statistics longer than any kernel's today", message(newLink, 0, testSeq, info(1, 9, 0, attr(ifStats64, statistics(40)))), []Interface{noName}, reply{done: true}, nil},
 
 		{"an error without a number", message(netlinkError, 0, testSeq, []byte{1, 2, 3}), nil, reply{}, errMessage},
-		{"no statistics of 64 bits", message(newLink, 0, testSeq, info(9, 0, attr(7, statistics(12)))), nil, reply{done: true}, errNoStats},
-		{"statistics that end before the losses", message(newLink, 0, testSeq, info(9, 0, attr(ifStats64, statistics(15)))), nil, reply{done: true}, errNoStats},
 		{"an ifinfomsg cut off", message(newLink, 0, testSeq, make([]byte, 15)), nil, reply{done: true}, errMessage},
-		{"an attribute of length 0", message(newLink, 0, testSeq, info(9, 0, u32(0))), nil, reply{done: true}, errMessage},
-		{"an attribute of length 3", message(newLink, 0, testSeq, info(9, 0, u32(3))), nil, reply{done: true}, errMessage},
-		{"an attribute longer than the message", message(newLink, 0, testSeq, info(9, 0, []byte{200, 0, 3, 0, 'x', 0, 0, 0})), nil, reply{done: true}, errMessage},
+		{"an attribute of length 0", message(newLink, 0, testSeq, info(1, 9, 0, u32(0))), nil, reply{done: true}, errMessage},
+		{"an attribute of length 3", message(newLink, 0, testSeq, info(1, 9, 0, u32(3))), nil, reply{done: true}, errMessage},
+		{"an attribute longer than the message", message(newLink, 0, testSeq, info(1, 9, 0, []byte{200, 0, 3, 0, 'x', 0, 0, 0})), nil, reply{done: true}, errMessage},
 		{"a message of length 0", make([]byte, 16), nil, reply{}, errMessage},
 		{"a message of length 15", append(u32(15), make([]byte, 12)...), nil, reply{}, errMessage},
 		{"a message longer than the datagram", append(u32(17), make([]byte, 12)...), nil, reply{}, errMessage},
 		{"a message of length 2^32-1", append(u32(1<<32-1), make([]byte, 12)...), nil, reply{}, errMessage},
-		{"less than a message at the end", append(message(newLink, multi, testSeq, lo), 1, 2, 3), []link{loLink}, reply{}, errMessage},
+		{"less than a message at the end", append(message(newLink, multi, testSeq, lo), 1, 2, 3), []Interface{loWant}, reply{}, errMessage},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, got, err := read(c.in)
@@ -154,20 +162,20 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// Cut anywhere, a message is an error and no interface: no figure comes of half an answer.
+// Cut anywhere, a message is an error and no interface. With lengths that say that it is whole, no figure comes
+// of half of it.
 func TestEveryCut(t *testing.T) {
 	whole := message(newLink, 0, testSeq, vlan())
 	for n := 1; n < len(whole); n++ {
 		if _, got, err := read(whole[:n]); !errors.Is(err, errMessage) || len(got) != 0 {
 			t.Errorf("%d of %d bytes: %+v, %v", n, len(whole), got, err)
 		}
-		// The same with lengths that say that it is whole.
 		if n < 32 || n%4 != 0 {
 			continue
 		}
 		cut := slices.Clone(whole[:n])
 		binary.NativeEndian.PutUint32(cut, uint32(n))
-		if _, got, err := read(cut); err == nil && !slices.Equal(got, []link{vlanLink}) {
+		if _, got, err := read(cut); err == nil && (len(got) != 1 || got[0].HasStats && got[0] != eth05) {
 			t.Errorf("%d of %d bytes: %+v", n, len(whole), got)
 		}
 	}
@@ -181,7 +189,7 @@ func TestRequests(t *testing.T) {
 		{0, 0x301}, // NLM_F_REQUEST, NLM_F_DUMP
 		{9, 0x001},
 	} {
-		want := message(18, c.flags, testSeq, info(c.index, 0)) // RTM_GETLINK
+		want := message(18, c.flags, testSeq, info(0, c.index, 0)) // RTM_GETLINK
 		if got := request(testSeq, c.index); !slices.Equal(got, want) {
 			t.Errorf("index %d: % x, want % x", c.index, got, want)
 		}
@@ -195,12 +203,12 @@ func FuzzMessages(f *testing.F) {
 	f.Add(slices.Concat(message(newLink, multi, testSeq, vlan()), message(netlinkDone, multi, testSeq, u32(0))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, got, _ := read(b)
-		if need := 16 + 16 + 4 + statsLen; len(got)*need > len(b) {
+		if need := 16 + 16; len(got)*need > len(b) {
 			t.Fatalf("%d interfaces in %d bytes", len(got), len(b))
 		}
-		for _, l := range got {
-			if len(l.name) > len(b) || l.lower < 0 {
-				t.Fatalf("%+v", l)
+		for _, i := range got {
+			if len(i.Name) > len(b) || i.Lower < 0 || i.HasStats && len(b) < 16+16+4+statsLen {
+				t.Fatalf("%+v", i)
 			}
 		}
 	})
@@ -216,7 +224,7 @@ func BenchmarkParse(b *testing.B) {
 			sum := uint64(0)
 			for b.Loop() {
 				var r reply
-				if err := r.parse(in, testSeq, func(l *link) { sum += l.lost[0] }); err != nil {
+				if err := r.parse(in, testSeq, func(i *Interface) { sum += i.Stats.RxDropped }); err != nil {
 					b.Fatal(err)
 				}
 			}

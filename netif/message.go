@@ -1,4 +1,4 @@
-package loss
+package netif
 
 import (
 	"bytes"
@@ -7,57 +7,55 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
-
-	"tcp-stream-exporter/printable"
 )
 
-// The losses of an interface that are watched, by their names in
-// /sys/class/net/NAME/statistics. What each means differs from driver to driver;
-// linux/if_link.h has the definitions.
+// Interface holds what rtnetlink(7) says of one network interface.
+type Interface struct {
+	Index    int
+	Name     string // as the kernel has it: it need not be UTF-8
+	Hatype   uint16 // hardware type: ARPHRD_ in linux/if_arp.h
+	Up       bool   // administratively (IFF_UP)
+	Loopback bool   // IFF_LOOPBACK
+	MTU      uint32 // bytes
+	Lower    int    // index of the interface below (the parent of a VLAN), if it is in the same network namespace; 0: none
+	HasStats bool   // false: Stats is not known, because the kernel is older than Linux 2.6.35
+	Stats    Stats
+}
+
+// Stats holds the counters of an interface for packets that it received and lost, by their names in
+// /sys/class/net/NAME/statistics. What each means differs from driver to driver; linux/if_link.h has
+// the definitions.
+type Stats struct {
+	RxDropped      uint64 // received and then thrown away: no memory, unknown protocol, address filter
+	RxMissedErrors uint64 // found no buffer: the host was too slow
+	RxFifoErrors   uint64 // overflow of the device's own queue
+	RxOverErrors   uint64 // the same, by the name that other drivers use
+}
+
+// Where each counter stands in struct rtnl_link_stats64 (linux/if_link.h), in words of 64 bits.
 const (
-	RxDropped = iota // received and then thrown away: no memory, unknown protocol, address filter
-	RxMissed         // found no buffer: the host was too slow
-	RxFifo           // overflow of the device's own queue
-	RxOver           // the same, by the name that other drivers use
-	NumCounters
+	wordRxDropped      = 6
+	wordRxOverErrors   = 11
+	wordRxFifoErrors   = 14
+	wordRxMissedErrors = 15
 )
-
-// CounterNames are the counters' names.
-var CounterNames = [NumCounters]string{"rx_dropped", "rx_missed_errors", "rx_fifo_errors", "rx_over_errors"}
-
-// statsWord is where each counter stands in struct rtnl_link_stats64 (linux/if_link.h), in words of
-// 64 bits.
-var statsWord = [NumCounters]int{6, 15, 14, 11}
 
 // statsLen is as much of struct rtnl_link_stats64, in bytes, as holds all of them. Later kernels
 // have appended fields.
-const statsLen = 16 * 8
+const statsLen = (wordRxMissedErrors + 1) * 8
 
-// link is what matters here of one interface.
-type link struct {
-	index    int32
-	name     string
-	loopback bool
-	mtu      uint32 // bytes
-	lower    int32  // index of the interface below, in the same network namespace; 0: none
-	lost     [NumCounters]uint64
-}
-
-// reply is what was read of the answer to one request.
+// reply holds how far the answer to one request has been read.
 type reply struct {
 	done        bool // it has ended
 	interrupted bool // interfaces came or went meanwhile: some may be missing or come twice
 }
 
-var (
-	errMessage = errors.New("malformed rtnetlink message")
-	errNoStats = errors.New("rtnetlink message without 64-bit statistics (needs Linux 2.6.35 or newer)")
-)
+var errMessage = errors.New("malformed rtnetlink message")
 
 // parse reads the messages of one datagram (netlink(7)) that answer request seq, and calls each for
 // every interface in them. Other answers are late ones to an earlier request, and left out. An
 // error that the kernel answers with is a unix.Errno.
-func (r *reply) parse(b []byte, seq uint32, each func(*link)) error {
+func (r *reply) parse(b []byte, seq uint32, each func(*Interface)) error {
 	for len(b) >= unix.NLMSG_HDRLEN {
 		size := int64(binary.NativeEndian.Uint32(b))
 		if size < unix.NLMSG_HDRLEN || size > int64(len(b)) {
@@ -79,7 +77,7 @@ func (r *reply) parse(b []byte, seq uint32, each func(*link)) error {
 }
 
 // message reads one message.
-func (r *reply) message(kind, flags uint16, payload []byte, each func(*link)) error {
+func (r *reply) message(kind, flags uint16, payload []byte, each func(*Interface)) error {
 	if flags&unix.NLM_F_DUMP_INTR != 0 {
 		r.interrupted = true
 	}
@@ -96,23 +94,25 @@ func (r *reply) message(kind, flags uint16, payload []byte, each func(*link)) er
 		}
 	case unix.RTM_NEWLINK:
 		r.done = flags&unix.NLM_F_MULTI == 0
-		var l link
-		if err := l.parse(payload); err != nil {
+		var i Interface
+		if err := i.parse(payload); err != nil {
 			return err
 		}
-		each(&l)
+		each(&i)
 	}
 	return nil
 }
 
 // parse reads struct ifinfomsg and the attributes behind it (rtnetlink(7)).
-func (l *link) parse(b []byte) error {
+func (i *Interface) parse(b []byte) error {
 	if len(b) < unix.SizeofIfInfomsg {
 		return fmt.Errorf("%w: ifinfomsg of %d bytes", errMessage, len(b))
 	}
-	l.index = int32(binary.NativeEndian.Uint32(b[4:]))
-	l.loopback = binary.NativeEndian.Uint32(b[8:])&unix.IFF_LOOPBACK != 0
-	elsewhere, counted := false, false
+	i.Hatype = binary.NativeEndian.Uint16(b[2:])
+	i.Index = int(int32(binary.NativeEndian.Uint32(b[4:])))
+	flags := binary.NativeEndian.Uint32(b[8:])
+	i.Up, i.Loopback = flags&unix.IFF_UP != 0, flags&unix.IFF_LOOPBACK != 0
+	otherNamespace := false
 	for b = b[unix.SizeofIfInfomsg:]; len(b) >= unix.SizeofRtAttr; {
 		size := int(binary.NativeEndian.Uint16(b))
 		if size < unix.SizeofRtAttr || size > len(b) {
@@ -122,26 +122,25 @@ func (l *link) parse(b []byte) error {
 		switch {
 		case kind == unix.IFLA_IFNAME:
 			name, _, _ := bytes.Cut(v, []byte{0})
-			l.name = printable.Text(string(name))
+			i.Name = string(name)
 		case kind == unix.IFLA_MTU && len(v) >= 4:
-			l.mtu = binary.NativeEndian.Uint32(v)
+			i.MTU = binary.NativeEndian.Uint32(v)
 		case kind == unix.IFLA_LINK && len(v) >= 4:
-			l.lower = int32(binary.NativeEndian.Uint32(v))
-		case kind == unix.IFLA_LINK_NETNSID:
-			elsewhere = true
+			i.Lower = int(int32(binary.NativeEndian.Uint32(v)))
+		case kind == unix.IFLA_LINK_NETNSID: // the index that IFLA_LINK has is another namespace's
+			otherNamespace = true
 		case kind == unix.IFLA_STATS64 && len(v) >= statsLen:
-			counted = true
-			for i, word := range statsWord {
-				l.lost[i] = binary.NativeEndian.Uint64(v[8*word:])
+			word := func(n int) uint64 { return binary.NativeEndian.Uint64(v[8*n:]) }
+			i.HasStats = true
+			i.Stats = Stats{
+				RxDropped: word(wordRxDropped), RxMissedErrors: word(wordRxMissedErrors),
+				RxFifoErrors: word(wordRxFifoErrors), RxOverErrors: word(wordRxOverErrors),
 			}
 		}
 		b = b[min(align(size), len(b)):]
 	}
-	if elsewhere || l.lower == l.index || l.lower < 0 {
-		l.lower = 0
-	}
-	if !counted {
-		return errNoStats
+	if otherNamespace || i.Lower == i.Index || i.Lower < 0 {
+		i.Lower = 0
 	}
 	return nil
 }
@@ -149,8 +148,8 @@ func (l *link) parse(b []byte) error {
 // align rounds n up to the next multiple of 4 (NLMSG_ALIGN, RTA_ALIGN).
 func align(n int) int { return (n + 3) &^ 3 }
 
-// request is the message that asks for the interface with the given index, or for all of them if it
-// is 0.
+// request returns the message that asks for the interface with the given index, or for all of them if
+// it is 0.
 func request(seq uint32, index int32) []byte {
 	const size = unix.NLMSG_HDRLEN + unix.SizeofIfInfomsg
 	b := make([]byte, size)
