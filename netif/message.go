@@ -82,16 +82,17 @@ func (r *reply) message(kind, flags uint16, payload []byte, each func(*Interface
 		r.interrupted = true
 	}
 	switch kind {
-	case unix.NLMSG_DONE:
+	case unix.NLMSG_DONE: // an errno: 0, or a negative one if the kernel gave the list up
 		r.done = true
+		if len(payload) >= 4 {
+			return errnoOf(payload)
+		}
 	case unix.NLMSG_ERROR: // struct nlmsgerr: a negative errno, then the request
 		if len(payload) < 4 {
 			return fmt.Errorf("%w: error of %d bytes", errMessage, len(payload))
 		}
 		r.done = true
-		if errno := -int32(binary.NativeEndian.Uint32(payload)); errno != 0 {
-			return unix.Errno(errno)
-		}
+		return errnoOf(payload)
 	case unix.RTM_NEWLINK:
 		r.done = flags&unix.NLM_F_MULTI == 0
 		var i Interface
@@ -99,6 +100,14 @@ func (r *reply) message(kind, flags uint16, payload []byte, each func(*Interface
 			return err
 		}
 		each(&i)
+	}
+	return nil
+}
+
+// errnoOf returns the error that a negative number at the beginning of a message stands for, or nil.
+func errnoOf(payload []byte) error {
+	if errno := -int32(binary.NativeEndian.Uint32(payload)); errno > 0 {
+		return unix.Errno(errno)
 	}
 	return nil
 }
