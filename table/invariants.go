@@ -91,7 +91,7 @@ func (t *Table) invariants() error {
 		return fmt.Errorf("%d groups with mask %#x", n, t.mask)
 	}
 	full := 0
-	passed := make([]uint32, len(t.groups))
+	passed, seen := t.checks.scratch(len(t.groups), len(t.records))
 	for g := range t.groups {
 		if err := t.checkGroup(g); err != nil {
 			return err
@@ -114,7 +114,7 @@ func (t *Table) invariants() error {
 	if full != t.Len() || full >= groupSlots*len(t.groups) {
 		return fmt.Errorf("%d of %d slots are full, with %d connections", full, groupSlots*len(t.groups), t.Len())
 	}
-	return t.checkFree()
+	return t.checkFree(seen)
 }
 
 // checkEntry follows the probe sequence of record i, which stands in slot s of group g, and counts in passed
@@ -141,9 +141,8 @@ func (t *Table) checkEntry(i uint32, g, s int, passed []uint32) error {
 	return nil
 }
 
-// checkFree returns what is wrong with the free list.
-func (t *Table) checkFree() error {
-	seen := make([]bool, t.used)
+// checkFree returns what is wrong with the free list. seen has an element for each record, all false.
+func (t *Table) checkFree(seen []bool) error {
 	for _, i := range t.free {
 		switch {
 		case i >= t.used:
