@@ -29,13 +29,10 @@ func (s *Stream) reach() uint32 {
 	return max(w, leastReach)
 }
 
-// near reports whether a and b lie within reach of each other, on either side.
-func near(a, b parse.Seq, reach uint32) bool { return uint32(a-b)+reach <= 2*reach }
-
 // acknowledges reports whether ack acknowledges what the reverse side r has sent and f has not acknowledged before, or
 // nothing new: it lies from lastAck to nxt.
 func acknowledges(ack parse.Seq, f, r *Stream) bool {
-	return !f.lastAck.After(r.nxt) && ack-f.lastAck <= r.nxt-f.lastAck
+	return !f.lastAck.After(r.nxt) && ack.InRange(f.lastAck, r.nxt)
 }
 
 // judgeable reports whether enough is known of a direction to say what is unacceptable: the
@@ -57,17 +54,17 @@ func (c *Conn) unacceptable(dir uint32, seg *parse.Segment, end parse.Seq, now i
 	alone := r.packets == 0 || now-r.lastTime > silence
 	if seg.Flags&parse.ACK != 0 {
 		reach := f.reach()
-		if r.flags&resync != 0 && near(seg.Ack, e.resync, reach) {
+		if r.flags&resync != 0 && seg.Ack.Near(e.resync, reach) {
 			r.resynchronise(e, e.resync)
 		}
-		if !alone && r.flags&nxtKnown != 0 && !near(seg.Ack, r.nxt, reach) &&
-			(f.flags&ackKnown == 0 || !near(seg.Ack, f.lastAck, reach) && !acknowledges(seg.Ack, f, r)) {
+		if !alone && r.flags&nxtKnown != 0 && !seg.Ack.Near(r.nxt, reach) &&
+			(f.flags&ackKnown == 0 || !seg.Ack.Near(f.lastAck, reach) && !acknowledges(seg.Ack, f, r)) {
 			return true
 		}
 	}
 	reach := r.reach()
-	if seg.Seq == f.nxt || near(seg.Seq, f.nxt, reach) && near(end, f.nxt, reach) ||
-		r.flags&ackKnown != 0 && near(seg.Seq, r.lastAck, reach) && near(end, r.lastAck, reach) {
+	if seg.Seq == f.nxt || seg.Seq.Near(f.nxt, reach) && end.Near(f.nxt, reach) ||
+		r.flags&ackKnown != 0 && seg.Seq.Near(r.lastAck, reach) && end.Near(r.lastAck, reach) {
 		return false
 	}
 	if alone && f.flags&resync != 0 && seg.Seq == d.resync && seg.Flags&parse.SYN == 0 {
