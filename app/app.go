@@ -21,6 +21,7 @@ import (
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/offline"
 	"tcp-stream-exporter/printable"
@@ -112,7 +113,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 // offline are the options of a run over a capture file.
 func (o *options) offline(stderr io.Writer) offline.Options {
 	r := offline.Options{
-		File: o.read, Filter: o.filter, Metrics: o.metrics.Options, Flag: o.flag, Check: o.checkMemory,
+		File: o.read, Filter: o.filter, Flag: o.flag, Check: o.checkMemory,
+		Families: o.metrics.Families, Limits: o.metrics.Limits,
+		Others:    func() ([]exposition.Encoded, error) { return collector.Runtime(o.metrics.Options) },
 		NewWorker: func() (*worker.Worker, error) { return o.newWorker(o.maxConnections) },
 		Say:       func(line string) { say(stderr, line) },
 	}
@@ -353,7 +356,7 @@ func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction,
 func (o *options) newWorker(connections int) (*worker.Worker, error) {
 	w, err := worker.New(worker.Config{
 		MaxConnections: connections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
-		Optional: o.metrics.Families.Counted(),
+		Optional: o.metrics.Families.NeedOptional(),
 	})
 	if errors.Is(err, syscall.ENOMEM) {
 		return nil, fmt.Errorf("%s: %w", o.flag("max-connections"), err)

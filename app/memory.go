@@ -25,7 +25,7 @@ func (o *options) checkMemory() error {
 
 func (o *options) fitsMemory(total uint64) error {
 	each := uint64(table.RecordSize + perConnection)
-	if o.metrics.Families.Counted() {
+	if o.metrics.Families.NeedOptional() {
 		each += stream.OptionalSize
 	}
 	if need := uint64(o.maxConnections) * each; need > total {

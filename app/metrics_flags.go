@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/exposition"
 )
 
 // metricsFlags are the flags that say what is exported.
@@ -38,7 +39,7 @@ func (m *metricsFlags) resolve(given map[string]bool, flag func(string) string) 
 				return fmt.Errorf("%s and -no-stream-metrics: some per-stream metrics and none, give one of the flags", flag(name))
 			}
 		}
-		m.Families = collector.NoFamilies
+		m.Families = exposition.NoFamilies
 		return nil
 	}
 	var lists []string
@@ -52,7 +53,7 @@ func (m *metricsFlags) resolve(given map[string]bool, flag func(string) string) 
 		lists = append(lists, flag(list.name))
 	}
 	var err error
-	if m.Families, err = collector.ChooseFamilies(m.only, m.except); err != nil {
+	if m.Families, err = exposition.ChooseFamilies(m.only, m.except); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(lists, " and "), err)
 	}
 	if given["streams-top"] && m.Limits.Top < 1 {

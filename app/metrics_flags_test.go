@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/exposition"
 )
 
-func families(t *testing.T, only, except string) collector.Families {
+func families(t *testing.T, only, except string) exposition.Families {
 	t.Helper()
-	f, err := collector.ChooseFamilies(only, except)
+	f, err := exposition.ChooseFamilies(only, except)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,7 +21,7 @@ func families(t *testing.T, only, except string) collector.Families {
 }
 
 // names makes families comparable: they hold functions.
-func names(f collector.Families) string { return strings.Join(f.Names(), " ") }
+func names(f exposition.Families) string { return strings.Join(f.Names(), " ") }
 
 func TestMetricsFlags(t *testing.T) {
 	for _, row := range []struct {
@@ -31,9 +32,9 @@ func TestMetricsFlags(t *testing.T) {
 		{"nothing given, nothing changed", nil, collector.Options{Families: families(t, "", "")}},
 		{"a list", []string{"-metrics", "tcp_resets_total,tcp_jitter_seconds"}, collector.Options{Families: families(t, "tcp_resets_total,tcp_jitter_seconds", "")}},
 		{"an exclusion", []string{"-metrics-exclude", ".*_variance.*"}, collector.Options{Families: families(t, "", ".*_variance.*")}},
-		{"none", []string{"-no-stream-metrics", "-go-metrics"}, collector.Options{Families: collector.NoFamilies, GoMetrics: true}},
+		{"none", []string{"-no-stream-metrics", "-go-metrics"}, collector.Options{Families: exposition.NoFamilies, GoMetrics: true}},
 		{"limits", []string{"-streams-top", "100", "-streams-min-bytes", "1000", "-streams-min-age", "10s"},
-			collector.Options{Families: families(t, "", ""), Limits: collector.Limits{Top: 100, MinBytes: 1000, MinAge: 10 * time.Second}}},
+			collector.Options{Families: families(t, "", ""), Limits: exposition.Limits{Top: 100, MinBytes: 1000, MinAge: 10 * time.Second}}},
 	} {
 		o, err := parseFlags(row.args, io.Discard)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/stream"
 	"tcp-stream-exporter/worker"
@@ -60,7 +61,7 @@ func (oneOfAll) Snapshot(_ context.Context, s *worker.Snapshot) error {
 
 func TestDocsListEveryFamily(t *testing.T) {
 	answer := httptest.NewRecorder()
-	h := collector.New(oneOfAll{}, collector.Options{Families: collector.AllFamilies()})
+	h := collector.New(oneOfAll{}, collector.Options{Families: exposition.AllFamilies()})
 	lost := loss.Figures{Links: make([]loss.Link, 1), Softnet: true}
 	h.Registry().MustRegister(collector.Own(func() (s worker.Stats) { return s }, "eth0", func() bool { return true }),
 		collector.Workers(func() []uint64 { return []uint64{1} }), collector.BuildInfo("", "", ""),

@@ -1,11 +1,19 @@
-// Package collector answers a Prometheus scrape.
+// Package collector answers Prometheus' scrapes over HTTP.
 //
-// The families without stream labels (stream count, capture totals, and what main registers: Go
-// runtime, process, build information) are gathered and encoded by client_golang. The per-stream
-// families are written straight from a snapshot by a writer of our own, because one scrape of
-// 20,000 streams is some 400,000 lines and client_golang builds an object for each.
+//	admission.go    who may scrape: a bounded queue for places, and a semaphore for work
+//	handler.go      one scrape from its request to its last byte
+//	source.go       what is asked of the capture: a snapshot of all streams
+//	registry.go     families of client_golang: the Go runtime's, the process' and the exporter's own
+//	families.go     the tables of the exporter's own families, tcp_stream_exporter_…
+//	self.go         where their figures come from
+//	encoding.go     gzip and zstd
+//	output.go       what is sent to the client, piece by piece
 //
-// families.go is the only place that knows a family's name. Handler may be called from any number
-// of goroutines; it reads the capture only through Source, copies what it exports before it talks
-// to the client, and never holds anything of the capture while it writes.
+// The streams are written by package exposition straight from the snapshot, because one scrape of 20,000
+// streams is some 400,000 lines and client_golang builds an object for each. Everything else, at most a
+// few hundred lines, is encoded by client_golang.
+//
+// A Handler may be called from any number of goroutines. It reads the capture only through Source, and
+// has copied what it exports before it talks to the client: a slow client holds memory, but neither the
+// capture nor the processor.
 package collector

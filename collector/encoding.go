@@ -8,6 +8,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"tcp-stream-exporter/exposition"
 )
 
 // The content codings (RFC 9110, section 8.4.1).
@@ -17,7 +19,7 @@ const (
 	zstdCoding = "zstd" // RFC 8878
 )
 
-// chooseEncoding picks the coding of the answer by the request's Accept-Encoding (RFC 9110, section
+// chooseEncoding returns the coding of the answer by the request's Accept-Encoding (RFC 9110, section
 // 12.5.3): the one with the highest weight, and of several the first of gzip, zstd, identity. Nothing
 // is compressed for a client that does not name what it can read, or that refuses everything.
 func chooseEncoding(h http.Header) string {
@@ -40,7 +42,7 @@ func chooseEncoding(h http.Header) string {
 	return best
 }
 
-// rank orders codings of the same weight. gzip first, as promhttp has it, and on live figures it took less
+// rank orders codings of the same weight. gzip comes first, as in promhttp; on live metrics it took less
 // time than zstd, for 14 % more bytes (PERF.md).
 func rank(coding string) int {
 	switch coding {
@@ -52,8 +54,8 @@ func rank(coding string) int {
 	return 2
 }
 
-// weightOf is the value of the parameter q, 1 without one, and 0 where it is none (RFC 9110, section
-// 12.4.2).
+// weightOf returns the value of the parameter q: 1 without one, 0 if it is not a weight (RFC 9110,
+// section 12.4.2).
 func weightOf(params string) float64 {
 	for param := range strings.SplitSeq(params, ";") {
 		name, value, _ := strings.Cut(param, "=")
@@ -69,17 +71,17 @@ func weightOf(params string) float64 {
 	return 1
 }
 
-// compressor is what gzip.Writer and zstd.Encoder have in common.
+// compressor holds what gzip.Writer and zstd.Encoder have in common.
 type compressor interface {
 	io.WriteCloser
 	Reset(io.Writer)
 }
 
-// zstdWindow is how far back zstd looks. Most of what repeats is in the line before; more only costs
-// memory.
+// zstdWindow is how far back zstd looks, in bytes. Most of what repeats is in the line before; more only
+// costs memory.
 const zstdWindow = 512 << 10
 
-// newCompressor makes a compressor of the fastest level, which works on the caller's goroutine: more
+// newCompressor returns a compressor of the fastest level, which works on the caller's goroutine: more
 // would take the processor that the capture runs on.
 func newCompressor(coding string) compressor {
 	if coding == zstdCoding {
@@ -98,35 +100,29 @@ func newCompressor(coding string) compressor {
 	return g
 }
 
-// lastWriter is a writer that wants to know which piece is the last one.
-type lastWriter interface {
-	io.Writer
-	WriteLast(p []byte) error
-}
-
-// packer compresses pieces on their way to the client. It gathers what comes out into pieces of about
-// the same size. One goroutine at a time; its memory is kept from scrape to scrape.
+// packer compresses pieces of text on their way to the client, and sends what comes out in pieces of the
+// same size. One goroutine at a time; its memory is kept from scrape to scrape.
 type packer struct {
 	out    *output
-	to     compressor // one of all
-	all    map[string]compressor
-	packed []byte
+	to     compressor            // one of all
+	all    map[string]compressor // by coding
+	packed []byte                // the piece being filled
 }
 
 // begin makes p ready for one answer.
 func (p *packer) begin(out *output, coding string) {
 	if p.all == nil {
 		p.all = map[string]compressor{}
-		p.packed = make([]byte, 0, pieceSize)
+		p.packed = make([]byte, 0, exposition.PieceSize)
 	}
 	if p.all[coding] == nil {
 		p.all[coding] = newCompressor(coding)
 	}
 	p.out, p.to, p.packed = out, p.all[coding], p.packed[:0]
-	p.to.Reset((*packed)(p))
+	p.to.Reset((*packerSink)(p))
 }
 
-// end lets go of the client.
+// end drops all references to the client.
 func (p *packer) end() {
 	if p.to != nil {
 		p.to.Reset(io.Discard)
@@ -134,8 +130,8 @@ func (p *packer) end() {
 	p.out, p.to = nil, nil
 }
 
-// Write compresses a piece of text. It looks after each whether the client is still there: it may take
-// many before there is something to send.
+// Write compresses a piece of text. It fails if the client has gone, which no write to the client may show
+// for many pieces.
 func (p *packer) Write(text []byte) (int, error) {
 	if err := p.out.ctx.Err(); err != nil {
 		return 0, err
@@ -154,10 +150,10 @@ func (p *packer) WriteLast(text []byte) error {
 	return p.out.WriteLast(p.packed)
 }
 
-// packed is the packer as its compressor sees it.
-type packed packer
+// packerSink is a packer as its compressor sees it: it takes what comes out.
+type packerSink packer
 
-func (p *packed) Write(b []byte) (int, error) {
+func (p *packerSink) Write(b []byte) (int, error) {
 	n := 0
 	for len(b) > 0 {
 		some := min(len(b), cap(p.packed)-len(p.packed))

@@ -10,11 +10,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"runtime"
-	"strconv"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"tcp-stream-exporter/exposition/expositiontest"
 )
 
 func TestChooseEncoding(t *testing.T) {
@@ -102,12 +103,12 @@ func TestCompressedIsTheSameText(t *testing.T) {
 	src := &fakeSource{}
 	h := New(src, Options{})
 	for _, n := range []int{0, 3000, 1, 800} {
-		views := randomViews(rand.New(rand.NewPCG(1, uint64(n))), n)
+		views := expositiontest.Random(rand.New(rand.NewPCG(1, uint64(n))), n)
 		*src = fakeSource{views: views}
-		for _, contentType := range []string{textType, openType} {
+		for _, contentType := range []string{expositiontest.TextType, expositiontest.OpenMetricsType} {
 			_, want := ask(t, h, "/metrics", contentType, "")
 			if n > 0 {
-				if got := len(parseAs(t, want, contentType).values); got < 10*n {
+				if got := len(expositiontest.ParseAs(t, want, contentType).Values); got < 10*n {
 					t.Fatalf("%d streams gave %d series", n, got)
 				}
 			}
@@ -125,37 +126,13 @@ func TestCompressedIsTheSameText(t *testing.T) {
 	atRest(t, h)
 }
 
-// The length is told where it is known before the first byte is sent.
-func TestContentLength(t *testing.T) {
-	for _, row := range []struct {
-		streams int
-		known   map[string]bool
-	}{
-		{3, map[string]bool{"": true, gzipCoding: true, zstdCoding: true}},
-		{100, map[string]bool{"": false, gzipCoding: true, zstdCoding: true}},
-		{3000, map[string]bool{"": false, gzipCoding: false, zstdCoding: false}},
-	} {
-		h := New(&fakeSource{views: randomViews(rand.New(rand.NewPCG(1, 1)), row.streams)}, Options{})
-		for coding, known := range row.known {
-			w, _ := ask(t, h, "/metrics", "", coding)
-			want := ""
-			if known {
-				want = strconv.Itoa(w.Body.Len())
-			}
-			if got := w.Header().Get("Content-Length"); got != want {
-				t.Errorf("%d streams, coding %q: Content-Length %q, want %q for %d bytes", row.streams, coding, got, want, w.Body.Len())
-			}
-		}
-	}
-}
-
 // Over a connection the length and the chunks are right too.
 func TestCompressedOverHTTP(t *testing.T) {
 	for _, n := range []int{3, 1000} {
-		views := randomViews(rand.New(rand.NewPCG(1, 1)), n)
-		want := expected(views)
+		views := expositiontest.Random(rand.New(rand.NewPCG(1, 1)), n)
+		want := expositiontest.Expected(views)
 		h := New(&fakeSource{views: views}, Options{})
-		for name, x := range parseText(t, scrapeOnce(h, "GET", "/metrics?name[]="+url.QueryEscape("tcp_stream_count")).Body.Bytes()).values {
+		for name, x := range expositiontest.Parse(t, scrapeOnce(h, "GET", "/metrics?name[]="+url.QueryEscape("tcp_stream_count")).Body.Bytes()).Values {
 			want[name] = x
 		}
 		for _, name := range []string{"capture_packets_processed_total", "capture_dropped_packets_total", "capture_queue_freezes_total"} {
@@ -177,14 +154,14 @@ func TestCompressedOverHTTP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sameSeries(t, parseText(t, unpack(t, resp.Header.Get("Content-Encoding"), body)).values, want)
+			expositiontest.SameSeries(t, expositiontest.Parse(t, unpack(t, resp.Header.Get("Content-Encoding"), body)).Values, want)
 		}
 		srv.Close()
 	}
 }
 
 func TestAHangUpStopsCompressing(t *testing.T) {
-	h := New(&fakeSource{views: randomViews(rand.New(rand.NewPCG(1, 1)), 5000)}, Options{})
+	h := New(&fakeSource{views: expositiontest.Random(rand.New(rand.NewPCG(1, 1)), 5000)}, Options{})
 	for _, coding := range []string{gzipCoding, zstdCoding} {
 		r := httptest.NewRequest("GET", "/metrics", nil)
 		r.Header.Set("Accept-Encoding", coding)
@@ -204,7 +181,7 @@ func TestAHangUpStopsCompressing(t *testing.T) {
 
 // A write that fails ends the scrape, and leaves nothing behind in the compressor.
 func TestAFailingClientOfCompression(t *testing.T) {
-	h := New(&fakeSource{views: randomViews(rand.New(rand.NewPCG(1, 1)), 5000)}, Options{})
+	h := New(&fakeSource{views: expositiontest.Random(rand.New(rand.NewPCG(1, 1)), 5000)}, Options{})
 	for _, coding := range []string{gzipCoding, zstdCoding} {
 		_, want := ask(t, h, "/metrics", "", "")
 		for accepted := range 3 {
@@ -241,7 +218,7 @@ func (f *failingWriter) Write(p []byte) (int, error) {
 }
 
 func TestCompressingAllocatesLittle(t *testing.T) {
-	h := New(&fakeSource{views: randomViews(rand.New(rand.NewPCG(1, 1)), 3000), shared: true}, Options{})
+	h := New(&fakeSource{views: expositiontest.Random(rand.New(rand.NewPCG(1, 1)), 3000), shared: true}, Options{})
 	for _, coding := range []string{"", gzipCoding, zstdCoding} {
 		w := &nullWriter{header: http.Header{}}
 		r := httptest.NewRequest("GET", "/metrics", nil)

@@ -1,123 +1,184 @@
 package collector
 
 import (
-	"math"
+	"strconv"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/exposition"
+	"tcp-stream-exporter/loss"
+	"tcp-stream-exporter/parse"
 )
 
-// The types of the text format.
+// The types of families.
 const (
-	counter = "counter"
-	gauge   = "gauge"
+	counter                   = exposition.Counter
+	gauge                     = exposition.Gauge
+	histogram exposition.Type = "histogram"
 )
 
-// number says how a family's values are written.
-type number uint8
+type header = exposition.Header
 
-const (
-	double number = iota // shortest text that reads back as the same float64
-	single               // a float32 field: shortest text that reads back as the same float32
-	whole                // a whole number, 0 or more: digits only
-)
-
-// family is one per-stream metric family.
-type family struct {
-	name, help string
-	kind       string // counter or gauge
-	number     number
-	needs      stream.Has // bits that a stream must have to appear; 0: it always appears
-	value      func(*stream.View) float64
-	// extra has the value and whether there is one, of a family that needs more than the View; value
-	// and needs say nothing then.
-	extra func(*stream.Extra) (x float64, known bool)
-	// counted: its figures are those of a stream.Optional, which the capture must keep for it.
-	counted bool
+// family is one of the exporter's own families. Its series come from a T.
+type family[T any] struct {
+	header
+	labels []string
+	series func(*T, emit)
+	// distribution returns the figures of a histogram, which has no series.
+	distribution func(*T) (count uint64, sum float64, buckets map[float64]uint64)
 }
 
-// streamFamilies are the per-stream families that are exported unless the selection says otherwise, in
-// the order in which they are written.
-var streamFamilies = []family{
-	{name: "tcp_avg_delay_seconds", help: "Mean round-trip time of the last 100 or so samples: from a data segment to the peer's ACK of it.",
-		kind: gauge, number: single, needs: stream.HasDelay, value: func(v *stream.View) float64 { return float64(v.AvgDelay) }},
-	{name: "tcp_bitrate_bps", help: "Payload bits in the last complete second.",
-		kind: gauge, number: double, needs: stream.HasBitrate, value: func(v *stream.View) float64 { return v.Bitrate }},
-	{name: "tcp_bitrate_variance", help: "Coefficient of variation (standard deviation over mean) of the bitrates of the last 60 or so seconds.",
-		kind: gauge, number: single, needs: stream.HasBitrate, value: func(v *stream.View) float64 { return float64(v.BitrateVariation) }},
-	{name: "tcp_bytes_transferred_total", help: "TCP payload bytes seen, repeated ones included.",
-		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Bytes) }},
-	{name: "tcp_duplicate_acks_total", help: "Duplicate ACKs (RFC 5681).",
-		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.DuplicateAcks) }},
-	{name: "tcp_interarrival_variance_seconds", help: "Standard deviation of the gaps between packets; gaps of 10 s or more are left out.",
-		kind: gauge, number: single, needs: stream.HasInterarrival, value: func(v *stream.View) float64 { return float64(v.InterarrivalDeviation) }},
-	{name: "tcp_jitter_seconds", help: "Standard deviation of the round-trip time samples behind tcp_avg_delay_seconds.",
-		kind: gauge, number: single, needs: stream.HasDelay, value: func(v *stream.View) float64 { return float64(v.Jitter) }},
-	{name: "tcp_max_delay_seconds", help: "Largest round-trip time sample of the stream's life.",
-		kind: gauge, number: single, needs: stream.HasDelay, value: func(v *stream.View) float64 { return float64(v.MaxDelay) }},
-	{name: "tcp_min_delay_seconds", help: "Smallest round-trip time sample of the stream's life.",
-		kind: gauge, number: single, needs: stream.HasDelay, value: func(v *stream.View) float64 { return float64(v.MinDelay) }},
-	{name: "tcp_out_of_order_packets_total", help: "Segments that filled a hole in the sequence space sooner than a repair could: overtaken on their way.",
-		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.OutOfOrder) }},
-	{name: "tcp_packet_rate_pps", help: "Packets per second of the stream's uptime.",
-		kind: gauge, number: double, needs: stream.HasRate, value: (*stream.View).PacketRate},
-	{name: "tcp_packet_size_variance", help: "Coefficient of variation (standard deviation over mean) of the payload sizes of the last 100 or so packets with payload.",
-		kind: gauge, number: single, needs: stream.HasSize, value: func(v *stream.View) float64 { return float64(v.SizeVariation) }},
-	{name: "tcp_resets_total", help: "RST segments.",
-		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Resets) }},
-	{name: "tcp_retransmits_total", help: "Segments sent again: seen or acknowledged before, or filling a hole half a round trip or more after it opened.",
-		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Retransmits) }},
-	{name: "tcp_sequence_gaps_total", help: "Segments that started beyond the next expected sequence number.",
-		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Gaps) }},
-	{name: "tcp_stream_health_score", help: "Health of the stream, from 100 (no trouble seen) down to 0.",
-		kind: gauge, number: whole, value: func(v *stream.View) float64 { return float64(v.Health) }},
-	{name: "tcp_stream_uptime_seconds", help: "Time from the stream's first packet to now, or to its FIN or RST.",
-		kind: gauge, number: double, value: func(v *stream.View) float64 { return v.Uptime }},
-	{name: "tcp_window_size_bytes", help: "Receive window last advertised, scaled if both SYNs were seen.",
-		kind: gauge, number: whole, value: func(v *stream.View) float64 { return float64(v.WindowBytes) }},
-	{name: "tcp_zero_window_events_total", help: "Segments that advertised a receive window of 0; SYN, FIN and RST do not count.",
-		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.ZeroWindows) }},
+// emit takes one series of a family: its value, and the values of the family's labels.
+type emit func(x float64, labels ...string)
+
+// gaugeOf returns the series of a gauge without labels.
+func gaugeOf[T any](value func(*T) float64) func(*T, emit) {
+	return func(t *T, e emit) { e(value(t)) }
 }
 
-// optionalFamilies are the per-stream families that are exported only if asked for, in the same order.
-var optionalFamilies = []family{
-	{name: "tcp_first_packet_timestamp_seconds", help: "When the stream's first packet came, to the millisecond, since the epoch.",
-		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return sinceEpoch(e.First), true }},
-	{name: "tcp_handshake_seconds", help: "Time from the connection's SYN to its sender's first ACK; absent if the SYN or the SYN+ACK was repeated.",
-		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return float64(e.Handshake) / 1e9, e.Handshake >= 0 }},
-	{name: "tcp_last_packet_timestamp_seconds", help: "When the stream's latest packet came, to the millisecond, since the epoch.",
-		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return sinceEpoch(e.Last), true }},
-	{name: "tcp_mss_bytes", help: "Maximum segment size that the stream's sender announced with its latest SYN.",
-		kind: gauge, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.MSS), e.MSS != 0 }},
-	{name: "tcp_packets_total", help: "Packets of the stream.",
-		kind: counter, number: whole, value: func(v *stream.View) float64 { return float64(v.Packets) }},
-	{name: "tcp_retransmitted_bytes_total", help: "Payload bytes of the segments that tcp_retransmits_total counts.",
-		kind: counter, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.Repeated), true }},
-	{name: "tcp_rtt_samples_total", help: "Round-trip time samples, from a data segment to the peer's ACK of it.",
-		kind: counter, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.RTTs), true }},
-	{name: "tcp_rtt_seconds_total", help: "Sum of the round-trip time samples.",
-		kind: counter, number: double, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.RTTSum) / 1e9, true }},
-	{name: "tcp_syn_timestamp_seconds", help: "When the connection's latest SYN without ACK came, to the millisecond, since the epoch.",
-		kind: gauge, number: double, extra: func(e *stream.Extra) (float64, bool) { return sinceEpoch(e.Syn), e.Syn != 0 }},
-	{name: "tcp_syns_total", help: "Segments with SYN, repeated ones included.",
-		kind: counter, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.SYNs), true }},
-	{name: "tcp_wire_bytes_total", help: "Bytes of the stream's frames on the wire, headers included.",
-		kind: counter, number: whole, counted: true, extra: func(e *stream.Extra) (float64, bool) { return float64(e.Wire), true }},
+// counterOf returns the series of a counter without labels.
+func counterOf[T any](value func(*T) uint64) func(*T, emit) {
+	return func(t *T, e emit) { e(float64(value(t))) }
 }
 
-// sinceEpoch are the seconds of ns, rounded to milliseconds: finer digits would change from scrape to
-// scrape with the two clocks that a time is converted by.
-func sinceEpoch(ns int64) float64 { return math.Round(float64(ns)/1e6) / 1e3 }
+// The tables of the exporter's own families follow, in the order of docs/metrics.md.
 
-// The families without labels, which client_golang gathers.
+var buildFamilies = []family[build]{
+	{header: header{Name: "tcp_stream_exporter_build_info", Help: "Always 1; the labels say what is running.", Type: gauge},
+		labels: []string{"version", "goversion", "libpcap"},
+		series: func(b *build, e emit) { e(1, b.version, b.goVersion, b.libpcap) }},
+}
+
+var captureFamilies = []family[captured]{
+	{header: header{Name: "tcp_stream_exporter_streams", Help: "Streams in the table by state.", Type: gauge},
+		labels: []string{"state"},
+		series: func(c *captured, e emit) {
+			e(float64(c.Active), "active")
+			e(float64(c.Streams-c.Active), "finalized")
+		}},
+	{header: header{Name: "tcp_stream_exporter_connections", Help: "Connections in the table; each has one or two streams.", Type: gauge},
+		series: gaugeOf(func(c *captured) float64 { return float64(c.Connections) })},
+	{header: header{Name: "tcp_stream_exporter_connections_capacity", Help: "Connections that the table has room for (-max-connections).", Type: gauge},
+		series: gaugeOf(func(c *captured) float64 { return float64(c.Capacity) })},
+	{header: header{Name: "tcp_stream_exporter_streams_opened_total", Help: "Streams seen for the first time.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.Opened })},
+	{header: header{Name: "tcp_stream_exporter_streams_closed_total", Help: "Streams finalized by a FIN or RST, and streams dropped: for their age, to make room, or for a new connection on the same addresses and ports.", Type: counter},
+		labels: []string{"reason"},
+		series: func(c *captured, e emit) {
+			e(float64(c.ClosedFin), "fin")
+			e(float64(c.ClosedRst), "rst")
+			e(float64(c.Expired), "timeout")
+			e(float64(c.Tally.Recycled), "recycled")
+			e(float64(c.Replaced), "replaced")
+		}},
+	{header: header{Name: "tcp_stream_exporter_one_sided_streams_total", Help: "Streams dropped for their age that acknowledged data of a reverse stream never seen: it takes another way, or went to another worker.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.OneSided })},
+	{header: header{Name: "tcp_stream_exporter_streams_reopened_total", Help: "Finalized streams that went on with new data.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.Tally.Reopened })},
+	{header: header{Name: "tcp_stream_exporter_connections_recycled_total", Help: "Connections that made room for a new one in a full table.", Type: counter},
+		labels: []string{"state"},
+		series: func(c *captured, e emit) {
+			e(float64(c.RecycledHalfOpen), "half_open")
+			e(float64(c.RecycledFinalized), "finalized")
+		}},
+	{header: header{Name: "tcp_stream_exporter_no_room_packets_total", Help: "Packets of new connections that found the table full of live ones.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.NoRoom })},
+	{header: header{Name: "tcp_stream_exporter_skipped_packets_total", Help: "Captured packets that gave no TCP segment.", Type: counter},
+		labels: []string{"reason"},
+		series: func(c *captured, e emit) {
+			for why := parse.OK + 1; int(why) < parse.NumReasons; why++ {
+				e(float64(c.Skipped[why]), why.String())
+			}
+		}},
+	{header: header{Name: "tcp_stream_exporter_ring_blocks_total", Help: "Ring blocks walked.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.Blocks })},
+	{header: header{Name: "tcp_stream_exporter_ring_blocks_timed_out_total", Help: "Ring blocks that the kernel handed over before they were full.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.TimedOut })},
+	{header: header{Name: "tcp_stream_exporter_ring_blocks_bad_total", Help: "Ring blocks whose walk ended at an offset or count outside the block.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.BadBlocks })},
+	{header: header{Name: "tcp_stream_exporter_interface_up", Help: "1 while the interface is captured, 0 while it is down or gone.", Type: gauge},
+		labels: []string{"interface"},
+		series: func(c *captured, e emit) { e(oneIf(c.InterfaceUp), c.iface) }},
+	{header: header{Name: "tcp_stream_exporter_interface_exists", Help: "1 while there is an interface of the name that was given (-interface), up or down; 0 while there is none.", Type: gauge},
+		labels: []string{"interface"},
+		series: func(c *captured, e emit) { e(oneIf(c.exists), c.iface) }},
+	{header: header{Name: "tcp_stream_exporter_ring_reopened_total", Help: "Times that capture went on after the interface had been down, gone or renamed.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.Reopened })},
+	{header: header{Name: "tcp_stream_exporter_super_packets_total", Help: "Packets processed that held more payload than one segment of the interface's MTU: several in one (GRO, GSO, TSO).", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.SuperPackets })},
+	{header: header{Name: "tcp_stream_exporter_max_turn_seconds", Help: "Longest time between two looks at the ring in the last minute, waits for packets left out.", Type: gauge},
+		series: gaugeOf(func(c *captured) float64 { return c.MaxTurn.Seconds() })},
+	{header: header{Name: "tcp_stream_exporter_max_turn_cpu_seconds", Help: "Most processor time that the capture spent between two looks at the ring in the last minute.", Type: gauge},
+		series: gaugeOf(func(c *captured) float64 { return c.MaxTurnWork.Seconds() })},
+	{header: header{Name: "tcp_stream_exporter_max_packet_wait_seconds", Help: "Longest time in the last minute that a packet lay in the ring.", Type: gauge},
+		series: gaugeOf(func(c *captured) float64 { return c.MaxFrameAge.Seconds() })},
+	{header: header{Name: "tcp_stream_exporter_max_expiry_lag_seconds", Help: "How late streams were expired in the last minute, at most; in steps of 0.1 s.", Type: gauge},
+		series: gaugeOf(func(c *captured) float64 { return c.MaxExpiryLag.Seconds() })},
+	{header: header{Name: "tcp_stream_exporter_snapshot_hold_seconds", Help: "Processor time for which a piece of a snapshot kept the capture from its packets.", Type: histogram},
+		distribution: func(c *captured) (uint64, float64, map[float64]uint64) { return holdsOf(&c.Stats) }},
+}
+
+var workerFamilies = []family[[]uint64]{
+	{header: header{Name: "tcp_stream_exporter_worker_packets_total", Help: "Packets that each worker took out of its ring.", Type: counter},
+		labels: []string{"worker"},
+		series: func(packets *[]uint64, e emit) {
+			for i, n := range *packets {
+				e(float64(n), strconv.Itoa(i))
+			}
+		}},
+}
+
+// The families of what was lost before the ring. What cannot be read is left out, rather than exported as 0.
+var lossFamilies = []family[loss.Figures]{
+	{header: header{Name: "tcp_stream_exporter_capture_complete", Help: "1 if the figures of the last minute can be trusted: nothing was lost by a network card, the kernel's queues, the ring or the table, and the interface was there. Else 0.", Type: gauge},
+		series: gaugeOf(func(f *loss.Figures) float64 { return oneIf(f.Complete) })},
+	{header: header{Name: "tcp_stream_exporter_interface_lost_packets_total", Help: "Packets that the captured interfaces lost before the ring, by the kernel's counters for them.", Type: counter},
+		labels: []string{"interface", "counter"},
+		series: func(f *loss.Figures, e emit) {
+			for _, k := range f.Links {
+				for i, n := range k.Lost {
+					e(float64(n), k.Name, loss.CounterNames[i])
+				}
+			}
+		}},
+	{header: header{Name: "tcp_stream_exporter_softnet_dropped_packets_total", Help: "Packets that the kernel dropped because a processor's receive queue was full; of the whole machine.", Type: counter},
+		series: func(f *loss.Figures, e emit) {
+			if f.Softnet {
+				e(float64(f.SoftnetDropped))
+			}
+		}},
+	{header: header{Name: "tcp_stream_exporter_softnet_time_squeezed_total", Help: "Times that a processor's turn at receiving ended with packets still waiting; of the whole machine.", Type: counter},
+		series: func(f *loss.Figures, e emit) {
+			if f.Softnet {
+				e(float64(f.SoftnetSqueezed))
+			}
+		}},
+}
+
+// The families of what scrapes cost, which count as scrapes go on: newDurations makes them.
 var (
-	streamCountDesc = prometheus.NewDesc("tcp_stream_count",
-		"Streams (one direction of a connection) that are active, that is not finalized.", nil, nil)
-	packetsDesc = prometheus.NewDesc("capture_packets_processed_total",
-		"Packets taken out of the capture ring.", nil, nil)
-	droppedDesc = prometheus.NewDesc("capture_dropped_packets_total",
-		"Packets that the kernel dropped because the capture ring had no room.", nil, nil)
-	freezesDesc = prometheus.NewDesc("capture_queue_freezes_total",
-		"Times that the kernel froze the capture queue because the ring was full (TPACKET_V3).", nil, nil)
+	scrapeDuration   = header{Name: "tcp_stream_exporter_scrape_duration_seconds", Help: "Time that answering a scrape took, from its request to its last byte; scrapes that failed are left out.", Type: histogram}
+	snapshotDuration = header{Name: "tcp_stream_exporter_snapshot_duration_seconds", Help: "Time that copying the streams for a scrape took, with the wait for the capture.", Type: histogram}
+	scrapeBytes      = header{Name: "tcp_stream_exporter_scrape_bytes_total", Help: "Bytes sent in answer to scrapes, HTTP headers left out.", Type: counter}
 )
+
+var clientFamilies = []family[clients]{
+	{header: header{Name: "tcp_stream_exporter_requests_refused_total", Help: "Requests that were answered 503 because too many connections were in use, or too many scrapes waited.", Type: counter},
+		labels: []string{"reason"},
+		series: func(c *clients, e emit) {
+			e(float64(c.refusedConnections), "connections")
+			e(float64(c.refusedScrapes), "scrapes")
+		}},
+	{header: header{Name: "tcp_stream_exporter_clients_cut_off_total", Help: "Connections that were closed because others needed their places: clients that took or sent nothing, and idle ones.", Type: counter},
+		labels: []string{"reason"},
+		series: func(c *clients, e emit) {
+			e(float64(c.stalled), "stalled")
+			e(float64(c.idle), "idle")
+		}},
+}
+
+// oneIf returns the value of a gauge that answers yes or no.
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,30 +1,18 @@
 package collector
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/common/expfmt"
 
-	"tcp-stream-exporter/worker"
-)
-
-const (
-	// maxWorking is how many scrapes copy streams or render at the same time. Two let a pair of
-	// Prometheus servers scrape side by side; more would take the CPU from the capture.
-	maxWorking = 2
-	// maxOpen is how many scrapes have a place: they have begun and not ended, those that wait for a slow
-	// client included. Each holds a snapshot of its own, 104 bytes a stream, which is what bounds the number.
-	maxOpen = 4
+	"tcp-stream-exporter/exposition"
 )
 
 // Options choose what is exported. The zero value is what the exporter does without flags.
@@ -32,62 +20,54 @@ type Options struct {
 	GoMetrics      bool // the Go runtime's own metrics, go_*
 	ProcessMetrics bool // the exporter's CPU time, memory, file descriptors, process_*
 
-	Families Families // per stream; nil: those that are exported by default
-	Limits   Limits   // on the streams that are exported
+	Families exposition.Families // of streams; nil: those that are exported by default
+	Limits   exposition.Limits   // on the streams that are exported
 
-	MaxWaiting int // scrapes that wait for their turn, at most; 0: 64
+	MaxWaiting int // scrapes that wait for a place, at most; 0: 64
 }
 
 // Handler is the http.Handler for /metrics. Make it with New.
 type Handler struct {
-	src      Source
+	source   Source
 	registry *prometheus.Registry
-	families Families // per stream
-	limits   Limits
-	ranking  ranking
+	families exposition.Families // of streams
+	limiter  *exposition.Limiter
 	queue    *queue
-	working  gate
-	idle     chan *scrape // scrapes at rest, kept for their memory
+	work     semaphore
+	idle     chan *scrape // scrapes that are over, kept for their memory
 
 	durations durations
 }
 
-// New returns a handler that exports the streams and totals of src.
-func New(src Source, o Options) *Handler {
+// New returns a handler that exports the streams and totals of source.
+func New(source Source, o Options) *Handler {
 	h := &Handler{
-		src:      src,
-		registry: prometheus.NewRegistry(),
+		source:   source,
+		registry: newRegistry(o),
 		families: o.Families,
-		limits:   o.Limits,
-		ranking:  newRanking(o.Limits.Top),
+		limiter:  exposition.NewLimiter(o.Limits),
 		queue:    newQueue(maxOpen, cmp.Or(o.MaxWaiting, maxWaiting)),
-		working:  make(gate, maxWorking),
+		work:     make(semaphore, maxWorking),
 		idle:     make(chan *scrape, maxWorking),
 
 		durations: newDurations(),
 	}
 	if h.families == nil {
-		h.families = streamFamilies
-	}
-	if o.GoMetrics {
-		h.registry.MustRegister(collectors.NewGoCollector())
-	}
-	if o.ProcessMetrics {
-		h.registry.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		h.families = exposition.DefaultFamilies()
 	}
 	return h
 }
 
-// Registry takes further collectors, to be exported before the streams. A family in it must not
-// bear the name of one that this package exports.
+// Registry returns the registry of what is exported beside the streams, for further collectors. A family
+// in it must not bear a name of package exposition's.
 func (h *Handler) Registry() *prometheus.Registry { return h.registry }
 
-// formats are those that a scraper can ask for, by preference: OpenMetrics (its two versions differ in
-// nothing that is written here) and the text format. Whoever asks for something else gets text.
+// formats are those that a scraper can ask for, by preference: OpenMetrics, whose two versions differ in
+// nothing that is written here, and the text format. Who asks for something else gets text.
 var formats = []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtText}
 
-// ServeHTTP answers one scrape. It waits for a place at work as long as the request's context
-// lasts, and ends early when the client hangs up. The parameters name[] of the query name the
+// ServeHTTP answers one scrape. It waits for a place and for a permit to work as long as the request's
+// context lasts, and ends early when the client hangs up. The parameters name[] of the query name the
 // families that are wanted; without any, all are.
 //
 //   - 200: the text format, version 0.0.4, or OpenMetrics, plain or compressed, as the request accepts
@@ -96,7 +76,7 @@ var formats = []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics
 //   - 405: neither GET nor HEAD.
 //   - 500: a registered collector failed.
 //   - 503: no snapshot was to be had, or the request's context ended before the first byte. With
-//     Retry-After, and at once: too many scrapes wait for their turn.
+//     Retry-After, and at once: too many scrapes wait for a place.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -104,7 +84,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, begin := r.Context(), time.Now()
-	out := output{ctx: ctx, w: w, working: h.working, bytes: h.durations.bytes}
+	out := output{ctx: ctx, w: w, work: h.work, bytes: h.durations.bytes}
 	if err := h.queue.enter(ctx, &out); errors.Is(err, errCrowded) {
 		w.Header().Set("Retry-After", "1")    // seconds: by then those that stall have lost their places
 		w.Header().Set("Connection", "close") // another client needs it more
@@ -124,19 +104,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.put(s)
 
 	format := expfmt.NegotiateAccept(r.Header, formats...)
-	wanted := namesOf(r)
-	as := shapeOf(format, h.families, wanted)
+	families := h.families
 	if r.Method == http.MethodHead {
-		as.families = nil
+		families = exposition.NoFamilies
 	}
-	if err := h.snapshot(ctx, s, as); err != nil {
+	content := &s.content
+	content.Format, content.Selection = formatOf(format), families.Select(namesOf(r))
+	if err := h.fill(ctx, s); err != nil {
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	if err := s.gather(h.registry, format, wanted); err != nil {
-		fail(w, http.StatusInternalServerError, fmt.Sprintf("gathering: %v", err))
+	if err := s.registered.encode(h.registry, format, content.Selection); err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
+	content.Others = s.registered.families
 	coding := chooseEncoding(r.Header)
 	header := w.Header()
 	header["Vary"] = varies
@@ -147,49 +129,52 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	var to lastWriter = &out
+	var to exposition.LastWriter = &out
 	if coding != noCoding {
 		s.packer.begin(&out, coding)
 		defer s.packer.end()
 		to = &s.packer
 	}
-	// The only error is that the client went away; there is nobody left to tell.
-	if s.text.write(to, s.head.Bytes(), &s.snapshot, as) == nil {
+	// The only error is that the client went away: there is nobody to report it to.
+	if s.text.Write(to, content) == nil {
 		observe(h.durations.scrapes, begin)
 	}
 }
 
-// snapshot takes a snapshot of what is written in the given shape.
-func (h *Handler) snapshot(ctx context.Context, s *scrape, as shape) error {
-	s.snapshot.TotalsOnly, s.snapshot.WithExtras = len(as.families) == 0, as.extras()
+// fill takes a snapshot of what s.content selects, and puts it there.
+func (h *Handler) fill(ctx context.Context, s *scrape) error {
+	c := &s.content
+	s.snapshot.TotalsOnly, s.snapshot.WithExtras = !c.Selection.NeedStreams(), c.Selection.NeedExtras()
 	begin := time.Now()
-	if err := h.src.Snapshot(ctx, &s.snapshot); err != nil {
+	if err := h.source.Snapshot(ctx, &s.snapshot); err != nil {
 		return fmt.Errorf("no snapshot of the streams: %w", err)
 	}
 	observe(h.durations.snapshots, begin)
-	s.figures = figures{stats: s.snapshot.Stats}
-	if len(as.families) > 0 {
-		h.limit(&s.snapshot)
+	c.Totals, c.Streams = totalsOf(&s.snapshot.Stats), streamsOf(&s.snapshot)
+	if c.Selection.NeedStreams() {
+		h.limiter.Apply(&c.Streams)
+		s.snapshot.Keep(len(c.Streams.Views))
 	}
 	return nil
 }
 
-// varies are the headers of a request that the answer depends on.
+// varies names the headers of a request that the answer depends on.
 var varies = []string{"Accept", "Accept-Encoding"}
 
-// take returns a scrape at rest, or a new one.
+// take returns a scrape that is over, to be used again, or a new one.
 func (h *Handler) take() *scrape {
 	select {
 	case s := <-h.idle:
 		return s
 	default:
-		return newScrape()
+		return new(scrape)
 	}
 }
 
-// put keeps s for the next scrape, unless enough are at rest.
+// put keeps s for a later scrape, unless enough are kept.
 func (h *Handler) put(s *scrape) {
 	s.snapshot.Release()
+	s.content = exposition.Content{} // it refers to the snapshot's memory
 	select {
 	case h.idle <- s:
 	default:
@@ -197,43 +182,32 @@ func (h *Handler) put(s *scrape) {
 	}
 }
 
-// fail answers with one line of plain text.
+// fail answers with a status and one line of plain text.
 func fail(w http.ResponseWriter, status int, line string) {
 	http.Error(w, strings.ReplaceAll(line, "\n", "; "), status)
 }
 
-// scrape is what one scrape works with, reused by later ones.
+// scrape holds the memory that one scrape works with. Later ones use it again.
 type scrape struct {
-	snapshot worker.Snapshot
-	figures  figures
-	own      *prometheus.Registry // figures alone
-	head     bytes.Buffer         // the registries' part of the answer
-	text     textWriter
-	packer   packer
+	snapshot   Snapshot
+	registered encoder // families of the registry
+	content    exposition.Content
+	text       exposition.Writer
+	packer     packer
 }
 
-func newScrape() *scrape {
-	s := &scrape{own: prometheus.NewRegistry()}
-	s.own.MustRegister(&s.figures)
-	return s
+// formatOf returns the format of the streams beside what client_golang encodes in f.
+func formatOf(f expfmt.Format) exposition.Format {
+	if f.FormatType() == expfmt.TypeOpenMetrics {
+		return exposition.OpenMetrics
+	}
+	return exposition.Text
 }
 
-// gather encodes the families without stream labels into s.head: all, or those with the wanted names.
-func (s *scrape) gather(shared prometheus.Gatherer, format expfmt.Format, wanted []string) error {
-	s.head.Reset()
-	families, err := prometheus.Gatherers{s.own, shared}.Gather()
-	if err != nil {
-		return err
+// namesOf returns the names of the families that a request asks for; nil: all.
+func namesOf(r *http.Request) []string {
+	if r.URL.RawQuery == "" {
+		return nil
 	}
-	// Not closed: what an OpenMetrics text ends with comes after the streams.
-	enc := expfmt.NewEncoder(&s.head, format)
-	for _, f := range families {
-		if len(wanted) > 0 && !slices.Contains(wanted, f.GetName()) {
-			continue
-		}
-		if err := enc.Encode(f); err != nil {
-			return fmt.Errorf("encoding %s: %w", f.GetName(), err)
-		}
-	}
-	return nil
+	return r.URL.Query()["name[]"]
 }

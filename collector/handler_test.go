@@ -1,22 +1,219 @@
 package collector
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"tcp-stream-exporter/exposition"
+	"tcp-stream-exporter/exposition/expositiontest"
+	"tcp-stream-exporter/stream"
 )
 
+var update = flag.Bool("update", false, "write the golden files and the tables of docs/metrics.md anew")
+
+func TestGoldenText(t *testing.T) {
+	h := New(&fakeSource{views: expositiontest.Fixed(), stats: totals(123456789, 42, 7)}, Options{})
+	for path, contentType := range map[string]string{"testdata/metrics.txt": expositiontest.TextType, "testdata/openmetrics.txt": expositiontest.OpenMetricsType} {
+		_, got := ask(t, h, "/metrics", contentType, "")
+		if *update {
+			if err := os.WriteFile(path, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("the text differs from %s (go test -update writes it anew):\n%s", path, got)
+		}
+	}
+}
+
+// A scrape without flags is what the contract says.
+func TestScrapeKeepsTheContract(t *testing.T) {
+	stats := totals(123456789, 42, 7)
+	h := New(&fakeSource{views: expositiontest.Fixed(), stats: stats}, Options{})
+	text := scrapeOnce(h, "GET", "/metrics").Body.Bytes()
+
+	e := expositiontest.Parse(t, text)
+	want := expositiontest.Expected(expositiontest.Fixed())
+	want["tcp_stream_count"] = 2
+	want["capture_packets_processed_total"] = 123456789
+	want["capture_dropped_packets_total"] = 42
+	want["capture_queue_freezes_total"] = 7
+	expositiontest.SameSeries(t, e.Values, want)
+
+	for _, c := range expositiontest.Contract {
+		if e.Types[c.Name] != c.Type || e.Helps[c.Name] == "" {
+			t.Errorf("%s: type %q and help %q, want a %s with a help text", c.Name, e.Types[c.Name], e.Helps[c.Name], c.Type)
+		}
+	}
+	if len(e.Types) != len(expositiontest.Contract) {
+		t.Errorf("%d families, want %d", len(e.Types), len(expositiontest.Contract))
+	}
+}
+
+// Whatever is chosen, the rest of the answer is the same, and the source is asked for no more than that
+// needs.
+func TestOnlyTheChosenFamiliesAreExported(t *testing.T) {
+	views := expositiontest.Fixed()
+	choose := func(only, except string) exposition.Families {
+		f, err := exposition.ChooseFamilies(only, except)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for _, row := range []struct {
+		says       string
+		chosen     exposition.Families
+		query      string
+		totalsOnly bool
+		withExtras bool
+	}{
+		{"the default", nil, "", false, false},
+		{"two", choose("tcp_resets_total,tcp_health_score|tcp_stream_health_score", ""), "", false, false},
+		{"all but one", choose("", "tcp_resets_total"), "", false, false},
+		{"none", exposition.NoFamilies, "", true, false},
+		{"packets, which every View has", choose("tcp_packets_total", ""), "", false, false},
+		{"one that needs more", choose("default,tcp_handshake_seconds", ""), "", false, true},
+		{"one that needs more, not asked for", choose("default,tcp_handshake_seconds", ""), "?name[]=tcp_resets_total", false, false},
+		{"a total", nil, "?name[]=tcp_stream_count", true, false},
+	} {
+		src := &fakeSource{views: views, extras: make([]stream.Extra, len(views))}
+		h := New(src, Options{Families: row.chosen})
+		text := scrapeOnce(h, "GET", "/metrics"+row.query).Body.Bytes()
+		want := row.chosen
+		if want == nil {
+			want = exposition.DefaultFamilies()
+		}
+		got := map[string]bool{}
+		for name := range expositiontest.Parse(t, text).Types {
+			got[name] = true
+		}
+		if row.query == "" && !got["tcp_stream_count"] {
+			t.Errorf("%s: tcp_stream_count is missing", row.says)
+		}
+		for _, f := range exposition.AllFamilies() {
+			if there := got[f.Name]; row.query == "" && there != slices.Contains(want.Names(), f.Name) {
+				t.Errorf("%s: %s is there: %v", row.says, f.Name, there)
+			}
+		}
+		if src.asked.TotalsOnly != row.totalsOnly || src.asked.WithExtras != row.withExtras {
+			t.Errorf("%s: the source is asked for %+v", row.says, src.asked)
+		}
+	}
+}
+
+// onRequest returns the families that are exported only if they are asked for.
+func onRequest() (fs exposition.Families) {
+	for _, s := range exposition.Sections() {
+		if s.OnRequest {
+			fs = append(fs, s.Families...)
+		}
+	}
+	return fs
+}
+
+func TestFamiliesOnRequest(t *testing.T) {
+	views := expositiontest.Fixed()
+	extras := []stream.Extra{
+		{First: 1_700_000_000_123_456_789, Last: 1_700_000_001_999_600_000, Syn: 1_700_000_000_123_000_000, Handshake: 1_500_000,
+			RTTs: 3, RTTSum: 12_345_678, Wire: 1 << 50, Repeated: 2800, SYNs: 2, MSS: 1460},
+		{First: 1_700_000_000_000_000_000, Last: 1_700_000_000_000_000_000, Handshake: -1},
+		{First: 1, Last: 499_999, Handshake: 0},
+	}
+	h := New(&fakeSource{views: views, extras: extras}, Options{Families: onRequest()})
+	for _, contentType := range []string{expositiontest.TextType, expositiontest.OpenMetricsType} {
+		_, text := ask(t, h, "/metrics", contentType, "")
+		e := expositiontest.ParseAs(t, text, contentType)
+		want := map[string]float64{
+			"tcp_packets_total" + expositiontest.Labels(&views[0]): 1500,
+			"tcp_packets_total" + expositiontest.Labels(&views[1]): 1,
+			"tcp_packets_total" + expositiontest.Labels(&views[2]): 1 << 40,
+
+			"tcp_first_packet_timestamp_seconds" + expositiontest.Labels(&views[0]): 1_700_000_000.123,
+			"tcp_first_packet_timestamp_seconds" + expositiontest.Labels(&views[1]): 1_700_000_000,
+			"tcp_first_packet_timestamp_seconds" + expositiontest.Labels(&views[2]): 0,
+			"tcp_last_packet_timestamp_seconds" + expositiontest.Labels(&views[0]):  1_700_000_002,
+			"tcp_last_packet_timestamp_seconds" + expositiontest.Labels(&views[1]):  1_700_000_000,
+			"tcp_last_packet_timestamp_seconds" + expositiontest.Labels(&views[2]):  0,
+
+			"tcp_syn_timestamp_seconds" + expositiontest.Labels(&views[0]): 1_700_000_000.123,
+			"tcp_handshake_seconds" + expositiontest.Labels(&views[0]):     0.0015,
+			"tcp_handshake_seconds" + expositiontest.Labels(&views[2]):     0,
+
+			"tcp_mss_bytes" + expositiontest.Labels(&views[0]): 1460,
+
+			"tcp_stream_count": 2, "capture_packets_processed_total": 0, "capture_dropped_packets_total": 0, "capture_queue_freezes_total": 0,
+		}
+		for i := range views {
+			x := &extras[i]
+			for name, v := range map[string]float64{
+				"tcp_retransmitted_bytes_total": float64(x.Repeated), "tcp_rtt_samples_total": float64(x.RTTs), "tcp_rtt_seconds_total": float64(x.RTTSum) / 1e9,
+				"tcp_syns_total": float64(x.SYNs), "tcp_wire_bytes_total": float64(x.Wire),
+			} {
+				want[name+expositiontest.Labels(&views[i])] = v
+			}
+		}
+		expositiontest.SameSeries(t, e.Values, want)
+		for _, f := range onRequest() {
+			if e.Types[f.Name] != string(f.Type) || e.Helps[f.Name] == "" {
+				t.Errorf("%s: type %q, help %q", f.Name, e.Types[f.Name], e.Helps[f.Name])
+			}
+		}
+	}
+}
+
+// Limits leave tcp_stream_count alone, and the rest of the capture's streams is given back.
+func TestLimitsDoNotChangeTheCount(t *testing.T) {
+	views := expositiontest.Random(rand.New(rand.NewPCG(1, 1)), 300)
+	active := 0
+	for i := range views {
+		if !views[i].Finalized {
+			active++
+		}
+	}
+	for _, limits := range []exposition.Limits{{}, {Top: 7}, {MinBytes: 1 << 40}, {Top: 7, MinAge: time.Second}, {MinAge: time.Hour}} {
+		h := New(&fakeSource{views: views}, Options{Limits: limits})
+		for range 2 {
+			e := expositiontest.Parse(t, scrapeOnce(h, "GET", "/metrics").Body.Bytes())
+			streams := 0
+			for series := range e.Values {
+				if strings.HasPrefix(series, "tcp_stream_health_score{") {
+					streams++
+				}
+			}
+			if got := e.Values["tcp_stream_count"]; got != float64(active) {
+				t.Errorf("%+v: tcp_stream_count is %v, want %d", limits, got, active)
+			}
+			if all := limits == (exposition.Limits{}); all != (streams == len(views)) || limits.Top != 0 && streams != limits.Top || limits.MinAge == time.Hour && streams != 0 {
+				t.Errorf("%+v: %d of %d streams", limits, streams, len(views))
+			}
+		}
+		atRest(t, h)
+	}
+}
+
 func TestMethods(t *testing.T) {
-	src := &fakeSource{views: fixedViews()}
+	src := &fakeSource{views: expositiontest.Fixed()}
 	h := New(src, Options{})
 	for _, row := range []struct {
 		method string
@@ -64,7 +261,7 @@ func oneLine(t *testing.T, w *httptest.ResponseRecorder) {
 
 // The count and the streams are from one snapshot, even if the next one would differ.
 func TestStreamCountIsOfTheSameSnapshot(t *testing.T) {
-	views := randomViews(rand.New(rand.NewPCG(9, 9)), 50)
+	views := expositiontest.Random(rand.New(rand.NewPCG(9, 9)), 50)
 	src := &fakeSource{}
 	src.enter = func(context.Context) error {
 		src.views = views[:10*src.snapshots.Load()]
@@ -72,14 +269,14 @@ func TestStreamCountIsOfTheSameSnapshot(t *testing.T) {
 	}
 	h := New(src, Options{})
 	for range 4 {
-		e := parseText(t, scrapeOnce(h, "GET", "/metrics").Body.Bytes())
+		e := expositiontest.Parse(t, scrapeOnce(h, "GET", "/metrics").Body.Bytes())
 		active := 0
-		for series := range e.values {
+		for series := range e.Values {
 			if strings.HasPrefix(series, "tcp_stream_health_score") && strings.Contains(series, `state="active"`) {
 				active++
 			}
 		}
-		if got := e.values["tcp_stream_count"]; got != float64(active) || active == 0 {
+		if got := e.Values["tcp_stream_count"]; got != float64(active) || active == 0 {
 			t.Errorf("tcp_stream_count is %v, %d active streams are in the same text", got, active)
 		}
 	}
@@ -104,72 +301,8 @@ func TestSnapshotErrorIs503(t *testing.T) {
 	}
 }
 
-// broken is a collector that fails while bad is set.
-type broken struct{ bad bool }
-
-var brokenDesc = prometheus.NewDesc("app_ok", "Whether it works.", nil, nil)
-
-func (b *broken) Describe(ch chan<- *prometheus.Desc) { ch <- brokenDesc }
-func (b *broken) Collect(ch chan<- prometheus.Metric) {
-	if b.bad {
-		ch <- prometheus.NewInvalidMetric(brokenDesc, errors.New("no figure"))
-		return
-	}
-	ch <- prometheus.MustNewConstMetric(brokenDesc, prometheus.GaugeValue, 1)
-}
-
-func TestAFailingCollectorIs500(t *testing.T) {
-	h := New(&fakeSource{views: fixedViews()}, Options{})
-	b := &broken{bad: true}
-	h.Registry().MustRegister(b)
-	w := scrapeOnce(h, "GET", "/metrics")
-	if w.Code != 500 || !strings.Contains(w.Body.String(), "no figure") {
-		t.Errorf("%d %q, want 500 and the reason", w.Code, w.Body)
-	}
-	oneLine(t, w)
-	b.bad = false
-	w = scrapeOnce(h, "GET", "/metrics")
-	if e := parseText(t, w.Body.Bytes()); w.Code != 200 || e.values["app_ok"] != 1 || e.values["tcp_stream_count"] != 2 {
-		t.Errorf("after the failure: %d, %v", w.Code, e.values)
-	}
-}
-
-func TestRuntimeAndProcessMetricsOnlyWhenAskedFor(t *testing.T) {
-	for _, o := range []Options{{}, {GoMetrics: true}, {ProcessMetrics: true}, {GoMetrics: true, ProcessMetrics: true}} {
-		e := parseText(t, scrapeOnce(New(&fakeSource{views: fixedViews()}, o), "GET", "/metrics").Body.Bytes())
-		goMetrics, processMetrics := 0, 0
-		for name := range e.types {
-			switch {
-			case strings.HasPrefix(name, "go_"):
-				goMetrics++
-			case strings.HasPrefix(name, "process_"):
-				processMetrics++
-			}
-		}
-		if (goMetrics > 0) != o.GoMetrics || (processMetrics > 0) != o.ProcessMetrics {
-			t.Errorf("%+v: %d go_ families, %d process_ families", o, goMetrics, processMetrics)
-		}
-		if n := len(e.types) - goMetrics - processMetrics; n != len(contract) {
-			t.Errorf("%+v: %d families of our own, want %d", o, n, len(contract))
-		}
-	}
-}
-
-func TestRegistryComesBeforeTheStreams(t *testing.T) {
-	h := New(&fakeSource{views: fixedViews()}, Options{})
-	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zz_build_info", Help: "Constant 1."})
-	info.Set(1)
-	h.Registry().MustRegister(info)
-	text := scrapeOnce(h, "GET", "/metrics").Body.String()
-	at, streams := strings.Index(text, "\nzz_build_info 1\n"), strings.Index(text, "{dst_ip=")
-	if at < 0 || streams < at {
-		t.Errorf("zz_build_info at %d, first stream at %d", at, streams)
-	}
-	parseText(t, []byte(text))
-}
-
 func TestAPanicFreesThePlaces(t *testing.T) {
-	src := &fakeSource{views: fixedViews(), enter: func(context.Context) error { panic("a fault") }}
+	src := &fakeSource{views: expositiontest.Fixed(), enter: func(context.Context) error { panic("a fault") }}
 	h := New(src, Options{})
 	for range 2 * maxOpen {
 		func() {
@@ -191,33 +324,14 @@ func TestAPanicFreesThePlaces(t *testing.T) {
 // atRest fails the test unless no scrape holds a place.
 func atRest(t *testing.T, h *Handler) {
 	t.Helper()
-	if n := places(h); n != 0 || len(h.working) != 0 {
-		t.Errorf("%d scrapes have a place, %d are at work, want none", n, len(h.working))
+	if n := places(h); n != 0 || len(h.work) != 0 {
+		t.Errorf("%d scrapes have a place, %d are at work, want none", n, len(h.work))
 	}
-}
-
-// nullWriter is a client that takes everything; onWrite, when set, runs at each piece.
-type nullWriter struct {
-	header  http.Header
-	pieces  int
-	bytes   int
-	onWrite func(piece int)
-}
-
-func (n *nullWriter) Header() http.Header { return n.header }
-func (n *nullWriter) WriteHeader(int)     {}
-func (n *nullWriter) Write(p []byte) (int, error) {
-	n.pieces++
-	n.bytes += len(p)
-	if n.onWrite != nil {
-		n.onWrite(n.pieces)
-	}
-	return len(p), nil
 }
 
 func TestAllocationsDoNotGrowWithTheStreams(t *testing.T) {
 	allocs := func(n int) float64 {
-		h := New(&fakeSource{views: randomViews(rand.New(rand.NewPCG(1, 1)), n)}, Options{})
+		h := New(&fakeSource{views: expositiontest.Random(rand.New(rand.NewPCG(1, 1)), n)}, Options{})
 		w := &nullWriter{header: http.Header{}}
 		r := httptest.NewRequest("GET", "/metrics", nil)
 		return testing.AllocsPerRun(5, func() { h.ServeHTTP(w, r) })
@@ -225,25 +339,6 @@ func TestAllocationsDoNotGrowWithTheStreams(t *testing.T) {
 	few, many := allocs(10), allocs(3000)
 	if many > few+20 {
 		t.Errorf("%v allocations a scrape with 10 streams, %v with 3000", few, many)
-	}
-}
-
-func TestAHangUpStopsTheWriting(t *testing.T) {
-	h := New(&fakeSource{views: randomViews(rand.New(rand.NewPCG(1, 1)), 3000)}, Options{})
-	r := httptest.NewRequest("GET", "/metrics", nil)
-	for _, at := range []int{1, 2, 5} {
-		ctx, cancel := context.WithCancel(context.Background())
-		w := &nullWriter{header: http.Header{}, onWrite: func(piece int) {
-			if piece == at {
-				cancel()
-			}
-		}}
-		h.ServeHTTP(w, r.WithContext(ctx))
-		if w.pieces != at {
-			t.Errorf("hung up at piece %d, %d were written", at, w.pieces)
-		}
-		cancel()
-		atRest(t, h)
 	}
 }
 
@@ -276,24 +371,9 @@ func TestAHangUpEndsTheSnapshot(t *testing.T) {
 	}
 }
 
-func TestFamiliesComeTogetherOnce(t *testing.T) {
-	text := render(t, randomViews(rand.New(rand.NewPCG(2, 2)), 300))
-	var order []string
-	for line := range strings.Lines(string(text)) {
-		name, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE "), " ")
-		name, _, _ = strings.Cut(name, "{")
-		if len(order) == 0 || order[len(order)-1] != name {
-			order = append(order, name)
-		}
-	}
-	if len(order) != 19 || !slices.IsSorted(order) {
-		t.Errorf("the families come in this order: %v", order)
-	}
-}
-
 // name[] picks families as promhttp does, those of streams and the others.
 func TestNamesInTheQuery(t *testing.T) {
-	h := New(&fakeSource{views: fixedViews(), stats: totals(7, 8, 9)}, Options{})
+	h := New(&fakeSource{views: expositiontest.Fixed(), stats: totals(7, 8, 9)}, Options{})
 	h.Registry().MustRegister(h.Durations())
 	for _, row := range []struct {
 		says, query string
@@ -307,19 +387,242 @@ func TestNamesInTheQuery(t *testing.T) {
 		{"none that there is", "?name[]=up", nil},
 		{"an empty one", "?name[]=", nil},
 	} {
-		for _, contentType := range []string{textType, openType} {
+		for _, contentType := range []string{expositiontest.TextType, expositiontest.OpenMetricsType} {
 			_, text := ask(t, h, "/metrics"+row.query, contentType, "")
-			e := parseAs(t, text, contentType)
-			if got := slices.Sorted(maps.Keys(e.types)); !slices.Equal(got, row.want) {
+			e := expositiontest.ParseAs(t, text, contentType)
+			if got := slices.Sorted(maps.Keys(e.Types)); !slices.Equal(got, row.want) {
 				t.Errorf("%s: %q gives %v, want %v", row.says, row.query, got, row.want)
 			}
 		}
 	}
 	families := func(target string) []string {
 		_, text := ask(t, h, target, "", "")
-		return slices.Sorted(maps.Keys(parseAs(t, text, textType).types))
+		return slices.Sorted(maps.Keys(expositiontest.ParseAs(t, text, expositiontest.TextType).Types))
 	}
 	if all, other := families("/metrics"), families("/metrics?debug=1&name=x"); len(all) < 20 || !slices.Equal(all, other) {
 		t.Errorf("other parameters change the families: %v without, %v with them", all, other)
 	}
+}
+
+// inheritedNames are the names that promlint would not choose and that users' dashboards know.
+var inheritedNames = map[string]string{
+	"tcp_stream_count": `non-histogram and non-summary metrics should not have "_count" suffix`, // the gauge that every dashboard starts with
+}
+
+func TestPromlint(t *testing.T) {
+	h := New(&fakeSource{views: expositiontest.Fixed()}, Options{})
+	problems, err := promlint.New(scrapeOnce(h, "GET", "/metrics").Body).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	met := map[string]bool{}
+	for _, p := range problems {
+		if inheritedNames[p.Metric] != p.Text {
+			t.Errorf("promlint: %s: %s", p.Metric, p.Text)
+		}
+		met[p.Metric] = true
+	}
+	for name := range inheritedNames {
+		if !met[name] {
+			t.Errorf("%s is clean now: take it off the list", name)
+		}
+	}
+}
+
+// accepts are what clients ask for.
+var accepts = map[string]string{
+	"a client without Accept": "",
+	"curl":                    "*/*",
+	"plain text":              "text/plain",
+	"text 0.0.4":              "text/plain;version=0.0.4",
+	"text 1.0.0":              "text/plain;version=1.0.0",
+	"OpenMetrics":             "application/openmetrics-text",
+	"OpenMetrics 1.0.0":       "application/openmetrics-text; version=1.0.0; charset=utf-8",
+	"OpenMetrics 0.0.1":       "application/openmetrics-text;version=0.0.1",
+	"OpenMetrics 2.0.0":       "application/openmetrics-text;version=2.0.0",
+	"Prometheus 2.42":         "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+	"Prometheus 3":            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+	"Prometheus 3, old names": "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=underscores;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+	"protobuf first":          "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1",
+	"protobuf alone":          "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+	"text with UTF-8 names":   "text/plain;version=0.0.4;escaping=allow-utf-8",
+	"a browser":               "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+	"nonsense":                ";;q=x,/",
+}
+
+// Content-Type, Vary and Content-Encoding have to be what promhttp answers with the same formats.
+func TestHeadersAsPromhttp(t *testing.T) {
+	ours, theirs := New(&fakeSource{}, Options{}), expositiontest.Oracle(nil).Handler()
+	for name, accept := range accepts {
+		for _, encoding := range []string{"", "gzip", "identity", "zstd", "zstd,gzip", "gzip;q=0.5,zstd;q=0.9", "br", "*;q=0", "gzip;q=0"} {
+			r := httptest.NewRequest("GET", "/metrics", nil)
+			if accept != "" {
+				r.Header.Set("Accept", accept)
+			}
+			if encoding != "" {
+				r.Header.Set("Accept-Encoding", encoding)
+			}
+			got, want := httptest.NewRecorder(), httptest.NewRecorder()
+			ours.ServeHTTP(got, r)
+			theirs.ServeHTTP(want, r)
+			for _, h := range []string{"Content-Type", "Vary", "Content-Encoding"} {
+				if g, w := got.Header()[h], want.Header()[h]; !slices.Equal(g, w) || h == "Content-Type" && len(w) == 0 {
+					t.Errorf("%s, Accept-Encoding %q: %s is %q, promhttp sends %q", name, encoding, h, g, w)
+				}
+			}
+		}
+	}
+}
+
+// FuzzScrape asks for the metrics with any method, query and headers: whatever format and compression
+// GET gets, its values are the same, and those of the families that the query names; every method but
+// GET and HEAD is refused.
+func FuzzScrape(f *testing.F) {
+	for _, accept := range []string{
+		"", "*/*", "text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2,*/*;q=0.1",
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+		"text/plain;version=1.0.0;escaping=allow-utf-8", ";;,,q=", "text/plain;q=1e999", "\"",
+	} {
+		f.Add("GET", "name[]=up&name[]=%zz", accept, "gzip, zstd;q=0.5", "10")
+	}
+	f.Add("HEAD", "", "", "", "")
+	f.Add("GET", "name[]=tcp_resets_total&name[]=tcp_stream_count", "application/openmetrics-text", "zstd", "")
+	f.Add("POST", "a=b", "*/*", "identity", "1e9")
+	src := &fakeSource{views: expositiontest.Fixed(), stats: totals(1, 2, 3)}
+	h := New(src, Options{})
+	all := expositiontest.Parse(f, scrapeOnce(h, "GET", "/metrics").Body.Bytes()).Values
+	f.Fuzz(func(t *testing.T, method, query, accept, encoding, timeout string) {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		r := (&http.Request{
+			Method: method, URL: &url.URL{Path: "/metrics", RawQuery: query},
+			Header: http.Header{"Accept": {accept}, "Accept-Encoding": {encoding}, "X-Prometheus-Scrape-Timeout-Seconds": {timeout}},
+		}).WithContext(ctx)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		switch method {
+		case http.MethodGet:
+			if w.Code != http.StatusOK {
+				t.Fatalf("GET: %d, want 200", w.Code)
+			}
+			want := maps.Clone(all)
+			if names := r.URL.Query()["name[]"]; len(names) > 0 {
+				maps.DeleteFunc(want, func(series string, _ float64) bool {
+					name, _, _ := strings.Cut(series, "{")
+					return !slices.Contains(names, name)
+				})
+			}
+			text := unpack(t, w.Header().Get("Content-Encoding"), w.Body.Bytes())
+			expositiontest.SameSeries(t, expositiontest.ParseAs(t, text, w.Header().Get("Content-Type")).Values, want)
+		case http.MethodHead:
+			if w.Code != http.StatusOK || w.Body.Len() != 0 {
+				t.Fatalf("HEAD: %d, %d bytes; want 200 and no body", w.Code, w.Body.Len())
+			}
+		default:
+			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
+				t.Fatalf("%q: %d with Allow %q, want 405", method, w.Code, w.Header().Get("Allow"))
+			}
+			oneLine(t, w)
+		}
+	})
+}
+
+// BenchmarkScrape is a whole scrape over loopback, read to the end by the client, which does not
+// unpack it. impl=client_golang is the path that the writer replaces: promhttp over an object for each
+// value.
+func BenchmarkScrape(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		views := benchViews(n)
+		for _, impl := range []struct {
+			name string
+			h    http.Handler
+		}{
+			{"direct", New(&fakeSource{views: views, shared: true}, Options{})},
+			{"client_golang", expositiontest.Oracle(views).Handler()},
+		} {
+			for _, coding := range []string{noCoding, gzipCoding, zstdCoding} {
+				b.Run(fmt.Sprintf("impl=%s/streams=%d/coding=%s", impl.name, n, coding), func(b *testing.B) {
+					benchScrape(b, impl.h, coding)
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkSelection is what flags and name[] make of 20,000 streams: time, and bytes with and without
+// gzip.
+func BenchmarkSelection(b *testing.B) {
+	views, random := benchViews(20_000), rand.New(rand.NewPCG(3, 4))
+	extras := make([]stream.Extra, len(views))
+	for i := range extras {
+		extras[i].RTTs, extras[i].RTTSum = random.Uint32N(1e5), random.Uint64N(1e13)
+	}
+	for _, row := range []struct {
+		name, only, except, query string
+		limits                    exposition.Limits
+	}{
+		{name: "all"},
+		{name: "three-families", only: "tcp_bytes_transferred_total,tcp_retransmits_total,tcp_avg_delay_seconds"},
+		{name: "without-variances", except: ".*_variance.*"},
+		{name: "default-and-packets", only: "default,tcp_packets_total"},
+		{name: "default-and-rtt", only: "default,tcp_rtt_.*"},
+		{name: "top-1000", limits: exposition.Limits{Top: 1000}},
+		{name: "one-by-name", query: "?name[]=tcp_retransmits_total"},
+	} {
+		families, err := exposition.ChooseFamilies(row.only, row.except)
+		if err != nil {
+			b.Fatal(err)
+		}
+		h := New(&fakeSource{views: views, extras: extras}, Options{Families: families, Limits: row.limits})
+		for _, coding := range []string{"", gzipCoding} {
+			b.Run("export="+row.name+"/coding="+coding, func(b *testing.B) {
+				r := httptest.NewRequest("GET", "/metrics"+row.query, nil)
+				r.Header.Set("Accept-Encoding", coding)
+				w := &nullWriter{header: http.Header{}}
+				for b.Loop() {
+					w.bytes = 0
+					h.ServeHTTP(w, r)
+				}
+				b.ReportMetric(float64(w.bytes), "bytes")
+			})
+		}
+	}
+}
+
+func benchScrape(b *testing.B, h http.Handler, coding string) {
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	buf := make([]byte, 64<<10)
+	r, err := http.NewRequest("GET", srv.URL, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("Accept-Encoding", coding)
+	scrape := func() int64 {
+		resp, err := srv.Client().Do(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, resp.Body, buf)
+		if err != nil || resp.StatusCode != 200 {
+			b.Fatal(resp.Status, err)
+		}
+		resp.Body.Close()
+		return n
+	}
+	size := scrape() // and makes the memory that later scrapes reuse
+	b.ReportAllocs()
+	for b.Loop() {
+		scrape()
+	}
+	b.ReportMetric(float64(size), "bytes")
+}
+
+// benchViews are streams with every figure, so that all 19 lines are written.
+func benchViews(n int) []expositiontest.Stream {
+	views := expositiontest.Random(rand.New(rand.NewPCG(1, uint64(n))), n)
+	for i := range views {
+		views[i].Has = expositiontest.AllHas
+	}
+	return views
 }

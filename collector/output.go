@@ -6,25 +6,26 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// output is the way to one client. It gives up the scrape's place at work for as long as the
-// client takes to accept a piece, so that slow clients do not keep others from being served. After
-// each piece it looks whether the client has hung up.
+// output writes to one client. While the client takes its time to accept a piece, another scrape has
+// the permit to work, so that slow clients do not keep others from being served. After each piece the
+// scrape ends if the client has hung up.
 type output struct {
 	ctx     context.Context
 	w       http.ResponseWriter
-	working gate
+	work    semaphore
 	bytes   prometheus.Counter // sent, of all scrapes
-	atWork  bool
-	begun   bool         // something was sent
-	writing atomic.Int64 // since when the client has been given a piece, as sinceStart; 0: it has none
-	cut     atomic.Bool  // the scrape has lost its place in the queue, and ends
+	working bool               // holds a permit
+	begun   bool               // something was sent
+	writing atomic.Int64       // when the client was given the piece that it is accepting, as sinceStart; 0: there is none
+	cut     atomic.Bool        // the scrape has lost its place in the queue, and ends
 }
 
-// errCut is of a write by a scrape that has lost its place.
+// errCut is the error of a write by a scrape that has lost its place.
 var errCut = errors.New("the client stalled while another scrape waited")
 
 func (o *output) Write(p []byte) (int, error) {
@@ -43,7 +44,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, o.resume()
 }
 
-// WriteLast writes the last piece. If it is the first one too, the client is told its length.
+// WriteLast writes the last piece. If that is the first one too, the answer has a Content-Length.
 func (o *output) WriteLast(p []byte) error {
 	if !o.begun {
 		o.w.Header().Set("Content-Length", strconv.Itoa(len(p)))
@@ -52,17 +53,21 @@ func (o *output) WriteLast(p []byte) error {
 	return err
 }
 
-// resume waits for a place at work.
+// resume waits for a permit to work.
 func (o *output) resume() error {
-	err := o.working.enter(o.ctx)
-	o.atWork = err == nil
+	err := o.work.acquire(o.ctx)
+	o.working = err == nil
 	return err
 }
 
-// pause gives the place back; without one it does nothing.
+// pause gives the permit back, if there is one.
 func (o *output) pause() {
-	if o.atWork {
-		o.working.leave()
-		o.atWork = false
+	if o.working {
+		o.work.release()
+		o.working = false
 	}
 }
+
+// abort ends the write that is under way. It fails where there is no connection to have a deadline, as of
+// a recorder in a test. The writer is valid: its scrape is in the queue until it ends.
+func (o *output) abort() { _ = http.NewResponseController(o.w).SetWriteDeadline(time.Now()) }

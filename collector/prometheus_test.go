@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"tcp-stream-exporter/exposition/expositiontest"
 	"tcp-stream-exporter/internal/need"
 )
 
@@ -25,9 +26,11 @@ import (
 // itself, for compressed OpenMetrics, and as if it asked for nothing, which gets it plain text.
 func TestARealPrometheusScrapes(t *testing.T) {
 	need.Tool(t, "prometheus")
-	t.Run("OpenMetrics, gzip", func(t *testing.T) { prometheusScrapes(t, openType, gzipCoding, func(*http.Request) {}) })
+	t.Run("OpenMetrics, gzip", func(t *testing.T) {
+		prometheusScrapes(t, expositiontest.OpenMetricsType, gzipCoding, func(*http.Request) {})
+	})
 	t.Run("text, plain", func(t *testing.T) {
-		prometheusScrapes(t, textType, "", func(r *http.Request) {
+		prometheusScrapes(t, expositiontest.TextType, "", func(r *http.Request) {
 			r.Header.Del("Accept")
 			r.Header.Del("Accept-Encoding")
 		})
@@ -35,7 +38,7 @@ func TestARealPrometheusScrapes(t *testing.T) {
 }
 
 func prometheusScrapes(t *testing.T, format, coding string, change func(*http.Request)) {
-	views := fixedViews()
+	views := expositiontest.Fixed()
 	h := New(&fakeSource{views: views, stats: totals(11, 12, 13)}, Options{})
 	exporter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		change(r)
@@ -50,7 +53,7 @@ func prometheusScrapes(t *testing.T, format, coding string, change func(*http.Re
 	defer exporter.Close()
 	api := startPrometheus(t, exporter.Listener.Addr().String())
 
-	want := expected(views)
+	want := expositiontest.Expected(views)
 	want["tcp_stream_count"] = 2
 	want["capture_packets_processed_total"] = 11
 	want["capture_dropped_packets_total"] = 12
@@ -67,17 +70,17 @@ func prometheusScrapes(t *testing.T, format, coding string, change func(*http.Re
 	}
 
 	got := map[string]float64{}
-	for _, c := range contract {
+	for _, c := range expositiontest.Contract {
 		var meta map[string][]struct{ Type, Help string }
-		family := c.name
-		if format == openType && c.kind == "counter" { // Prometheus keeps it under the name in the header
+		family := c.Name
+		if format == expositiontest.OpenMetricsType && c.Type == "counter" { // Prometheus keeps it under the name in the header
 			family = strings.TrimSuffix(family, "_total")
 		}
 		if err := api.get("/api/v1/metadata?metric="+family, &meta); err != nil {
 			t.Fatal(err)
 		}
-		if m := meta[family]; len(m) != 1 || m[0].Type != c.kind || m[0].Help == "" {
-			t.Errorf("%s: Prometheus knows %v, want a %s with a help text", c.name, m, c.kind)
+		if m := meta[family]; len(m) != 1 || m[0].Type != c.Type || m[0].Help == "" {
+			t.Errorf("%s: Prometheus knows %v, want a %s with a help text", c.Name, m, c.Type)
 		}
 		var result struct {
 			Result []struct {
@@ -85,8 +88,8 @@ func prometheusScrapes(t *testing.T, format, coding string, change func(*http.Re
 				Value  [2]any
 			}
 		}
-		await(t, c.name, func() bool {
-			err := api.get("/api/v1/query?query="+url.QueryEscape(c.name), &result)
+		await(t, c.Name, func() bool {
+			err := api.get("/api/v1/query?query="+url.QueryEscape(c.Name), &result)
 			return err == nil && len(result.Result) > 0
 		})
 		for _, r := range result.Result {
@@ -97,7 +100,7 @@ func prometheusScrapes(t *testing.T, format, coding string, change func(*http.Re
 			m := r.Metric
 			series := m["__name__"]
 			labels := 3 // name, job, instance
-			if c.perStream {
+			if c.PerStream {
 				series += `{dst_ip="` + m["dst_ip"] + `",dst_port="` + m["dst_port"] + `",src_ip="` + m["src_ip"] +
 					`",src_port="` + m["src_port"] + `",state="` + m["state"] + `"}`
 				labels += 5
@@ -108,7 +111,7 @@ func prometheusScrapes(t *testing.T, format, coding string, change func(*http.Re
 			got[series] = x
 		}
 	}
-	sameSeries(t, got, want)
+	expositiontest.SameSeries(t, got, want)
 }
 
 // prometheusAPI is the address of a running Prometheus.

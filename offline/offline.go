@@ -2,7 +2,6 @@ package offline
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/pcapfile"
 	"tcp-stream-exporter/worker"
 )
@@ -25,8 +24,10 @@ type Options struct {
 	Filter string // in pcap-filter(7)'s language; empty: every packet
 	Repeat int    // how many times the packets are accounted from memory; 0: once, as they are read
 
-	NewWorker func() (*worker.Worker, error) // makes a worker without streams
-	Metrics   collector.Options
+	NewWorker func() (*worker.Worker, error)       // makes a worker without streams
+	Families  exposition.Families                  // of the streams
+	Limits    exposition.Limits                    // on how many of them are written
+	Others    func() ([]exposition.Encoded, error) // returns what else is written
 
 	Flag  func(name string) string // shows a flag as it was typed
 	Say   func(line string)        // tells the operator something
@@ -169,8 +170,7 @@ func endOf(err error) error {
 // writeExposition writes what a scrape of the worker would get.
 func (o *Options) writeExposition(w *worker.Worker, to io.Writer) error {
 	out := bufio.NewWriter(to)
-	h := collector.New(idle{w}, o.Metrics)
-	err := h.WriteText(context.Background(), out)
+	err := o.writeTo(out, w)
 	if err == nil {
 		err = out.Flush()
 	}
@@ -180,7 +180,24 @@ func (o *Options) writeExposition(w *worker.Worker, to io.Writer) error {
 	return nil
 }
 
-// idle is a worker that has accounted everything, as the collector's source.
-type idle struct{ worker *worker.Worker }
-
-func (i idle) Snapshot(_ context.Context, to *worker.Snapshot) error { return i.worker.Snapshot(to) }
+// writeTo writes the streams and totals of w, and what else the flags ask for.
+func (o *Options) writeTo(to io.Writer, w *worker.Worker) error {
+	selection := o.Families.Select(nil)
+	s := worker.Snapshot{TotalsOnly: !selection.NeedStreams(), WithExtras: selection.NeedExtras()}
+	defer s.Close() // unmapping what was mapped cannot fail
+	if err := w.Snapshot(&s); err != nil {
+		return fmt.Errorf("no snapshot of the streams: %w", err)
+	}
+	others, err := o.Others()
+	if err != nil {
+		return err
+	}
+	content := exposition.Content{
+		Selection: selection,
+		Totals:    exposition.Totals{ActiveStreams: s.Stats.Active, Packets: s.Stats.Packets, Dropped: s.Stats.Dropped, Freezes: s.Stats.Freezes},
+		Others:    others,
+		Streams:   exposition.Streams{Views: s.Views, Wide: s.Wide, Extras: s.Extras},
+	}
+	exposition.NewLimiter(o.Limits).Apply(&content.Streams)
+	return new(exposition.Writer).Write(to, &content)
+}

@@ -17,24 +17,25 @@ import (
 
 const (
 	// stallTime is how long a client may take to accept a piece of an answer while all connections are
-	// in use and another one comes. Otherwise it has as long as the server gives it.
+	// in use and another one comes. Otherwise it has pieceTimeout.
 	stallTime = 500 * time.Millisecond
-	// owedTime is how long a client may then owe a whole request, or the rest of one that has been answered.
-	owedTime = 250 * time.Millisecond
-	// sendBuffer is how many bytes of an answer the kernel takes in at most for a client that does not
-	// accept them; it allows itself twice that, and no more than net.core.wmem_max, usually 208 KiB. Left to
-	// itself it takes 4 MiB (tcp_wmem), which 128 clients must not have, and a client that reads 1 MB/s
-	// would seem to stall for a second: a full buffer takes more when a third of it has left.
+	// requestTime is how long a client may then take to send a whole request, or the rest of one that has
+	// been answered.
+	requestTime = 250 * time.Millisecond
+	// sendBuffer bounds the bytes of an answer that the kernel holds for a client that does not accept them
+	// (SO_SNDBUF, socket(7)). The kernel doubles it, up to net.core.wmem_max, usually 208 KiB. By itself it
+	// would hold 4 MiB (tcp_wmem): too much for each of 128 clients; and a client that reads 1 MB/s would
+	// seem to stall for a second, because a full buffer takes more only when a third of it has left.
 	sendBuffer = 256 << 10
-	// refuseTime is how long a connection that is refused may take to send its request. A client that
-	// hears of the refusal before it has asked may take the connection for broken.
+	// refuseTime is how long a connection that is refused may take to send its request. A client that gets
+	// the refusal before it has asked may take the connection for broken.
 	refuseTime = 100 * time.Millisecond
-	// refusalTime bounds the writing of a refusal, which a new connection's empty buffer takes at once.
+	// refusalTime bounds the write of a refusal, which the empty buffer of a new connection takes at once.
 	refusalTime = 50 * time.Millisecond
 )
 
 // refusal is the answer to a request above the bound. The client may come again after a second: by then
-// those that stall have lost their places.
+// those that stall have lost their connections.
 var refusal = fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"+
 	"Content-Length: %d\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s", len(refusalText), refusalText)
 
@@ -42,44 +43,44 @@ const refusalText = "all connections are in use: try again in a second\n"
 
 // Bounded is a listener that bounds the connections of one server. Make it with Bound.
 //
-// When all are in use and another one comes, one that is of no use makes room for it, the first of these
-// that there is, and of several the one that has been so longest:
+// When all connections are in use and another one comes, one of them is closed to make room. It is of the
+// first kind below that there is, and of several the one that has been so longest:
 //
-//   - idle between two requests, its answers accepted. It is closed as by the idle timeout.
-//   - without a whole request for owedTime. It is refused: 503 with Retry-After.
-//   - waiting for its client to accept a piece of an answer, or what the kernel has of it, for stallTime.
-//     It is reset.
-//   - waiting for the rest of a request that has been answered for owedTime. It is reset.
-//   - idle, the end of its answer on its way. It is closed, and the kernel delivers the answer.
-//   - without a whole request for a shorter time. It is refused.
+//   - idle between two requests, its answers accepted: closed, as by the idle timeout
+//   - no whole request for requestTime: refused, 503 with Retry-After
+//   - its client has not accepted a piece of an answer, or what the kernel has of it, for stallTime: reset
+//   - the rest of a request that has been answered is missing for requestTime: reset
+//   - idle, the end of its answer on its way: closed, and the kernel delivers the answer
+//   - no whole request for a shorter time: refused
 //
-// If there is none the new one is refused. All that is decided when a connection comes: there are no
-// timers, and one goroutine refuses.
+// If there is none, the new connection is refused. All of this is decided when a connection comes: there
+// are no timers, and one goroutine refuses.
 type Bounded struct {
 	net.Listener
-	most     int
+	most     int // connections at a time
 	refusing chan refused
 	closed   chan struct{}
 	close    sync.Once
 
 	mu    sync.Mutex
-	conns map[*conn]struct{}
+	conns map[*conn]struct{} // those that are admitted
 	count ConnFigures
 }
 
-// ConnFigures count connections since the start.
+// ConnFigures counts connections since the start.
 type ConnFigures struct {
 	Refused uint64 // answered 503
 	Stalled uint64 // reset because their clients took or sent nothing
 	Idle    uint64 // closed while idle to make room
 }
 
-// Refusing is how many descriptors a Bounded of so many connections takes besides theirs: the connection
-// that is being refused, the one that has just come, and those that wait to be refused.
+// Refusing returns how many descriptors a Bounded takes besides those of its connections: one for the
+// connection that is being refused, one for a connection that has just come, and some for those that wait to
+// be refused.
 func Refusing(connections int) int { return 2 + max(1, min(connections/8, 14)) }
 
-// Bound returns a listener for srv, which must not be serving yet, that accepts from l and keeps at most
-// so many connections.
+// Bound returns a listener that accepts from l and keeps at most so many connections. It is for srv alone,
+// which must not be serving yet.
 func Bound(srv *http.Server, l net.Listener, connections int) *Bounded {
 	b := &Bounded{
 		Listener: l, most: connections, refusing: make(chan refused, Refusing(connections)-2),
@@ -98,8 +99,8 @@ func Bound(srv *http.Server, l net.Listener, connections int) *Bounded {
 	}
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, ok := r.Context().Value(connKey{}).(*conn); ok {
-			c.enter(answering)
-			defer c.enter(owing)
+			c.setState(answering)
+			defer c.setState(transferring)
 		}
 		handler.ServeHTTP(w, r)
 	})
@@ -108,9 +109,9 @@ func Bound(srv *http.Server, l net.Listener, connections int) *Bounded {
 		if c, ok := c.(*conn); ok {
 			switch state {
 			case http.StateActive:
-				c.enter(owing)
+				c.setState(transferring)
 			case http.StateIdle:
-				c.enter(idle)
+				c.setState(idle)
 			}
 		}
 		if changed != nil {
@@ -123,14 +124,14 @@ func Bound(srv *http.Server, l net.Listener, connections int) *Bounded {
 
 type connKey struct{}
 
-// Figures returns what has been counted; it may be called from any goroutine.
+// Figures returns the counts so far. It may be called from any goroutine.
 func (b *Bounded) Figures() ConnFigures {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.count
 }
 
-// Accept returns the next connection that gets a place.
+// Accept returns the next connection that is admitted.
 func (b *Bounded) Accept() (net.Conn, error) {
 	for {
 		inner, err := b.Listener.Accept()
@@ -143,17 +144,17 @@ func (b *Bounded) Accept() (net.Conn, error) {
 		r := refused{inner, time.Now().Add(refuseTime)}
 		select {
 		case b.refusing <- r:
-		default: // as many as may be: this one is not waited for
+		default: // enough wait already: refuse this one without its request
 			r.answer()
 		}
 	}
 }
 
-// admit gives a new connection a place, or returns nil.
+// admit takes in a new connection, or returns nil.
 func (b *Bounded) admit(inner net.Conn) *conn {
 	b.mu.Lock()
 	for len(b.conns) >= b.most {
-		victim, why := b.useless()
+		victim, why := b.victim()
 		if victim == nil {
 			b.count.Refused++
 			b.mu.Unlock()
@@ -161,9 +162,9 @@ func (b *Bounded) admit(inner net.Conn) *conn {
 		}
 		delete(b.conns, victim)
 		switch why {
-		case restsIdle, delivers:
+		case idleDone, idleSending:
 			b.count.Idle++
-		case silent, begins:
+		case silent, silentNew:
 			b.count.Refused++
 		default:
 			b.count.Stalled++
@@ -182,116 +183,118 @@ func (b *Bounded) admit(inner net.Conn) *conn {
 	return c
 }
 
-// useless takes the place of the connection that makes room, and says of what use it was; nil if there is
-// none. b.mu is held.
-func (b *Bounded) useless() (*conn, use) {
-	var worst *conn
+// victim marks the connection that is to make room as evicted, and returns it with the reason; nil if
+// there is none. b.mu is held.
+func (b *Bounded) victim() (*conn, reason) {
+	var chosen *conn
 	var state connState
-	var uses use
+	var why reason
 	var since int64
 	now := sinceStart()
 	for c := range b.conns {
-		s, u, at := c.look(now)
-		if u != inUse && (worst == nil || u < uses || u == uses && at < since) {
-			worst, state, uses, since = c, s, u, at
+		s, w, at := c.reasonToClose(now)
+		if w != noReason && (chosen == nil || w < why || w == why && at < since) {
+			chosen, state, why, since = c, s, w, at
 		}
 	}
-	if worst == nil || !worst.take(state) {
-		return nil, inUse
+	if chosen == nil || !chosen.mark(state) {
+		return nil, noReason
 	}
-	return worst, uses
+	return chosen, why
 }
 
-// use says how soon a connection makes room for another one.
-type use int
+// reason says why a connection may be closed to make room for another one. The least is the best.
+type reason int
 
 const (
-	restsIdle use = iota
-	silent        // sends no whole request
-	stalls        // does not accept its answer
-	owes          // does not send the rest of a request that has been answered
-	delivers      // idle, and its answer is on its way
-	begins        // has just come
-	inUse         // makes no room
+	idleDone    reason = iota // idle, its answers accepted
+	silent                    // sends no whole request
+	stalled                   // does not accept its answer
+	unfinished                // does not send the rest of a request that has been answered
+	idleSending               // idle, the end of its answer on its way
+	silentNew                 // sends no whole request, and has just come
+	noReason                  // is in use
 )
 
-// look is what a connection is doing and of what use it is, since when.
-func (c *conn) look(now int64) (connState, use, int64) {
+// reasonToClose returns the state of a connection, the reason to close it in that, and since when that has
+// held.
+func (c *conn) reasonToClose(now int64) (connState, reason, int64) {
 	state, since, writing := connState(c.state.Load()), c.since.Load(), c.writing.Load()
-	long := now-since >= int64(owedTime)
+	long := now-since >= int64(requestTime)
 	switch {
 	case state == idle && c.unsent() == 0:
-		return state, restsIdle, since
+		return state, idleDone, since
 	case state == idle && now-since >= int64(stallTime):
-		return state, stalls, since
+		return state, stalled, since
 	case state == idle:
-		return state, delivers, since
+		return state, idleSending, since
 	case state == fresh && long:
 		return state, silent, since
 	case state == fresh:
-		return state, begins, since
+		return state, silentNew, since
 	case writing != 0 && now-writing >= int64(stallTime):
-		return state, stalls, writing
-	case writing == 0 && state == owing && long:
-		return state, owes, since
+		return state, stalled, writing
+	case writing == 0 && state == transferring && long:
+		return state, unfinished, since
 	}
-	return state, inUse, since
+	return state, noReason, since
 }
 
-// connState is what a connection is doing.
+// connState says what a connection is doing.
 type connState int32
 
 const (
-	fresh     connState = iota // has not sent a whole request yet
-	answering                  // is in the handler
-	owing                      // before and after that: the rest of the answer or of the request is on its way
-	idle                       // between two requests
-	gone                       // has lost its place
+	fresh        connState = iota // has not sent a whole request yet
+	answering                     // is in the handler
+	transferring                  // before and after that: the rest of the request or of the answer is on its way
+	idle                          // between two requests
+	evicted                       // is being closed to make room
 )
 
-// conn is a connection that has a place.
+// conn is a connection that is admitted.
 type conn struct {
 	net.Conn
 	bounded *Bounded
 	state   atomic.Int32
 	since   atomic.Int64 // when the state began, as sinceStart
-	writing atomic.Int64 // since when a write has been waiting for the client, as sinceStart; 0: there is none
+	writing atomic.Int64 // when the write that waits for the client began, as sinceStart; 0: there is none
 }
 
-// enter notes a new state, unless the connection has lost its place.
-func (c *conn) enter(state connState) {
+// setState notes a new state, unless the connection is evicted.
+func (c *conn) setState(state connState) {
 	c.since.Store(sinceStart())
 	for {
 		old := c.state.Load()
-		if connState(old) == gone || c.state.CompareAndSwap(old, int32(state)) {
+		if connState(old) == evicted || c.state.CompareAndSwap(old, int32(state)) {
 			return
 		}
 	}
 }
 
-// take takes its place away from a connection, unless it has left the state in which it was seen.
-func (c *conn) take(state connState) bool {
-	if state == answering || state == owing { // it stalls, wherever it is
-		c.state.Store(int32(gone))
+// mark marks a connection as evicted, and reports whether it did: not if the connection has left the state
+// in which it was seen.
+func (c *conn) mark(state connState) bool {
+	if state == answering || state == transferring { // its client stalls in either
+		c.state.Store(int32(evicted))
 		return true
 	}
-	return c.state.CompareAndSwap(int32(state), int32(gone))
+	return c.state.CompareAndSwap(int32(state), int32(evicted))
 }
 
-// evict closes a connection that take has taken the place of.
-func (c *conn) evict(why use) {
+// evict closes a connection that is marked.
+func (c *conn) evict(why reason) {
 	switch why {
-	case silent, begins: // nothing is being written: an answer begins with a request
+	case silent, silentNew: // nothing is being written: an answer begins with a request
 		_ = c.SetWriteDeadline(time.Now().Add(refusalTime))
 		_, _ = c.Conn.Write(refusal)
-	case stalls, owes:
+	case stalled, unfinished:
 		c.discard()
 	}
 	_ = c.Conn.Close()
 }
 
-// unsent is how many bytes of answers the client has not accepted yet (SIOCOUTQ, tcp(7)), 0 if the kernel
-// does not tell.
+// unsent returns how many bytes of answers the client has not acknowledged yet (SIOCOUTQ, tcp(7)); 0 if
+// the kernel does not say.
 func (c *conn) unsent() int {
 	s, ok := c.Conn.(syscall.Conn)
 	if !ok {
@@ -308,8 +311,8 @@ func (c *conn) unsent() int {
 	return n
 }
 
-// discard has the kernel throw away what the client has not accepted when the connection is closed, which
-// would otherwise hold memory for minutes (SO_LINGER, socket(7)).
+// discard has the kernel drop what the client has not accepted when the connection is closed (SO_LINGER,
+// socket(7)). Otherwise it would hold memory for minutes.
 func (c *conn) discard() {
 	if l, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = l.SetLinger(0)
@@ -317,7 +320,7 @@ func (c *conn) discard() {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	if connState(c.state.Load()) == gone {
+	if connState(c.state.Load()) == evicted {
 		return 0, net.ErrClosed
 	}
 	c.writing.Store(sinceStart())
@@ -329,7 +332,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the connection and gives its place back.
+// Close closes the connection, which no longer counts.
 func (c *conn) Close() error {
 	err := c.Conn.Close()
 	c.bounded.mu.Lock()
@@ -344,7 +347,7 @@ type refused struct {
 	until time.Time
 }
 
-// refuse waits for the requests of connections that are refused, one after the other, and answers them.
+// refuse answers connections that are refused, one after the other, each once its request has come.
 func (b *Bounded) refuse() {
 	var request [4096]byte
 	for {
@@ -366,20 +369,20 @@ func (b *Bounded) refuse() {
 	}
 }
 
-// answer sends the refusal and closes the connection, without waiting for anything.
+// answer sends the refusal and closes the connection, without waiting for the client.
 func (r refused) answer() {
 	_ = r.SetWriteDeadline(time.Now().Add(refusalTime))
 	_, _ = r.Write(refusal)
 	_ = r.Close()
 }
 
-// Close closes the listener, not the connections that have a place.
+// Close closes the listener, but none of the connections that are admitted.
 func (b *Bounded) Close() error {
 	b.close.Do(func() { close(b.closed) })
 	return b.Listener.Close()
 }
 
-// sinceStart is a time of the monotonic clock, ns; above 0.
+// sinceStart returns a time of the monotonic clock, ns; above 0.
 func sinceStart() int64 { return int64(time.Since(start)) + 1 }
 
 var start = time.Now()

@@ -24,8 +24,8 @@ func bounded(t *testing.T, srv *http.Server, connections int) (*Bounded, string)
 	return b, l.Addr().String()
 }
 
-// hear reads one answer.
-func hear(t *testing.T, c net.Conn) *http.Response {
+// answered reads one answer.
+func answered(t *testing.T, c net.Conn) *http.Response {
 	t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
@@ -48,7 +48,7 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// states is how many connections are in a state.
+// states returns how many connections are in a state.
 func (b *Bounded) states(state connState) (n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -89,7 +89,7 @@ func TestOneTooManyIsRefused(t *testing.T) {
 			if asks {
 				ask(t, c)
 			}
-			resp := hear(t, c)
+			resp := answered(t, c)
 			if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" || !resp.Close {
 				t.Errorf("%s, Retry-After %q, close %v", resp.Status, resp.Header.Get("Retry-After"), resp.Close)
 			}
@@ -103,7 +103,7 @@ func TestOneTooManyIsRefused(t *testing.T) {
 	}
 	close(release)
 	for _, c := range busy {
-		if resp := hear(t, c); resp.StatusCode != 200 {
+		if resp := answered(t, c); resp.StatusCode != 200 {
 			t.Errorf("a request that was in the handler: %s", resp.Status)
 		}
 	}
@@ -117,7 +117,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	for i := range most + 2 {
 		c := connect(t, address)
 		ask(t, c)
-		if resp := hear(t, c); resp.StatusCode != 200 {
+		if resp := answered(t, c); resp.StatusCode != 200 {
 			t.Errorf("connection %d: %s", i, resp.Status)
 		}
 		await(t, "an idle connection", func() bool { return b.states(idle) == min(i+1, most) })
@@ -126,7 +126,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	for i, c := range conns {
 		if i >= 2 {
 			ask(t, c)
-			hear(t, c)
+			answered(t, c)
 		} else if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 			t.Errorf("idle connection %d got %d bytes, %v; want its end", i, n, err)
 		}
@@ -136,7 +136,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
-// Clients that say nothing, or do not end the header, make room at once; they are told why.
+// Clients that say nothing, or do not end the header, make room at once, and get an answer that says why.
 func TestSilentConnectionsMakeRoom(t *testing.T) {
 	for _, beginning := range []string{"", "GET / HTTP/1.1\r\nHost: "} {
 		b, address := bounded(t, Server("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), 3)
@@ -150,10 +150,10 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 		}
 		c := connect(t, address)
 		ask(t, c)
-		if resp := hear(t, c); resp.StatusCode != 200 {
+		if resp := answered(t, c); resp.StatusCode != 200 {
 			t.Errorf("beside silent ones: %s", resp.Status)
 		}
-		if resp := hear(t, silent[0]); resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" {
+		if resp := answered(t, silent[0]); resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" {
 			t.Errorf("the oldest silent one: %s", resp.Status)
 		}
 		if f := b.Figures(); f.Refused != 18 || f.Stalled != 0 {
@@ -196,14 +196,14 @@ func TestStalledConnectionsMakeRoom(t *testing.T) {
 			}
 			await(t, "stalled connections", func() bool { return b.states(fresh) == 0 })
 			time.Sleep(2 * stallTime)
-			if n := b.states(answering) + b.states(owing) + b.states(idle); n != most {
+			if n := b.states(answering) + b.states(transferring) + b.states(idle); n != most {
 				t.Errorf("%d stalled connections are left, want %d: nobody needs them", n, most)
 			}
 			begin := time.Now()
 			for {
 				c := connect(t, address)
 				ask(t, c)
-				if resp := hear(t, c); resp.StatusCode == 200 {
+				if resp := answered(t, c); resp.StatusCode == 200 {
 					break
 				}
 				if took := time.Since(begin); took > 5*time.Second {

@@ -1,7 +1,11 @@
-// Package web is the exporter's HTTP side but for the metrics themselves: the landing page, the
-// choice between the two paths that exist, a server with its limits set, and a bound on its
-// connections.
+// Package web serves HTTP for the exporter: everything but the metrics themselves.
 //
-// It knows no capture and no metric: the metrics handler and the figures of the page are handed
-// to it. Everything it returns may be used from any number of goroutines.
+//	net.Listener → Bound → Server → Mux → the metrics' handler
+//	                                    → Page
+//
+// Bound keeps the number of connections below a bound, Server has a limit on everything that a client can
+// draw out, and Mux chooses between the only two paths that exist.
+//
+// The package knows neither the capture nor any metric: the metrics' handler and the figures of the page
+// are passed in. What it returns may be used from any number of goroutines.
 package web

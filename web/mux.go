@@ -2,11 +2,11 @@ package web
 
 import "net/http"
 
-// Mux answers "/" with the landing page and hands "/metrics" to metrics; every other path is 404.
-// page is called once for each request of the landing page.
+// Mux returns a handler that answers "/" with the landing page, leaves "/metrics" to metrics, and answers
+// every other path with 404. page is called once for each request of the landing page.
 //
-// It compares paths as they are: unlike http.ServeMux it redirects nothing, so "//" and
-// "/metrics/" are 404 too.
+// Paths are compared as they are: unlike http.ServeMux it redirects nothing, so "//" and "/metrics/" are
+// 404 too.
 func Mux(metrics http.Handler, page func() Page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Page is what the landing page shows.
+// Page holds what the landing page shows.
 type Page struct {
 	Name, Version string
 	Interface     string // of the capture
@@ -61,7 +61,7 @@ func servePage(w http.ResponseWriter, p Page) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Cache-Control", "no-store") // the figures are of this moment
-	// Nothing from elsewhere and no script: an interface name or filter could not bring one in.
+	// Nothing from other hosts and no script: the name of an interface or a filter could not bring one in.
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	// The server leaves the body out for HEAD. An error means that the client went away.

@@ -6,39 +6,39 @@ import (
 )
 
 const (
-	// headerTimeout bounds a request's header. A scraper sends it in one packet; who takes longer
-	// only holds a connection (the slowloris attack).
+	// headerTimeout bounds a request's header. A scraper sends it in one packet; a client that takes longer
+	// only holds a connection open (slowloris).
 	headerTimeout = 5 * time.Second
-	// readTimeout bounds a whole request. No request here has a body worth waiting for. It ends
-	// with the reading, so it does not cut a long answer short.
+	// readTimeout bounds a whole request. No request here has a body worth waiting for. It does not bound
+	// the answer.
 	readTimeout = 10 * time.Second
 	// idleTimeout is how long a kept connection may rest between two requests: longer than the
 	// usual scrape intervals of up to a minute, so that a scraper need not connect anew each time.
 	idleTimeout = 2 * time.Minute
 	// maxHeaderBytes holds a request line and header many times over: Prometheus sends below 1 KiB.
 	maxHeaderBytes = 16 << 10
-	// stallTimeout is how long a client may take to accept one piece of an answer. A full socket
+	// pieceTimeout is how long a client may take to accept one piece of an answer. A full socket
 	// takes the next piece when a third of its buffer has left (sk_stream_is_writeable in
 	// net/sock.h), and the buffer may grow to 4 MiB (tcp_wmem): in the worst case that asks for
 	// 1.4 MiB in 30 s, 47 KiB/s. Any answer, however big, runs to its end for a faster client.
-	stallTimeout = 30 * time.Second
+	pieceTimeout = 30 * time.Second
 )
 
 // Server returns a server for h on addr (host:port, or :port for all addresses), with every limit
 // set. Its caller listens, serves and shuts it down.
 func Server(addr string, h http.Handler) *http.Server {
-	return server(addr, h, stallTimeout)
+	return server(addr, h, pieceTimeout)
 }
 
-func server(addr string, h http.Handler, stall time.Duration) *http.Server {
+func server(addr string, h http.Handler, timeout time.Duration) *http.Server {
 	return &http.Server{
 		Addr:              addr,
-		Handler:           withStallTimeout(h, stall),
+		Handler:           withPieceTimeout(h, timeout),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		// WriteTimeout is the deadline of the first piece, and of what net/http answers without
-		// asking the handler; withStallTimeout moves it on.
-		WriteTimeout:   stall,
+		// asking the handler; withPieceTimeout moves it on.
+		WriteTimeout:   timeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		// "OPTIONS *" is answered as any other path that does not exist.
@@ -46,33 +46,34 @@ func server(addr string, h http.Handler, stall time.Duration) *http.Server {
 	}
 }
 
-// withStallTimeout gives each write of h's answer a deadline of its own. One deadline for the
-// whole answer would have to be long enough for the biggest scrape over the slowest line, and
-// would let a client that reads nothing hold its scrape as long.
-func withStallTimeout(h http.Handler, stall time.Duration) http.Handler {
+// withPieceTimeout gives each write of h's answer a deadline of its own. One deadline for the whole answer
+// would have to be long enough for the biggest scrape over the slowest line, and a client that reads
+// nothing could hold its scrape for as long.
+func withPieceTimeout(h http.Handler, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := &stallWriter{ResponseWriter: w, control: http.NewResponseController(w), stall: stall}
+		s := &pieceWriter{ResponseWriter: w, control: http.NewResponseController(w), timeout: timeout}
 		h.ServeHTTP(s, r)
 		s.extend() // for what net/http still holds in its buffers
 	})
 }
 
-type stallWriter struct {
+// pieceWriter moves the deadline of a connection on before each write.
+type pieceWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	stall   time.Duration
+	timeout time.Duration
 }
 
 // Unwrap lets http.ResponseController reach the writer below.
-func (s *stallWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *pieceWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-func (s *stallWriter) Write(p []byte) (int, error) {
+func (s *pieceWriter) Write(p []byte) (int, error) {
 	s.extend()
 	return s.ResponseWriter.Write(p)
 }
 
-// extend moves the deadline on. It fails where there is no connection to have one (a recorder in
-// a test, a connection that has gone); the write then says so itself.
-func (s *stallWriter) extend() {
-	_ = s.control.SetWriteDeadline(time.Now().Add(s.stall))
+// extend moves the deadline on. It fails where there is no connection to have one, as of a recorder in a
+// test, or the connection has gone; the write then fails by itself.
+func (s *pieceWriter) extend() {
+	_ = s.control.SetWriteDeadline(time.Now().Add(s.timeout))
 }

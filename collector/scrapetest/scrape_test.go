@@ -25,9 +25,9 @@ import (
 	"github.com/prometheus/prometheus/util/teststorage"
 
 	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/stream"
-	"tcp-stream-exporter/worker"
 )
 
 // source has streams with all kinds of figures.
@@ -35,7 +35,7 @@ type source struct{}
 
 const streams = 50
 
-func (source) Snapshot(_ context.Context, s *worker.Snapshot) error {
+func (source) Snapshot(_ context.Context, s *collector.Snapshot) error {
 	const all = stream.HasRate | stream.HasDelay | stream.HasBitrate | stream.HasSize | stream.HasInterarrival
 	s.Views, s.Wide, s.Extras = nil, nil, nil
 	for i := range streams {
@@ -62,7 +62,7 @@ func (source) Snapshot(_ context.Context, s *worker.Snapshot) error {
 // The current Prometheus reads the same in every format that it asks for, compressed and not, as
 // client_golang's own parser of the plain text does.
 func TestTheCurrentPrometheusScrapes(t *testing.T) {
-	h := collector.New(source{}, collector.Options{Families: collector.AllFamilies()})
+	h := collector.New(source{}, collector.Options{Families: exposition.AllFamilies()})
 	want := parsed(t, h)
 	if n := len(want); n < 19*streams {
 		t.Fatalf("only %d series to compare with", n)

@@ -1,21 +1,20 @@
-package collector
+package expositiontest
 
 import (
 	"math"
 	"strconv"
-	"strings"
 	"testing"
 
 	"tcp-stream-exporter/stream"
 )
 
-// contract is what users rely on, stated without the table that the writer uses: every family,
-// its type, when a stream appears in it, and its value read from the View.
-var contract = []struct {
-	name, kind string
-	perStream  bool
-	present    string // of a per-stream family
-	value      func(v *stream.View) float64
+// Contract states what users rely on, without the tables that the writer uses: every family that is
+// exported by default, its type, when a stream appears in it, and its value read from the View.
+var Contract = []struct {
+	Name, Type string
+	PerStream  bool
+	present    string // of a per-stream family: a key of presence
+	Value      func(v *stream.View) float64
 }{
 	{"tcp_stream_count", "gauge", false, "", nil},
 	{"capture_packets_processed_total", "counter", false, "", nil},
@@ -43,7 +42,7 @@ var contract = []struct {
 	{"tcp_interarrival_variance_seconds", "gauge", true, "with two packets", func(v *stream.View) float64 { return decimal(v.InterarrivalDeviation) }},
 }
 
-// presence says which bit of a View each of the contract's conditions stands for.
+// presence maps each condition of the Contract to the bit of a View that it stands for.
 var presence = map[string]stream.Has{
 	"always":                 0,
 	"with an uptime":         stream.HasRate,
@@ -53,7 +52,7 @@ var presence = map[string]stream.Has{
 	"with two packets":       stream.HasInterarrival,
 }
 
-// decimal is the float64 that is read back from the shortest text of a float32: 0.015584, not
+// decimal returns the float64 that is read back from the shortest text of a float32: 0.015584, not
 // the 0.015584000386297703 that the bits mean.
 func decimal(f float32) float64 {
 	x, err := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64)
@@ -63,22 +62,27 @@ func decimal(f float32) float64 {
 	return x
 }
 
-// expected is the exposition of views by the contract: value by series.
-func expected(views []shown) map[string]float64 {
+// Present reports whether a stream with these bits is in family i of the Contract.
+func Present(i int, has stream.Has) bool {
+	need := presence[Contract[i].present]
+	return has&need == need
+}
+
+// Expected returns the series of streams by the Contract, and their values.
+func Expected(streams []Stream) map[string]float64 {
 	want := map[string]float64{}
-	for _, c := range contract {
-		for i := range views {
-			v := &views[i]
-			if need := presence[c.present]; c.perStream && v.Has&need == need {
-				want[c.name+labelsOf(v)] = c.value(&v.View)
+	for c, family := range Contract {
+		for i := range streams {
+			if v := &streams[i]; family.PerStream && Present(c, v.Has) {
+				want[family.Name+Labels(v)] = family.Value(&v.View)
 			}
 		}
 	}
 	return want
 }
 
-// labelsOf renders a stream's labels the slow way.
-func labelsOf(v *shown) string {
+// Labels renders a stream's labels the slow way.
+func Labels(v *Stream) string {
 	state := "active"
 	if v.Finalized {
 		state = "finalized"
@@ -88,9 +92,9 @@ func labelsOf(v *shown) string {
 		`",state="` + state + `"}`
 }
 
-// sameSeries fails the test unless got and want hold the same series with the same values; NaN
-// equals NaN.
-func sameSeries(t testing.TB, got, want map[string]float64) {
+// SameSeries fails the test unless got and want hold the same series with the same values; NaN equals
+// NaN.
+func SameSeries(t testing.TB, got, want map[string]float64) {
 	t.Helper()
 	for series, x := range want {
 		y, ok := got[series]
@@ -105,32 +109,5 @@ func sameSeries(t testing.TB, got, want map[string]float64) {
 		if _, ok := want[series]; !ok {
 			t.Fatalf("%s is there and should not be", series)
 		}
-	}
-}
-
-func TestContractAndTableHoldTheSameFamilies(t *testing.T) {
-	kinds := map[string]string{}
-	for _, f := range streamFamilies {
-		if kinds[f.name] != "" {
-			t.Errorf("%s is in the table twice", f.name)
-		}
-		kinds[f.name] = f.kind
-		if strings.ContainsAny(f.help, "\\\n\"") || f.help == "" {
-			t.Errorf("%s: help %q would need escaping, or is empty", f.name, f.help)
-		}
-	}
-	n := 0
-	for _, c := range contract {
-		if !c.perStream {
-			continue
-		}
-		n++
-		if kinds[c.name] != c.kind {
-			t.Errorf("%s has type %q in the table, want %q", c.name, kinds[c.name], c.kind)
-		}
-	}
-	if n != len(streamFamilies) || n != 19 || len(contract) != 23 {
-		t.Errorf("%d families in the table, %d of %d in the contract are per stream; want 19, 19 of 23",
-			len(streamFamilies), n, len(contract))
 	}
 }

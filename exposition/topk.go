@@ -1,4 +1,4 @@
-package collector
+package exposition
 
 import (
 	"cmp"
@@ -8,16 +8,15 @@ import (
 	"sync"
 
 	"tcp-stream-exporter/stream"
-	"tcp-stream-exporter/worker"
 )
 
-// ranking finds the streams with the most bytes since the scrape before, whoever made it: one memory
-// for all scrapers, which is of one size with the table of streams. It knows a stream by a 64-bit hash
-// of its ends: that two streams share one is less likely than one in a billion among 100,000 streams,
-// and would put one of them in a wrong place.
-type ranking struct {
+// topK finds the k streams with the most bytes since the scrape before, whoever made that: all scrapers
+// share one memory, which grows with the table of streams. It knows a stream by a 64-bit hash of its
+// addresses and ports. Two streams share one less often than once in a billion among 100,000 streams, and
+// one of the two would then be ranked wrongly.
+type topK struct {
 	mu          sync.Mutex // held from begin to end
-	most        int
+	k           int
 	seed        maphash.Seed
 	before, now seen
 	best        []candidate // a heap: the least of them first
@@ -27,107 +26,107 @@ type ranking struct {
 // candidate is a stream of a snapshot.
 type candidate struct {
 	fresh, bytes uint64 // payload since the scrape before, and of the stream's life
-	index        int
+	index        int    // in Streams.Views
 }
 
-func newRanking(most int) ranking { return ranking{most: most, seed: maphash.MakeSeed()} }
+func newTopK(k int) topK { return topK{k: k, seed: maphash.MakeSeed()} }
 
-// begin starts with a snapshot of n streams.
-func (r *ranking) begin(n int) {
-	r.before, r.now = r.now, r.before
-	r.now.clear(n)
-	r.best = r.best[:0]
+// begin starts on a snapshot of n streams.
+func (t *topK) begin(n int) {
+	t.before, t.now = t.now, t.before
+	t.now.clear(n)
+	t.best = t.best[:0]
 }
 
 // note remembers a stream's bytes for the next scrape, and returns how many came since the scrape
 // before. A connection that has come in the place of another one on the same ends counts from its own
 // start if it has fewer bytes than the other one had.
-func (r *ranking) note(v *stream.View, wide []stream.Ends) uint64 {
-	h := maphash.Comparable(r.seed, endsOf(v, wide))
-	r.now.put(h, v.Bytes)
-	if was := r.before.get(h); was <= v.Bytes {
+func (t *topK) note(v *stream.View, wide []stream.Ends) uint64 {
+	h := maphash.Comparable(t.seed, identityOf(v, wide))
+	t.now.put(h, v.Bytes)
+	if was := t.before.get(h); was <= v.Bytes {
 		return v.Bytes - was
 	}
 	return v.Bytes
 }
 
-// offer takes c among the best if it is one of them so far.
-func (r *ranking) offer(c candidate, s *worker.Snapshot) {
-	if len(r.best) < r.most {
-		r.best = append(r.best, c)
-		for i := len(r.best) - 1; i > 0; { // up
+// offer takes c in among the best if it is one of them so far.
+func (t *topK) offer(c candidate, s *Streams) {
+	if len(t.best) < t.k {
+		t.best = append(t.best, c)
+		for i := len(t.best) - 1; i > 0; { // up
 			up := (i - 1) / 2
-			if !r.best[i].below(&r.best[up], s) {
+			if !t.best[i].below(&t.best[up], s) {
 				break
 			}
-			r.best[i], r.best[up] = r.best[up], r.best[i]
+			t.best[i], t.best[up] = t.best[up], t.best[i]
 			i = up
 		}
 		return
 	}
-	if !r.best[0].below(&c, s) {
+	if !t.best[0].below(&c, s) {
 		return
 	}
-	r.best[0] = c
+	t.best[0] = c
 	for i := 0; ; { // down
 		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(r.best); child++ {
-			if r.best[child].below(&r.best[least], s) {
+		for child := 2*i + 1; child <= 2*i+2 && child < len(t.best); child++ {
+			if t.best[child].below(&t.best[least], s) {
 				least = child
 			}
 		}
 		if least == i {
 			return
 		}
-		r.best[i], r.best[least] = r.best[least], r.best[i]
+		t.best[i], t.best[least] = t.best[least], t.best[i]
 		i = least
 	}
 }
 
-// end returns the places of the best in the snapshot, in order.
-func (r *ranking) end() []int {
-	r.chosen = r.chosen[:0]
-	for _, c := range r.best {
-		r.chosen = append(r.chosen, c.index)
+// end returns the indexes of the best in the snapshot, in order.
+func (t *topK) end() []int {
+	t.chosen = t.chosen[:0]
+	for _, c := range t.best {
+		t.chosen = append(t.chosen, c.index)
 	}
-	r.best = r.best[:0]
-	slices.Sort(r.chosen)
-	return r.chosen
+	t.best = t.best[:0]
+	slices.Sort(t.chosen)
+	return t.chosen
 }
 
 // below orders candidates: fewer bytes since the scrape before, fewer bytes at all, and then by
 // addresses and ports, so that of equal streams it is always the same ones.
-func (c *candidate) below(d *candidate, s *worker.Snapshot) bool {
+func (c *candidate) below(d *candidate, s *Streams) bool {
 	if c.fresh != d.fresh {
 		return c.fresh < d.fresh
 	}
 	if c.bytes != d.bytes {
 		return c.bytes < d.bytes
 	}
-	a, b := endsOf(&s.Views[c.index], s.Wide), endsOf(&s.Views[d.index], s.Wide)
+	a, b := identityOf(&s.Views[c.index], s.Wide), identityOf(&s.Views[d.index], s.Wide)
 	return cmp.Or(
 		cmp.Compare(a.Src.Hi, b.Src.Hi), cmp.Compare(a.Src.Lo, b.Src.Lo), cmp.Compare(a.srcPort, b.srcPort),
 		cmp.Compare(a.Dst.Hi, b.Dst.Hi), cmp.Compare(a.Dst.Lo, b.Dst.Lo), cmp.Compare(a.dstPort, b.dstPort),
 	) < 0
 }
 
-// identity is what tells streams apart: addresses and ports.
+// identity holds the addresses and ports of a stream, which distinguish it from all others.
 type identity struct {
 	stream.Ends
 	srcPort, dstPort uint16
 }
 
-func endsOf(v *stream.View, wide []stream.Ends) identity {
+func identityOf(v *stream.View, wide []stream.Ends) identity {
 	return identity{v.Ends(wide), v.SrcPort, v.DstPort}
 }
 
-// seen is a table of bytes by hash, with open addressing: 32 to 64 bytes for each stream of the
+// seen is a table of bytes by hash, with open addressing. It takes 32 to 64 bytes for each stream of the
 // snapshot that it was made for.
 type seen struct {
 	slots []struct{ hash, bytes uint64 } // hash 0: free
 }
 
-// clear makes room for n.
+// clear empties the table, for n streams.
 func (s *seen) clear(n int) {
 	size := 1 << bits.Len(uint(2*n)) // at most half full
 	if len(s.slots) == size {
@@ -142,7 +141,7 @@ func (s *seen) put(hash, bytes uint64) {
 	s.slots[i].hash, s.slots[i].bytes = hash|1, bytes
 }
 
-// get is 0 for what was not put.
+// get returns 0 for a hash that was not put.
 func (s *seen) get(hash uint64) uint64 {
 	if len(s.slots) == 0 {
 		return 0
@@ -150,7 +149,7 @@ func (s *seen) get(hash uint64) uint64 {
 	return s.slots[s.find(hash)].bytes
 }
 
-// find is the slot of hash, or the free one where it would be.
+// find returns the slot of hash, or the free one where it would be.
 func (s *seen) find(hash uint64) int {
 	mask := len(s.slots) - 1
 	for i := int(hash>>1) & mask; ; i = (i + 1) & mask {

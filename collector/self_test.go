@@ -10,13 +10,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"tcp-stream-exporter/exposition/expositiontest"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/parse"
-	"tcp-stream-exporter/worker"
 )
 
+// prefix is that of the exporter's own families.
+const prefix = "tcp_stream_exporter_"
+
 func TestOwnFamilies(t *testing.T) {
-	var s worker.Stats
+	var s Stats
 	s.Active, s.Streams, s.Connections, s.Capacity = 3, 5, 4, 100
 	s.Opened, s.ClosedFin, s.ClosedRst, s.Expired, s.Tally.Recycled, s.Replaced, s.Tally.Reopened = 21, 22, 23, 24, 25, 26, 27
 	s.RecycledHalfOpen, s.RecycledFinalized, s.NoRoom = 31, 32, 33
@@ -31,7 +34,7 @@ func TestOwnFamilies(t *testing.T) {
 		Softnet: true, SoftnetDropped: 76, SoftnetSqueezed: 77,
 	}
 	h := New(&fakeSource{}, Options{})
-	h.Registry().MustRegister(Own(func() worker.Stats { return s }, "eth7", func() bool { return true }), BuildInfo("v1", "go1", "libpcap 1"),
+	h.Registry().MustRegister(Own(func() Stats { return s }, "eth7", func() bool { return true }), BuildInfo("v1", "go1", "libpcap 1"),
 		Losses(func() loss.Figures { return f }), h.Durations(),
 		h.Clients(func() (refused, stalled, idle uint64) { return 81, 82, 83 }))
 	h.queue.refused, h.queue.stalled = 84, 1
@@ -99,7 +102,7 @@ func TestOwnFamilies(t *testing.T) {
 	}
 }
 
-// What cannot be read is left out, not told as 0.
+// What cannot be read is left out, rather than exported as 0.
 func TestUnknownLossesAreLeftOut(t *testing.T) {
 	f := loss.Figures{Complete: true}
 	h := New(&fakeSource{}, Options{})
@@ -117,10 +120,10 @@ func TestUnknownLossesAreLeftOut(t *testing.T) {
 
 // Each scrape shows what those before it cost, and how many bytes they were.
 func TestDurationsOfScrapes(t *testing.T) {
-	src := &fakeSource{views: fixedViews()}
+	src := &fakeSource{views: expositiontest.Fixed()}
 	h := New(src, Options{})
 	h.Registry().MustRegister(h.Durations())
-	value := func(text, name string) float64 { return parseText(t, []byte(text)).values[prefix+name] }
+	value := func(text, name string) float64 { return expositiontest.Parse(t, []byte(text)).Values[prefix+name] }
 
 	first := scrapeOnce(h, "GET", "/metrics").Body.String()
 	if n := value(first, "scrape_duration_seconds_count"); n != 0 {
@@ -151,5 +154,49 @@ func TestDurationsOfScrapes(t *testing.T) {
 		if got := value(last, name); got < least.Seconds() || got > 5 {
 			t.Errorf("%s is %v, want %v or a little more", name, got, least)
 		}
+	}
+}
+
+// A label that is not UTF-8, which nobody should give, makes no panic, at the start or in a scrape.
+func TestLabelsThatAreNotUTF8(t *testing.T) {
+	h := New(&fakeSource{}, Options{})
+	var f loss.Figures
+	for what, c := range map[string]func() error{
+		"interface": func() error {
+			return h.Registry().Register(Own(func() (s Stats) { return s }, "a\xff", func() bool { return false }))
+		},
+		"losses": func() error { return h.Registry().Register(Losses(func() loss.Figures { return f })) },
+		"build":  func() error { return h.Registry().Register(BuildInfo("v\xff", "go\xff", "libpcap\xff")) },
+	} {
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					t.Errorf("%s: panic: %v", what, r)
+				}
+			}()
+			if err := c(); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}()
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			t.Errorf("a scrape panics: %v", r)
+		}
+	}()
+	w := scrapeOnce(h, "GET", "/metrics")
+	for _, line := range []string{
+		`tcp_stream_exporter_interface_up{interface="a\\xff"} 0`,
+		`tcp_stream_exporter_interface_exists{interface="a\\xff"} 0`,
+		`tcp_stream_exporter_build_info{goversion="go\\xff",libpcap="libpcap\\xff",version="v\\xff"} 1`,
+	} {
+		if w.Code != 200 || !strings.Contains(w.Body.String(), line) {
+			t.Errorf("status %d, the scrape lacks %s", w.Code, line)
+		}
+	}
+	// Package loss gives text alone. Nothing else of a label that is none makes it worse than an error.
+	f.Links = []loss.Link{{Name: "a\xff"}}
+	if w := scrapeOnce(h, "GET", "/metrics"); w.Code != 500 || strings.Contains(w.Body.String(), "panic") {
+		t.Errorf("status %d: %.300s", w.Code, w.Body)
 	}
 }

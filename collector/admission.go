@@ -3,30 +3,57 @@ package collector
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
 )
 
 const (
+	// maxOpen bounds the scrapes that have a place: they have begun and not ended, those that wait for a slow
+	// client included. Each holds a snapshot of its own, 104 bytes a stream, which is what bounds the number.
+	maxOpen = 4
+	// maxWorking bounds the scrapes that copy streams or render at the same time. Two let a pair of
+	// Prometheus servers scrape side by side; more would take the CPU from the capture.
+	maxWorking = 2
 	// stallTime is how long a client may take to accept a piece of its answer while another scrape waits
 	// for a place and none has ended by itself for as long. Otherwise it has as long as the server gives it:
-	// where scrapes end, those that wait get their turn, and a client on a busy machine may need a moment.
+	// where scrapes end, those that wait get a place, and a client on a busy machine may need a moment.
 	stallTime = 250 * time.Millisecond
-	// maxWaiting is how many scrapes wait for a place unless Options say otherwise. Each holds a
+	// maxWaiting bounds the scrapes that wait for a place unless Options say otherwise. Each holds a
 	// connection and its goroutines, some 20 KiB, and no snapshot.
 	maxWaiting = 64
 )
 
+// semaphore holds as many permits as its capacity says. Callers that wait get one in the order in which
+// they came.
+type semaphore chan struct{}
+
+// acquire waits for a permit; it gives up with ctx's error when ctx ends first.
+func (s semaphore) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err // select would choose at random between a free permit and an ended context
+	}
+	select {
+	case s <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// release gives back the permit that acquire took.
+func (s semaphore) release() { <-s }
+
 // queue gives places to scrapes, and bounds how many wait for one.
 //
 // The newest scrape that waits is the next to get a place, and the one that has waited longest is refused
-// when too many wait. In turn, a scrape of a client that reads would come behind all those that do not,
-// each of which takes stallTime; and whoever has waited longest is the likeliest to have given up.
+// when too many wait. First come, first served would put a client that reads behind all those that do
+// not, each of which takes stallTime; and the client that has waited longest is the likeliest to have
+// given up.
 //
-// While a scrape waits and none ends, clients that have stalled for stallTime lose their places. It needs no goroutine:
-// a timer is set while somebody waits, for when the next client will have stalled that long.
+// While a scrape waits and none ends, clients that have stalled for stallTime lose their places. That
+// takes no goroutine: while a scrape waits, a timer is set for when the next client will have stalled that
+// long.
 type queue struct {
 	mu         sync.Mutex
 	places     int
@@ -34,18 +61,18 @@ type queue struct {
 	open       []*output // of the scrapes that have a place
 	waiting    []*waiter // oldest first
 	timer      *time.Timer
-	moved      int64 // when a scrape ended by itself, as sinceStart
+	moved      int64 // when a scrape last ended by itself, as sinceStart
 
-	refused, stalled uint64 // scrapes refused, and scrapes that lost their place
+	refused, stalled uint64 // scrapes that were refused, and that lost their places
 }
 
 // waiter is a scrape that waits for a place.
 type waiter struct {
 	out  *output
-	turn chan error // of capacity 1: nil with the place, errCrowded
+	call chan error // of capacity 1: gets nil with the place, or errCrowded
 }
 
-// errCrowded is of a scrape that was refused because too many wait.
+// errCrowded is the error of a scrape that is refused because too many wait.
 var errCrowded = errors.New("too many scrapes wait for their turn: try again in a second")
 
 func newQueue(places, maxWaiting int) *queue {
@@ -53,14 +80,14 @@ func newQueue(places, maxWaiting int) *queue {
 	q.timer = time.AfterFunc(time.Hour, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		q.makeRoom()
+		q.cutOff()
 	})
 	q.timer.Stop()
 	return q
 }
 
-// enter waits for a place for the scrape that writes to o. The error is ctx's if that ends first, or
-// errCrowded.
+// enter waits for a place for the scrape that writes to o. The error is errCrowded, or ctx's if that ends
+// first.
 func (q *queue) enter(ctx context.Context, o *output) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -70,7 +97,7 @@ func (q *queue) enter(ctx context.Context, o *output) error {
 		return nil
 	}
 	select {
-	case err := <-w.turn:
+	case err := <-w.call:
 		return err
 	case <-ctx.Done():
 	}
@@ -78,10 +105,10 @@ func (q *queue) enter(ctx context.Context, o *output) error {
 	i := slices.Index(q.waiting, w)
 	if i >= 0 {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
-		q.makeRoom()
+		q.cutOff()
 	}
 	q.mu.Unlock()
-	if i < 0 && <-w.turn == nil { // it has just been given a place
+	if i < 0 && <-w.call == nil { // it has just been given a place
 		q.leave(o)
 	}
 	return ctx.Err()
@@ -98,11 +125,11 @@ func (q *queue) join(o *output) *waiter {
 	w := &waiter{o, make(chan error, 1)}
 	q.waiting = append(q.waiting, w)
 	if len(q.waiting) > q.maxWaiting {
-		q.waiting[0].turn <- errCrowded
+		q.waiting[0].call <- errCrowded
 		q.waiting = slices.Delete(q.waiting, 0, 1)
 		q.refused++
 	}
-	q.makeRoom()
+	q.cutOff()
 	return w
 }
 
@@ -118,14 +145,14 @@ func (q *queue) leave(o *output) {
 		w := q.waiting[last]
 		q.waiting = slices.Delete(q.waiting, last, last+1)
 		q.open = append(q.open, w.out)
-		w.turn <- nil
+		w.call <- nil
 	}
-	q.makeRoom()
+	q.cutOff()
 }
 
-// makeRoom ends the scrapes whose clients have stalled for too long, the longest first, but no more than
+// cutOff ends the scrapes whose clients have stalled for too long, the longest first, but no more than
 // there are scrapes that wait, and sets the timer for the next one. q.mu is held.
-func (q *queue) makeRoom() {
+func (q *queue) cutOff() {
 	q.timer.Stop()
 	if len(q.waiting) == 0 {
 		return
@@ -133,7 +160,7 @@ func (q *queue) makeRoom() {
 	leaving := 0
 	for _, o := range q.open {
 		if o.cut.Load() {
-			o.hurry() // again: its last piece may have moved the deadline on at the same moment
+			o.abort() // again: its last piece may have moved the deadline on at the same moment
 			leaving++
 		}
 	}
@@ -145,14 +172,14 @@ func (q *queue) makeRoom() {
 			return
 		}
 		o.cut.Store(true)
-		o.hurry()
+		o.abort()
 		q.stalled++
 	}
 	q.timer.Reset(stallTime)
 }
 
-// longestStalled is the scrape whose client has been given its piece first, and when, as sinceStart; nil and
-// now if no client has one.
+// longestStalled returns the scrape whose client was given its piece first, and when that was, as
+// sinceStart; nil and now if no client has one.
 func (q *queue) longestStalled(now int64) (longest *output, since int64) {
 	since = now
 	for _, o := range q.open {
@@ -163,25 +190,21 @@ func (q *queue) longestStalled(now int64) (longest *output, since int64) {
 	return longest, since
 }
 
-// figures are how many scrapes were refused and how many lost their place, since the start.
-func (q *queue) figures() (refused, stalled uint64) {
+// turnedAway returns how many scrapes were refused, and how many lost their places, since the start.
+func (q *queue) turnedAway() (refused, stalled uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.refused, q.stalled
 }
 
-// counts are how many scrapes have a place and how many wait.
+// counts returns how many scrapes have a place, and how many wait for one.
 func (q *queue) counts() (open, waiting int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.open), len(q.waiting)
 }
 
-// hurry ends the write that is under way. It fails where there is no connection to have a deadline (a
-// recorder in a test). The writer is valid: its scrape is in the queue until it ends.
-func (o *output) hurry() { _ = http.NewResponseController(o.w).SetWriteDeadline(time.Now()) }
-
-// sinceStart is a time of the monotonic clock, ns; above 0.
+// sinceStart returns a time of the monotonic clock, ns; above 0.
 func sinceStart() int64 { return int64(time.Since(start)) + 1 }
 
 var start = time.Now()

@@ -1,4 +1,4 @@
-package collector
+package exposition
 
 import (
 	"strconv"
@@ -7,9 +7,9 @@ import (
 	"tcp-stream-exporter/stream"
 )
 
-// appendLabels appends what stands between the name and the value in each of a stream's lines:
-// the labels in alphabetical order and a space. wide are the addresses that v refers to. No value can hold a character that the text
-// format escapes.
+// appendLabels appends what stands between the name and the value in each of a stream's lines: the
+// labels in alphabetical order and a space. wide holds the addresses that v refers to. No value can hold
+// a character that the formats escape.
 func appendLabels(b []byte, v *stream.View, wide []stream.Ends) []byte {
 	e := v.Ends(wide)
 	b = append(b, `{dst_ip="`...)
@@ -26,7 +26,7 @@ func appendLabels(b []byte, v *stream.View, wide []stream.Ends) []byte {
 	return append(b, `",state="active"} `...)
 }
 
-// appendAddr appends a as netip writes it: IPv4 dotted, IPv6 by RFC 5952.
+// appendAddr appends a as net/netip writes it: IPv4 dotted, IPv6 by RFC 5952.
 func appendAddr(b []byte, a parse.Addr) []byte {
 	if !a.Is4() {
 		return a.Netip().AppendTo(b)

@@ -1,0 +1,80 @@
+package exposition
+
+import (
+	"time"
+
+	"tcp-stream-exporter/stream"
+)
+
+// Streams holds the streams of one snapshot.
+type Streams struct {
+	Views  []stream.View
+	Wide   []stream.Ends  // the addresses that Views refer to: stream.View.Ends takes them
+	Extras []stream.Extra // one for each View, or none if Selection does not need them
+}
+
+// Limits say which streams are exported. The zero value lets all pass.
+type Limits struct {
+	Top      int           // the streams with the most bytes since the scrape before, at most so many; 0: all
+	MinBytes uint64        // streams with at least so many bytes of payload
+	MinAge   time.Duration // streams with at least such an uptime
+}
+
+// Limiter applies Limits to one snapshot after the other. Make it with NewLimiter; it may be used from
+// any number of goroutines.
+type Limiter struct {
+	limits Limits
+	top    topK
+}
+
+// NewLimiter returns a Limiter that has seen no snapshot.
+func NewLimiter(limits Limits) *Limiter { return &Limiter{limits: limits, top: newTopK(limits.Top)} }
+
+// Apply drops the streams of s that are not exported. The others move to the front of the same memory,
+// in the same order.
+func (l *Limiter) Apply(s *Streams) {
+	limits := &l.limits
+	if *limits == (Limits{}) {
+		return
+	}
+	if limits.Top > 0 {
+		l.top.mu.Lock()
+		defer l.top.mu.Unlock()
+		l.top.begin(len(s.Views))
+	}
+	minUptime := limits.MinAge.Seconds()
+	kept := 0
+	for i := range s.Views {
+		v := &s.Views[i]
+		var fresh uint64
+		if limits.Top > 0 { // also of a stream that is not exported now: it may be next time
+			fresh = l.top.note(v, s.Wide)
+		}
+		switch {
+		case v.Bytes < limits.MinBytes || v.Uptime < minUptime:
+		case limits.Top > 0:
+			l.top.offer(candidate{fresh, v.Bytes, i}, s)
+		default:
+			s.move(kept, i)
+			kept++
+		}
+	}
+	if limits.Top > 0 {
+		for _, i := range l.top.end() {
+			s.move(kept, i)
+			kept++
+		}
+	}
+	s.Views = s.Views[:kept]
+	if len(s.Extras) > 0 {
+		s.Extras = s.Extras[:kept]
+	}
+}
+
+// move copies stream i to place to, which is not after it.
+func (s *Streams) move(to, i int) {
+	s.Views[to] = s.Views[i]
+	if len(s.Extras) > 0 {
+		s.Extras[to] = s.Extras[i]
+	}
+}
