@@ -36,7 +36,7 @@ MODULES := bench collector/scrapetest
 # The processors that Go knows on Linux, besides amd64.
 PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x
 
-.PHONY: help setup setup-build build run test test-nocgo test-386 lint ports race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 lint ports race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,10 +63,12 @@ run: setup-build build ## install what is missing, build and serve on real traff
 
 test: setup lint ## lint and all tests; run as root, or tests of live traffic are skipped
 	$(TEST) -timeout 9m ./...
-	$(TEST) -timeout 9m -tags invariants ./table ./wheel # which then check themselves after every change
 	@set -e; for module in $(MODULES); do \
 		echo "$(TEST) ./... (in $$module)"; (cd $$module && $(TEST) -timeout 9m ./...); \
 	done
+
+test-invariants: ## tests of the table and the wheel that check themselves after every change
+	$(TEST) -timeout 9m -tags invariants ./table ./wheel
 
 test-nocgo: ## tests of the build without cgo and libpcap, by its filter and its files
 	CGO_ENABLED=0 $(TEST) ./cgo/... ./offline ./app ./worker
@@ -74,7 +76,7 @@ test-nocgo: ## tests of the build without cgo and libpcap, by its filter and its
 test-386: setup-build ## tests of numbers and sizes with 32 bits, under qemu-i386 where the kernel runs no 386 programs (1 minute)
 	@scripts/test-386.sh
 
-lint: setup-build ## gofmt, vet (with and without cgo), staticcheck, and where unsafe, cgo and imports may go
+lint: setup-build ## gofmt, vet, fix, staticcheck, misspell, where unsafe, cgo and imports may go, what is inlined
 	@files=$$(gofmt -l .) && [ -z "$$files" ] || { echo "not formatted by gofmt: $$files" >&2; exit 1; }
 	go vet ./...
 	CGO_ENABLED=0 go vet ./...
@@ -82,7 +84,9 @@ lint: setup-build ## gofmt, vet (with and without cgo), staticcheck, and where u
 	CGO_ENABLED=0 GOARCH=arm64 go vet ./table # the assembly of others
 	CGO_ENABLED=0 GOARCH=riscv64 go vet ./table # and what those without have instead
 	@set -e; for module in $(MODULES); do echo "go vet ./... (in $$module)"; (cd $$module && go vet ./...); done
-	go tool staticcheck ./...
+	go fix -diff ./... # what the language and its library do better today; prints nothing if nothing does
+	go tool staticcheck -checks inherit,ST1000,ST1020,ST1021,ST1022 ./... # with the rules for doc comments
+	go tool misspell -error $$(git ls-files '*.go' '*.md' '*.sh')
 	go test -count=1 ./internal/fence
 
 ports: ## vet and build the whole program for PORTS (default: every processor that Go has on Linux, half an hour of CPU time at first)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -132,9 +133,7 @@ func TestCompressedOverHTTP(t *testing.T) {
 		views := expositiontest.Random(rand.New(rand.NewPCG(1, 1)), n)
 		want := expositiontest.Expected(views)
 		h := New(&fakeSource{views: views}, Options{})
-		for name, x := range expositiontest.Parse(t, scrapeOnce(h, "GET", "/metrics?name[]="+url.QueryEscape("tcp_stream_count")).Body.Bytes()).Values {
-			want[name] = x
-		}
+		maps.Copy(want, expositiontest.Parse(t, scrapeOnce(h, "GET", "/metrics?name[]="+url.QueryEscape("tcp_stream_count")).Body.Bytes()).Values)
 		for _, name := range []string{"capture_packets_processed_total", "capture_dropped_packets_total", "capture_queue_freezes_total"} {
 			want[name] = 0
 		}

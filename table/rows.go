@@ -34,9 +34,13 @@ func NewRows(n int) (*Rows, error) {
 	}, nil
 }
 
-// Views, Ends and Extras return the memory as empty slices to append to.
-func (r *Rows) Views() []stream.View   { return r.views[:0] }
-func (r *Rows) Ends() []stream.Ends    { return r.ends[:0] }
+// Views returns the memory for views as an empty slice to append to.
+func (r *Rows) Views() []stream.View { return r.views[:0] }
+
+// Ends returns the memory for ends as an empty slice to append to.
+func (r *Rows) Ends() []stream.Ends { return r.ends[:0] }
+
+// Extras returns the memory for extras as an empty slice to append to.
 func (r *Rows) Extras() []stream.Extra { return r.extras[:0] }
 
 // Shrink gives the pages back to the kernel, with what is in them, if more than most views were used.

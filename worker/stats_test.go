@@ -66,8 +66,8 @@ func TestTotalsOfAllWorkersAreSums(t *testing.T) {
 func fill(v reflect.Value, n int64) {
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i), n)
+		for _, field := range v.Fields() {
+			fill(field, n)
 		}
 	case reflect.Array:
 		for i := range v.Len() {

@@ -52,7 +52,7 @@ func TestReadsEveryPacketAndStreamHoweverItDecodes(t *testing.T) {
 				t.Fatal(err)
 			}
 			values := map[string]string{}
-			for _, field := range strings.Fields(out.String()) {
+			for field := range strings.FieldsSeq(out.String()) {
 				key, value, _ := strings.Cut(field, "=")
 				values[key] = value
 			}

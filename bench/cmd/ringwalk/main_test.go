@@ -56,7 +56,7 @@ func testWalk(t *testing.T, nap string) {
 		t.Fatal(err)
 	}
 	values := map[string]string{}
-	for _, field := range strings.Fields(out.String()) {
+	for field := range strings.FieldsSeq(out.String()) {
 		key, value, _ := strings.Cut(field, "=")
 		values[key] = value
 	}
