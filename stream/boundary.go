@@ -14,6 +14,23 @@ const (
 // boundary deals with connections that begin: it runs for every SYN and for every segment of a
 // connection that is half-open or has a SYN pending. It reports done when the segment has been
 // accounted whole.
+//
+// What a SYN without ACK does, by the state of the connection that it finds (docs/analysis.md):
+//
+//	                       same number        another number
+//	nothing known          first packet       first packet
+//	its side: SYNs only    SYN sent again     a new attempt (earlier); a SYN+ACK may take the old one back up
+//	split open             -                  its side's number, if it is nxt and the other side sent no SYN+ACK
+//	half-open, answered    SYN sent again     waits
+//	established            SYN sent again     waits
+//	over (RST, or FINs)    SYN sent again     a new connection
+//
+// One that waits (pending) begins a new connection when it is confirmed:
+//
+//	           SYN+ACK of its number, RST with that ACK, or its side's own next segment
+//	waits ───────────────────────────────────────────────────────────────────────────────▶ new connection
+//	  │
+//	  └── a segment of its side at nxt, a newer SYN, or pendingTime ──▶ forgotten
 func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, done bool) {
 	f := &c.hot[dir&1]
 	if seg.Flags&(parse.RST|parse.LenUnknown) != 0 {
