@@ -43,7 +43,7 @@ func chooseEncoding(h http.Header) string {
 }
 
 // rank orders codings of the same weight. gzip comes first, as in promhttp; on live metrics it took less
-// time than zstd, for 14 % more bytes (PERF.md).
+// time than zstd, for 14 % more bytes (docs/perf-log.md).
 func rank(coding string) int {
 	switch coding {
 	case gzipCoding:

@@ -3,7 +3,7 @@ package table
 import "unsafe"
 
 // Prefetches go to the second-level cache (PREFETCHT1), except for records that are used at once. Fewer can
-// be under way to the first-level cache, and on live traffic some of them were lost: PERF.md.
+// be under way to the first-level cache, and on live traffic some of them were lost: docs/perf-log.md.
 //
 // A prefetch waits for the translation of its page, and holds up the instructions behind it. In a short loop
 // those waits overlap; a prefetch between two packets' work overlaps with nothing. Where the table is larger
