@@ -14,9 +14,9 @@ import (
 
 const (
 	// ringsOfMemory is the part of the available memory that large rings take together, and mostRings how
-	// many bytes at most: seconds of work for the kernel, if the memory is cold.
+	// many MiB at most: seconds of work for the kernel, if the memory is cold.
 	ringsOfMemory = 4
-	mostRings     = 2 << 30
+	mostRings     = 2 << 10
 	// openedWithin is patience with a kernel whose host has no memory at hand.
 	openedWithin = time.Minute
 	// stopsWithin is a second, and time for a busy machine.
@@ -64,8 +64,8 @@ func largeRings(t *testing.T, workers int) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const block = 1 << 20
-	blocks := max(min(kib<<10/ringsOfMemory, mostRings)/block/workers, 1)
+	const block = 1 << 20 // blocks of 1 MiB
+	blocks := max(min(kib>>10/ringsOfMemory, mostRings)/workers, 1)
 	t.Logf("%d rings of %d MiB", workers, blocks*block>>20)
 	return []string{
 		"-interface", lab.IfName, "-workers", strconv.Itoa(workers), "-max-connections", "10000",
