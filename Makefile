@@ -86,7 +86,7 @@ lint: setup-build ## gofmt, vet, fix, staticcheck, misspell, where unsafe, cgo a
 	@set -e; for module in $(MODULES); do echo "go vet ./... (in $$module)"; (cd $$module && go vet ./...); done
 	go fix -diff ./... # what the language and its library do better today; prints nothing if nothing does
 	go tool staticcheck -checks inherit,ST1000,ST1020,ST1021,ST1022 ./... # with the rules for doc comments
-	go tool misspell -error $$(git ls-files '*.go' '*.md' '*.sh')
+	find . -name .git -prune -o -type f \( -name '*.go' -o -name '*.md' -o -name '*.sh' \) -print | xargs go tool misspell -error
 	go test -count=1 ./internal/fence
 
 ports: ## vet and build the whole program for PORTS (default: every processor that Go has on Linux, half an hour of CPU time at first)
