@@ -184,11 +184,15 @@ func serve(o *options, log *slog.Logger) error {
 	if s.chosen {
 		log.Info("there is no eth0 and -interface was not given: capturing on the interface of the default route", "interface", o.iface)
 	}
-	if s.rings == nil {
+	var given presence
+	switch {
+	case s.absent:
+		log.Warn("there is no such interface yet: waiting for it", "interface", o.iface)
+		given.waitsFromTheStart()
+	case s.rings == nil:
 		log.Warn("the interface is down: waiting for it", "interface", o.iface)
 	}
 
-	var given presence
 	c := capture.NewGroup(s.workers, s.rings, reopener(o, s.ring, s.at.kind, log, &given), clocks, func(change capture.Change) {
 		if change.Up {
 			log.Info("capturing again", "interface", o.iface)
@@ -323,7 +327,7 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 		}
 		var rings []*ring.Ring
 		if err == nil {
-			cfg.IfIndex, cfg.IgnoreOutgoing = at.index, at.loopback
+			o.aim(&cfg, at, cfg.Filter)
 			rings, err = ring.OpenGroup(ctx, cfg, o.workers)
 			err = o.asFlags(err)
 		}
@@ -345,11 +349,18 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 
 // compileFilter makes the program that the kernel runs, which also says how much of a packet it copies.
 func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction, error) {
-	prog, err := pcapfilter.Compile(o.filter, kind, worker.SnapLen)
+	prog, err := pcapfilter.Compile(o.filter, kind, o.snapLen)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
 	}
-	return pcapfilter.HeadersOnly(prog, kind), nil
+	prog = pcapfilter.HeadersOnly(prog, kind)
+	if o.direction != sent {
+		return prog, nil
+	}
+	if prog, err = pcapfilter.Outgoing(prog); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
+	}
+	return prog, nil
 }
 
 // newWorker makes a worker of so many connections at most, for a file or a live capture.

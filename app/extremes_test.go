@@ -44,6 +44,7 @@ func extremes() []extreme {
 	connections := "want 1 to " + strconv.Itoa(table.MaxConnections)
 	workers := "want 1 to " + strconv.Itoa(ring.MaxRings)
 	retire := "want 1ms to 150ms"
+	snap := "want 98 to 262144 bytes"
 	rows := []extreme{
 		{"max-connections", "-2147483648", connections},
 		{"max-connections", "-1", connections},
@@ -63,6 +64,13 @@ func extremes() []extreme {
 		{"workers", "2147483647", workers},
 		{"workers", "4294967297", byWord(beyond, workers)},
 		{"workers", strconv.Itoa(math.MaxInt), workers},
+
+		{"snaplen", "-2147483648", snap},
+		{"snaplen", "97", snap},
+		{"snaplen", "98", ""},
+		{"snaplen", "262144", ""},
+		{"snaplen", "262145", snap},
+		{"snaplen", "4294967494", byWord(beyond, snap)}, // 198 in 32 bits
 
 		{"blocksize", "-2147483648", "want a positive number of bytes"},
 		{"blocksize", "-1", "want a positive number of bytes"},
@@ -160,7 +168,7 @@ func extremes() []extreme {
 		{"port", ":4294976396", noAddress}, // 9100 in 32 bits
 		{"port", ":18446744073709560716", noAddress},
 	}
-	for _, name := range []string{"max-connections", "workers", "blocksize", "framesize", "numblocks", "streams-top"} {
+	for _, name := range []string{"max-connections", "workers", "blocksize", "framesize", "numblocks", "streams-top", "snaplen"} {
 		rows = append(rows,
 			extreme{name, over63, beyond}, extreme{name, over64, beyond}, extreme{name, under, beyond}, extreme{name, "-0x1" + strings.Repeat("0", 16), beyond})
 	}

@@ -8,10 +8,12 @@ import (
 	"io"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/table"
 	"tcp-stream-exporter/worker"
@@ -21,6 +23,10 @@ import (
 type options struct {
 	iface          string
 	ifaceGiven     bool
+	wait           bool // for interfaces that do not exist yet
+	direction      string // one of directions
+	promiscuous    bool
+	snapLen        int // bytes of a frame that are captured at most
 	addr           string
 	filter         string
 	streamAge      time.Duration // this and finalizedAge: worker.Never for ever
@@ -58,6 +64,10 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.SetOutput(io.Discard)
 	var maxAge time.Duration
 	fs.StringVar(&o.iface, "interface", "eth0", "network `interface` to capture on; any: all of them")
+	fs.BoolVar(&o.wait, "wait", false, "wait for an interface that does not exist yet, instead of ending with an error")
+	fs.StringVar(&o.direction, "direction", both, "capture packets of this `direction` only: in (arriving), out (sent) or both")
+	fs.BoolVar(&o.promiscuous, "promiscuous", false, "capture packets too that are addressed to others, as at a mirror port")
+	fs.IntVar(&o.snapLen, "snaplen", worker.SnapLen, "`bytes` of a packet that are captured at most; what is behind the headers is never looked at")
 	fs.StringVar(&o.addr, "port", ":9100", "`address` to serve metrics on, as host:port or :port")
 	fs.StringVar(&o.filter, "packet-filter", "tcp", "packet `filter` in tcpdump's language, pcap-filter(7); empty: every packet")
 	fs.DurationVar(&o.streamAge, "stream-age", 5*time.Minute, "how long a stream is kept after its last packet; 0: for ever; with -read for ever unless given")
@@ -187,8 +197,17 @@ func (l *commandLine) flagError(err error) error {
 	return fmt.Errorf("%w: see -help", err)
 }
 
+// Directions of packets as this host sees them, as -direction takes them.
+const (
+	both     = "both"
+	arriving = "in"
+	sent     = "out"
+)
+
+var directions = []string{arriving, sent, both}
+
 // liveFlags make sense for a live capture only.
-var liveFlags = []string{"interface", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus"}
+var liveFlags = []string{"interface", "wait", "direction", "promiscuous", "snaplen", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus"}
 
 // checkRead validates the flags that belong to -read and those that do not.
 func (o *options) checkRead(given map[string]bool) error {
@@ -221,6 +240,12 @@ func (o *options) check() error {
 	if o.version {
 		return nil
 	}
+	if !slices.Contains(directions, o.direction) {
+		return fmt.Errorf("%s: want in, out or both", o.flag("direction"))
+	}
+	if o.snapLen < minSnapLen || o.snapLen > pcapfilter.MaxSnapLen {
+		return fmt.Errorf("%s: want %d to %d bytes", o.flag("snaplen"), minSnapLen, pcapfilter.MaxSnapLen)
+	}
 	if o.maxConnections < 1 || o.maxConnections > table.MaxConnections {
 		return fmt.Errorf("%s: want 1 to %d", o.flag("max-connections"), table.MaxConnections)
 	}
@@ -244,6 +269,9 @@ func (o *options) check() error {
 	}
 	return o.asFlags(o.ringConfig().Validate())
 }
+
+// minSnapLen holds the longest headers of an ordinary packet: Ethernet, a tag, IPv4 and TCP with all options.
+const minSnapLen = 14 + 4 + 20 + 60
 
 // isPort reports whether text is a TCP port or a service's name. Package net takes a number above 32 bits
 // for what is left of it in 32: 4294976396 for 9100.

@@ -18,6 +18,12 @@ type presence struct {
 	announced bool      // that it is gone
 }
 
+// waitsFromTheStart notes that there has been no interface of the name so far, and that the log has said so.
+func (p *presence) waitsFromTheStart() {
+	p.absent.Store(true)
+	p.announced = true
+}
+
 // exists may be called from any goroutine.
 func (p *presence) exists() bool { return !p.absent.Load() }
 

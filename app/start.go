@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"net"
 
+	"golang.org/x/net/bpf"
+
 	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/worker"
 )
@@ -15,11 +18,12 @@ import (
 type setup struct {
 	at       link
 	chosen   bool // -interface was not given: at is of the default route
+	absent   bool // no interface bears at's name yet
 	ring     ring.Config
 	clients  int // connections to the web server at most
 	listener net.Listener
 	workers  []*worker.Worker
-	rings    []*ring.Ring // nil if the interface is down
+	rings    []*ring.Ring // nil if the interface is down or absent
 }
 
 // close gives everything back. Rings that a capture has had are closed already, which does no harm.
@@ -73,8 +77,15 @@ func (o *options) makeSetup(ctx context.Context) (_ *setup, err error) {
 	if !o.ifaceGiven {
 		s.chosen = o.chooseInterface()
 	}
-	if s.at, err = findLink(o.iface); err != nil {
+	s.at, err = findLink(o.iface)
+	if absent := noInterface(""); o.wait && errors.As(err, &absent) {
+		s.at, s.absent, err = link{name: o.iface, kind: pcapfilter.EN10MB}, true, nil
+	}
+	if err != nil {
 		return nil, err
+	}
+	if s.at.loopback && o.direction == sent {
+		return nil, fmt.Errorf("%s: what is sent on %s arrives on it too, and is counted then: use in or both", o.flag("direction"), o.iface)
 	}
 	filter, err := o.compileFilter(s.at.kind)
 	if err != nil {
@@ -84,7 +95,7 @@ func (o *options) makeSetup(ctx context.Context) (_ *setup, err error) {
 		return nil, err
 	}
 	s.ring = o.ringConfig()
-	s.ring.IfIndex, s.ring.Filter, s.ring.IgnoreOutgoing = s.at.index, filter, s.at.loopback
+	o.aim(&s.ring, s.at, filter)
 	if err := s.ring.Validate(); err != nil {
 		return nil, o.asFlags(err)
 	}
@@ -100,8 +111,18 @@ func (o *options) makeSetup(ctx context.Context) (_ *setup, err error) {
 	if s.workers, err = o.newWorkers(); err != nil {
 		return nil, err
 	}
+	if s.absent {
+		return s, nil
+	}
 	if s.rings, err = ring.OpenGroup(ctx, s.ring, o.workers); err != nil && !errors.Is(err, ring.ErrDown) {
 		return nil, o.asFlags(err)
 	}
 	return s, nil
+}
+
+// aim has a ring capture from an interface.
+func (o *options) aim(cfg *ring.Config, at link, filter []bpf.RawInstruction) {
+	cfg.IfIndex, cfg.Filter = at.index, filter
+	cfg.IgnoreOutgoing = at.loopback || o.direction == arriving
+	cfg.Promiscuous = o.promiscuous
 }

@@ -54,6 +54,8 @@ type Capture struct {
 	reopened  uint64
 	before    ring.Stats // of the rings that were closed
 	last      ring.Stats // of the open ring, as last read
+	drained   *ring.Ring // of an interface that has gone, until its last frames have come; or nil
+	drainEnd  time.Time  // when no more can come
 	nextJob   int64      // when the next housekeeping is due, ns
 	index     int        // of the interface, as Stats.IfIndex has it while it is up
 	peaks     peaks
@@ -380,6 +382,7 @@ func (c *Capture) rouse() {
 func (c *Capture) end() {
 	c.publish()
 	c.setRing(nil)
+	c.closeDrained()
 	close(c.wantRecords)
 	c.populating.Wait()
 	close(c.stopped)

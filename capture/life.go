@@ -16,9 +16,17 @@ const (
 	// long each time, up to lastRetry.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = time.Second
+	// changeRetry is the least time between two tries that changes of interfaces give reason for: where hundreds of
+	// them come and go, each try reads the list of all.
+	changeRetry = 10 * time.Millisecond
 	// drainTime is how long after the interface has gone the kernel may still hand over the last,
 	// partly filled block: longer than any sensible retire timeout.
 	drainTime = 200 * time.Millisecond
+	// drainStep is how often its ring is looked at meanwhile.
+	drainStep = drainTime / 10
+	// drainBeside is the size in bytes up to which a ring is kept until its last frames have come while the next one
+	// is opened. A larger one might leave it no memory.
+	drainBeside = 256 << 20
 )
 
 // housekeep reads the kernel's counters and looks at the interface: one that is deleted after it
@@ -66,37 +74,79 @@ func (c *Capture) back() {
 	c.report(Change{Up: true})
 }
 
-// lose gives up the ring of an interface that has gone, after the frames that came before.
+// lose gives up the ring of an interface that has gone. The frames that came before stay to be read out.
 func (c *Capture) lose(why error) {
 	c.turnBegan = noTurn
 	c.away(why)
-	for until := time.Now().Add(drainTime); !c.stop.Load() && time.Now().Before(until); {
-		b, ready := c.ring.Next()
-		mono, real := c.clock()
-		if !ready {
-			c.pause(mono, drainTime/10)
-			continue
-		}
-		c.walk.block(&b, mono, real)
-		c.ring.Release()
-	}
-	c.publish()
 	c.before, c.last = c.total(), ring.Stats{}
+	// An interface that bears another name, or is of another kind, still sends frames to this ring.
+	_ = c.ring.SetFilter(ring.RejectAll) // in vain where the interface is gone, which does no harm
+	c.drained, c.drainEnd = c.ring, time.Now().Add(drainTime)
+	c.ring = nil // not closed yet
 	c.setRing(nil)
+	if c.drained.Size() > drainBeside {
+		c.drainAll()
+	}
 	c.publish()
 }
 
+// drain accounts a block of the ring of an interface that has gone, if there is one, and closes the ring when no more
+// can come. It reports whether the ring is still there.
+func (c *Capture) drain() bool {
+	if c.drained == nil {
+		return false
+	}
+	if b, ready := c.drained.Next(); ready {
+		mono, real := c.clock()
+		c.walk.block(&b, mono, real)
+		c.drained.Release()
+	} else if !time.Now().Before(c.drainEnd) {
+		c.closeDrained()
+		return false
+	}
+	return true
+}
+
+// drainAll waits for the last block of the ring of an interface that has gone.
+func (c *Capture) drainAll() {
+	for !c.stop.Load() && c.drain() {
+		mono, _ := c.clock()
+		c.pause(mono, drainStep)
+	}
+	c.closeDrained()
+}
+
+func (c *Capture) closeDrained() {
+	if c.drained != nil {
+		_ = c.drained.Close() // nothing depends on it any more
+		c.drained = nil
+	}
+}
+
 // await keeps the known streams, serves readers, and opens a new ring once the interface is back.
-// It reports false when Stop came first.
+// It reports false when Stop came first. A change of some interface is reason to try at once: it may be this one.
 func (c *Capture) await() bool {
 	c.announced = true // at the start by whoever made the capture without a ring
 	for retry := time.Duration(0); ; retry = min(max(2*retry, firstRetry), lastRetry) {
+		soonest := time.Now().Add(changeRetry)
 		for until := time.Now().Add(retry); time.Now().Before(until); {
 			if c.stop.Load() {
 				return false
 			}
+			if c.look.Load() && !time.Now().Before(soonest) {
+				c.look.Store(false)
+				retry = 0
+				break
+			}
+			wait := time.Until(until)
+			if c.look.Load() {
+				wait = min(wait, time.Until(soonest))
+			}
+			if c.drain() {
+				wait = min(wait, drainStep)
+			}
 			mono, _ := c.clock()
-			c.pause(mono, min(time.Until(until), awayWait))
+			c.pause(mono, min(wait, awayWait))
 		}
 		c.publish()
 		r, err := c.tryOpen()
@@ -106,6 +156,7 @@ func (c *Capture) await() bool {
 			}
 			continue
 		}
+		c.drainAll() // what came first is accounted first; meanwhile the new ring fills
 		c.setRing(r)
 		c.back()
 		return true
@@ -140,8 +191,12 @@ func (c *Capture) tryOpen() (*ring.Ring, error) {
 			}()
 			return nil, ErrStopped
 		}
+		wait := awayWait
+		if c.drain() {
+			wait = drainStep
+		}
 		mono, _ := c.clock()
-		c.pause(mono, awayWait)
+		c.pause(mono, wait)
 	}
 }
 

@@ -52,6 +52,18 @@ func TestBadInput(t *testing.T) {
 		{"an empty interface name", []string{"-interface", ""}, `-interface "": `, []string{"any", "lo", veth}},
 		{"a long interface name", []string{"-interface", long}, `-interface "xxx`, []string{"(300 bytes in all)", veth}},
 
+		{"an unknown direction", []string{"-direction", "up"}, "-direction up: ", []string{"in, out or both"}},
+		{"an empty direction", []string{"-direction", ""}, `-direction "": `, []string{"in, out or both"}},
+		{"what is sent on loopback alone", []string{"-interface", "lo", "-direction", "out"}, "-direction out: ", []string{"in or both"}},
+		{"a snap length that cuts headers", []string{"-snaplen", "97"}, "-snaplen 97: ", []string{"98 to 262144"}},
+		{"a snap length of zero", []string{"-snaplen", "0"}, "-snaplen 0: ", []string{"98 to 262144"}},
+		{"a negative snap length", []string{"-snaplen", "-1"}, "-snaplen -1: ", []string{"98 to 262144"}},
+		{"a snap length beyond libpcap's", []string{"-snaplen", "262145"}, "-snaplen 262145: ", []string{"98 to 262144"}},
+		{"a snap length of 64 bits", []string{"-snaplen", over64}, "-snaplen 9223372036854775808: ", []string{"such as 192"}},
+		{"an empty snap length", []string{"-snaplen", ""}, `-snaplen "": `, []string{"such as 192"}},
+		{"waiting that is neither", []string{"-wait=perhaps"}, "-wait perhaps: ", []string{"true or false"}},
+		{"promiscuous mode that is neither", []string{"-promiscuous=perhaps"}, "-promiscuous perhaps: ", []string{"true or false"}},
+
 		{"a filter that cannot be parsed", []string{"-packet-filter", "tcp porrt 80"}, `-packet-filter "tcp porrt 80": `, []string{"syntax error"}},
 		{"a filter with an unknown service", []string{"-packet-filter", "tcp port nosuchservice"}, `-packet-filter "tcp port nosuchservice": `, nil},
 		{"a filter with a port beyond 65535", []string{"-packet-filter", "port 65536"}, `-packet-filter "port 65536": `, nil},

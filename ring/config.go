@@ -35,6 +35,10 @@ type Config struct {
 	// IgnoreOutgoing leaves out what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20). Loopback
 	// needs it: every packet passes there twice, once in each direction.
 	IgnoreOutgoing bool
+
+	// Promiscuous has the interface hand over frames that are addressed to others as well, until the ring is
+	// closed. It has no effect with IfIndex 0: see SetPromiscuous.
+	Promiscuous bool
 }
 
 const (

@@ -12,8 +12,8 @@ import (
 // MaxRings is the most rings in one group: PACKET_FANOUT_MAX in linux/if_packet.h before Linux 5.11.
 const MaxRings = 256
 
-// rejectAll is a filter that accepts no frame.
-var rejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
+// RejectAll is a filter that accepts no frame. It must not be changed.
+var RejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 
 // OpenGroup opens n rings among which the kernel shares out the interface's traffic by its flow hash,
 // which is the same for both directions of a connection (PACKET_FANOUT_HASH, packet(7)). One ring is
@@ -51,7 +51,7 @@ func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 		return []*Ring{r}, nil
 	}
 	closed := c
-	closed.Filter, closed.IgnoreOutgoing = rejectAll, false
+	closed.Filter, closed.IgnoreOutgoing = RejectAll, false
 	var rings []*Ring
 	defer func() {
 		if err != nil {
@@ -110,6 +110,18 @@ func fanoutError(c Config, n, i int, err error) error {
 	e := c.refuse([]Setting{SettingRings}, "join ring %d to the fanout group: %v%s", i, err, remedy).because(err)
 	e.rings = n
 	return e
+}
+
+// SetFilter replaces the ring's filter by prog, as Config.Filter has it. No frame passes unfiltered meanwhile: the
+// kernel goes from one program to the other between two frames (sk_attach_filter, net/core/filter.c). Any goroutine
+// may call it. The error is os.ErrClosed after Close.
+func (r *Ring) SetFilter(prog []bpf.RawInstruction) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fd < 0 {
+		return errClosed("replace the packet filter")
+	}
+	return r.setFilter(Config{Filter: prog})
 }
 
 // setFilter replaces the filter of the socket by c's, with no moment between.

@@ -92,6 +92,11 @@ func open(c Config) (_ *Ring, err error) {
 	if err = r.bind(c); err != nil {
 		return nil, err
 	}
+	if c.Promiscuous && c.IfIndex != 0 {
+		if err = r.SetPromiscuous(c.IfIndex, true); err != nil {
+			return nil, err
+		}
+	}
 	return r, nil
 }
 
