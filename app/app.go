@@ -164,7 +164,7 @@ func serve(o *options, log *slog.Logger) error {
 	signal.Notify(hangUps, syscall.SIGHUP)
 	defer signal.Stop(hangUps)
 
-	s, err := o.setUp(ctx)
+	s, err := o.setUp(ctx, log)
 	switch {
 	case ctx.Err() != nil:
 		if err == nil {
@@ -203,11 +203,25 @@ func serve(o *options, log *slog.Logger) error {
 	if len(o.cpus) > 0 {
 		c.SetCPUs(o.cpus)
 	}
+	interfaces := func(s *worker.Stats) []collector.Interface {
+		return []collector.Interface{{Name: o.iface, Up: s.InterfaceUp, Named: true, Exists: given.exists()}}
+	}
+	absent, selected := func() bool { return false }, (func(string) bool)(nil)
+	if s.lines != nil {
+		interfaces = func(*worker.Stats) []collector.Interface { return s.lines.interfaces() }
+		absent, selected = s.lines.absent, o.selection.Match
+		s.lines.begin(c)
+		stop, err := s.lines.follow(ctx)
+		if err != nil {
+			return lookFailed(o.iface, err)
+		}
+		defer stop()
+	}
 	watcher := loss.New(loss.Config{
-		Interface: o.iface,
+		Interface: o.iface, Selected: selected,
 		Capture: func() loss.Capture {
 			s := c.Stats()
-			return loss.Capture{Lost: s.Lost(), Up: s.InterfaceUp, IfIndex: s.IfIndex}
+			return loss.Capture{Lost: s.Lost(), Up: s.InterfaceUp, IfIndex: s.IfIndex, Absent: absent()}
 		},
 		MTU: func(bytes uint32) { c.SetSuperAbove(max(bytes, ipTCPHeaders) - ipTCPHeaders) },
 		Report: func(err error) {
@@ -233,7 +247,7 @@ func serve(o *options, log *slog.Logger) error {
 	o.metrics.MaxWaiting = s.clients / 2 // the others may be idle, or about to ask
 	metrics := collector.New(c, o.metrics.Options)
 	for _, own := range []prometheus.Collector{
-		collector.Own(c.Stats, o.iface, given.exists), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
+		collector.Own(c.Stats, interfaces), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
 		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()),
 	} {
 		if err := metrics.Registry().Register(own); err != nil {

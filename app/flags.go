@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tcp-stream-exporter/cgo/pcapfilter"
+	"tcp-stream-exporter/netif"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/table"
 	"tcp-stream-exporter/worker"
@@ -23,8 +24,9 @@ import (
 type options struct {
 	iface          string
 	ifaceGiven     bool
-	wait           bool // for interfaces that do not exist yet
-	direction      string // one of directions
+	selection      netif.Selection // of several interfaces; empty: iface is one
+	wait           bool            // for interfaces that do not exist yet
+	direction      string          // one of directions
 	promiscuous    bool
 	snapLen        int // bytes of a frame that are captured at most
 	addr           string
@@ -261,6 +263,12 @@ func (o *options) check() error {
 	}
 	if o.iface == "" {
 		return fmt.Errorf("%s: %s", o.flag("interface"), interfaceList())
+	}
+	if o.iface == netif.AnyInterface || strings.ContainsAny(o.iface, ",*?!") {
+		var err error
+		if o.selection, err = netif.ParseSelection(o.iface); err != nil {
+			return fmt.Errorf("%s: %w", o.flag("interface"), err)
+		}
 	}
 	if _, port, err := net.SplitHostPort(o.addr); err != nil {
 		return fmt.Errorf("%s: no address: want host:port or :port, e.g. :9100", o.flag("port"))

@@ -11,9 +11,6 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// anyInterface is the name that stands for all interfaces at once.
-const anyInterface = "any"
-
 // link holds what the capture needs to know of an interface.
 type link struct {
 	name     string
@@ -32,15 +29,12 @@ func (name noInterface) Error() string {
 
 // findLink looks the interface up by name.
 func findLink(name string) (link, error) {
-	if name == anyInterface {
-		return link{name: name, up: true, kind: pcapfilter.EN10MB}, nil
-	}
 	i, err := netif.Find(name)
 	if errors.Is(err, netif.ErrNotExist) {
 		return link{}, noInterface(name)
 	}
 	if err != nil {
-		return link{}, fmt.Errorf("%s: look for it: %w%s", withValue("interface", name), lookError(err), netlinkRemedy(err))
+		return link{}, lookFailed(name, err)
 	}
 	l := link{name: name, index: i.Index, kind: pcapfilter.EN10MB, loopback: i.Loopback, up: i.Up}
 	switch parse.LinkFromARPHRD(i.Hatype) {
@@ -52,6 +46,11 @@ func findLink(name string) (link, error) {
 			withValue("interface", name), i.Hatype)
 	}
 	return l, nil
+}
+
+// lookFailed returns the error of a look for interfaces.
+func lookFailed(name string, err error) error {
+	return fmt.Errorf("%s: look for it: %w%s", withValue("interface", name), lookError(err), netlinkRemedy(err))
 }
 
 // chooseInterface takes the interface of the default route where there is no eth0, and reports
@@ -90,7 +89,7 @@ func interfaceList() string {
 	if err != nil || len(all) == 0 {
 		return "there are no interfaces here"
 	}
-	names := []string{anyInterface}
+	names := []string{netif.AnyInterface}
 	for _, i := range all {
 		names = append(names, i.Name)
 	}

@@ -63,7 +63,9 @@ func TestDocsListEveryFamily(t *testing.T) {
 	answer := httptest.NewRecorder()
 	h := collector.New(oneOfAll{}, collector.Options{Families: exposition.AllFamilies()})
 	lost := loss.Figures{Links: make([]loss.Link, 1), Softnet: true}
-	h.Registry().MustRegister(collector.Own(func() (s worker.Stats) { return s }, "eth0", func() bool { return true }),
+	h.Registry().MustRegister(collector.Own(func() (s worker.Stats) { return s }, func(s *worker.Stats) []collector.Interface {
+		return []collector.Interface{{Name: "eth0", Up: s.InterfaceUp, Named: true, Exists: true}}
+	}),
 		collector.Workers(func() []uint64 { return []uint64{1} }), collector.BuildInfo("", "", ""),
 		collector.Losses(func() loss.Figures { return lost }), h.Durations(),
 		h.Clients(func() (refused, stalled, idle uint64) { return 0, 0, 0 }))

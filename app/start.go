@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"golang.org/x/net/bpf"
 
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/cgo/pcapfilter"
+	"tcp-stream-exporter/netif"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/worker"
 )
@@ -17,8 +19,9 @@ import (
 // setup is what the capture begins with.
 type setup struct {
 	at       link
-	chosen   bool // -interface was not given: at is of the default route
-	absent   bool // no interface bears at's name yet
+	lines    *lines // where several interfaces are captured; or nil
+	chosen   bool   // -interface was not given: at is of the default route
+	absent   bool   // no interface bears at's name yet
 	ring     ring.Config
 	clients  int // connections to the web server at most
 	listener net.Listener
@@ -42,14 +45,14 @@ func (s *setup) close() {
 // setUp makes the setup, unless ctx ends first: then it returns ctx's error at once. The kernel may need
 // half a minute for gigabytes of rings, a name in -port as long to be looked up, and neither can be called
 // off. What comes of them after all is given back.
-func (o *options) setUp(ctx context.Context) (*setup, error) {
+func (o *options) setUp(ctx context.Context, log *slog.Logger) (*setup, error) {
 	type result struct {
 		setup *setup
 		err   error
 	}
 	done := make(chan result)
 	go func() {
-		s, err := o.makeSetup(ctx)
+		s, err := o.makeSetup(ctx, log)
 		select {
 		case done <- result{s, err}:
 		case <-ctx.Done():
@@ -67,27 +70,14 @@ func (o *options) setUp(ctx context.Context) (*setup, error) {
 }
 
 // makeSetup leaves nothing open after an error.
-func (o *options) makeSetup(ctx context.Context) (_ *setup, err error) {
+func (o *options) makeSetup(ctx context.Context, log *slog.Logger) (_ *setup, err error) {
 	s := &setup{}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	if !o.ifaceGiven {
-		s.chosen = o.chooseInterface()
-	}
-	s.at, err = findLink(o.iface)
-	if absent := noInterface(""); o.wait && errors.As(err, &absent) {
-		s.at, s.absent, err = link{name: o.iface, kind: pcapfilter.EN10MB}, true, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if s.at.loopback && o.direction == sent {
-		return nil, fmt.Errorf("%s: what is sent on %s arrives on it too, and is counted then: use in or both", o.flag("direction"), o.iface)
-	}
-	filter, err := o.compileFilter(s.at.kind)
+	filter, err := o.choose(s, log)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +108,38 @@ func (o *options) makeSetup(ctx context.Context) (_ *setup, err error) {
 		return nil, o.asFlags(err)
 	}
 	return s, nil
+}
+
+// choose finds what is to be captured, and compiles the filter for it.
+func (o *options) choose(s *setup, log *slog.Logger) (filter []bpf.RawInstruction, err error) {
+	if o.selection.String() != "" {
+		all, err := netif.List()
+		if err != nil {
+			return nil, lookFailed(o.iface, err)
+		}
+		if s.lines, err = newLines(o, o.selection, log); err != nil {
+			return nil, err
+		}
+		if err := s.lines.check(all); err != nil {
+			return nil, err
+		}
+		s.at = link{name: o.iface, up: true}
+		return s.lines.start(all), nil
+	}
+	if !o.ifaceGiven {
+		s.chosen = o.chooseInterface()
+	}
+	s.at, err = findLink(o.iface)
+	if absent := noInterface(""); o.wait && errors.As(err, &absent) {
+		s.at, s.absent, err = link{name: o.iface, kind: pcapfilter.EN10MB}, true, nil
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case s.at.loopback && o.direction == sent:
+		return nil, fmt.Errorf("%s: what is sent on %s arrives on it too, and is counted then: use in or both", o.flag("direction"), o.iface)
+	}
+	return o.compileFilter(s.at.kind)
 }
 
 // aim has a ring capture from an interface.

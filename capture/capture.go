@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -74,8 +75,9 @@ type Capture struct {
 
 	requests   // from readers
 	stop       atomic.Bool
-	look       atomic.Bool   // from watch: housekeeping is due
-	superAbove atomic.Uint32 // from SetSuperAbove
+	look       atomic.Bool                // from watch: housekeeping is due
+	superAbove atomic.Uint32              // from SetSuperAbove
+	interfaces atomic.Pointer[Interfaces] // from Group.SetInterfaces; nil: one is captured
 
 	mu        sync.Mutex // guards the rest
 	current   *ring.Ring // what Stop wakes; nil while the interface is away
@@ -312,6 +314,20 @@ func (c *Capture) setRing(r *ring.Ring) {
 		}
 		c.link, _ = r.Link() // housekeeping asks again
 	}
+}
+
+// withRing calls f with the open ring, if there is one. It may be called from any goroutine.
+func (c *Capture) withRing(f func(*ring.Ring) error) error {
+	c.mu.Lock()
+	r := c.current
+	c.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	if err := f(r); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil // it has been closed meanwhile: its interface is gone
 }
 
 // total is what the kernel has counted on all rings so far.

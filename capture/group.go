@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 
+	"golang.org/x/net/bpf"
+
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/worker"
 )
@@ -159,6 +161,30 @@ func (g *Group) SetSuperAbove(bytes uint32) {
 	for _, c := range g.captures {
 		c.SetSuperAbove(bytes)
 	}
+}
+
+// SetFilter has the kernel run prog on each frame from now on, on the rings of all workers. Rings that are opened later
+// bring their own. It returns an error only if a ring keeps the filter that it has.
+func (g *Group) SetFilter(prog []bpf.RawInstruction) error {
+	var errs []error
+	for _, c := range g.captures {
+		errs = append(errs, c.withRing(func(r *ring.Ring) error { return r.SetFilter(prog) }))
+	}
+	return errors.Join(errs...)
+}
+
+// SetInterfaces says which interfaces a capture on several is for. It takes effect with the next block that each worker
+// walks; frames that are in the ring already are judged by it, too.
+func (g *Group) SetInterfaces(s *Interfaces) {
+	for _, c := range g.captures {
+		c.interfaces.Store(s)
+	}
+}
+
+// SetPromiscuous has an interface hand over frames that are addressed to others as well, or ends that, for captures on
+// several interfaces. See ring.SetPromiscuous.
+func (g *Group) SetPromiscuous(index int, on bool) error {
+	return g.captures[0].withRing(func(r *ring.Ring) error { return r.SetPromiscuous(index, on) })
 }
 
 // Run captures until Stop, or until one of the workers cannot go on, whose error it returns.

@@ -6,6 +6,7 @@ import (
 	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/printable"
 )
 
 // The types of families.
@@ -96,10 +97,20 @@ var captureFamilies = []family[captured]{
 		series: counterOf(func(c *captured) uint64 { return c.BadBlocks })},
 	{header: header{Name: "tcp_stream_exporter_interface_up", Help: "1 while the interface is captured, 0 while it is down or gone.", Type: gauge},
 		labels: []string{"interface"},
-		series: func(c *captured, e emit) { e(oneIf(c.InterfaceUp), c.iface) }},
+		series: func(c *captured, e emit) {
+			for _, i := range c.interfaces {
+				e(oneIf(i.Up), printable.Text(i.Name))
+			}
+		}},
 	{header: header{Name: "tcp_stream_exporter_interface_exists", Help: "1 while there is an interface of the name that was given (-interface), up or down; 0 while there is none.", Type: gauge},
 		labels: []string{"interface"},
-		series: func(c *captured, e emit) { e(oneIf(c.exists), c.iface) }},
+		series: func(c *captured, e emit) {
+			for _, i := range c.interfaces {
+				if i.Named {
+					e(oneIf(i.Exists), printable.Text(i.Name))
+				}
+			}
+		}},
 	{header: header{Name: "tcp_stream_exporter_ring_reopened_total", Help: "Times that capture went on after the interface had been down, gone or renamed.", Type: counter},
 		series: counterOf(func(c *captured) uint64 { return c.Reopened })},
 	{header: header{Name: "tcp_stream_exporter_super_packets_total", Help: "Packets processed that held more payload than one segment of the interface's MTU: several in one (GRO, GSO, TSO).", Type: counter},

@@ -65,17 +65,26 @@ func orInvalid(m prometheus.Metric, desc *prometheus.Desc, err error) prometheus
 // captured holds the figures of captureFamilies.
 type captured struct {
 	Stats
-	iface  string
-	exists bool
+	interfaces []Interface
+}
+
+// Interface tells of one interface that is captured, or is to be.
+type Interface struct {
+	Name   string // no two may be the same as text, see printable.Text
+	Up     bool   // it is captured
+	Named  bool   // -interface has its name, not a pattern that it matches
+	Exists bool   // there is one of that name, up or down
 }
 
 // Own returns the collector of what the capture counts about itself, to be registered with
-// Handler.Registry. stats returns the capture's totals, iface is the name of the interface that is
-// captured, and exists reports whether there is one of that name. Both functions may be called from any
-// goroutine.
-func Own(stats func() Stats, iface string, exists func() bool) prometheus.Collector {
-	iface = printable.Text(iface)
-	return newSet(captureFamilies, func() captured { return captured{stats(), iface, exists()} })
+// Handler.Registry. stats returns the capture's totals, and interfaces what is captured. Both functions may
+// be called from any goroutine.
+func Own(stats func() Stats, interfaces func(*Stats) []Interface) prometheus.Collector {
+	return newSet(captureFamilies, func() captured {
+		c := captured{Stats: stats()}
+		c.interfaces = interfaces(&c.Stats)
+		return c
+	})
 }
 
 // Workers returns the collector of how the traffic is shared out among the workers, to be registered with

@@ -34,7 +34,7 @@ func TestOwnFamilies(t *testing.T) {
 		Softnet: true, SoftnetDropped: 76, SoftnetSqueezed: 77,
 	}
 	h := New(&fakeSource{}, Options{})
-	h.Registry().MustRegister(Own(func() Stats { return s }, "eth7", func() bool { return true }), BuildInfo("v1", "go1", "libpcap 1"),
+	h.Registry().MustRegister(Own(func() Stats { return s }, oneInterface("eth7")), BuildInfo("v1", "go1", "libpcap 1"),
 		Losses(func() loss.Figures { return f }), h.Durations(),
 		h.Clients(func() (refused, stalled, idle uint64) { return 81, 82, 83 }))
 	h.queue.refused, h.queue.stalled = 84, 1
@@ -163,7 +163,7 @@ func TestLabelsThatAreNotUTF8(t *testing.T) {
 	var f loss.Figures
 	for what, c := range map[string]func() error{
 		"interface": func() error {
-			return h.Registry().Register(Own(func() (s Stats) { return s }, "a\xff", func() bool { return false }))
+			return h.Registry().Register(Own(func() (s Stats) { return s }, func(*Stats) []Interface { return []Interface{{Name: "a\xff", Named: true}} }))
 		},
 		"losses": func() error { return h.Registry().Register(Losses(func() loss.Figures { return f })) },
 		"build":  func() error { return h.Registry().Register(BuildInfo("v\xff", "go\xff", "libpcap\xff")) },
@@ -198,5 +198,12 @@ func TestLabelsThatAreNotUTF8(t *testing.T) {
 	f.Links = []loss.Link{{Name: "a\xff"}}
 	if w := scrapeOnce(h, "GET", "/metrics"); w.Code != 500 || strings.Contains(w.Body.String(), "panic") {
 		t.Errorf("status %d: %.300s", w.Code, w.Body)
+	}
+}
+
+// oneInterface is what a capture of one interface says of it.
+func oneInterface(name string) func(*Stats) []Interface {
+	return func(s *Stats) []Interface {
+		return []Interface{{Name: name, Up: s.InterfaceUp, Named: true, Exists: true}}
 	}
 }

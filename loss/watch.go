@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,8 @@ const (
 	slack = 5 * time.Second
 	// maxLowers bounds the interfaces below the captured one that are followed.
 	maxLowers = 4
+	// maxBelow bounds the interfaces below several captured ones that are followed.
+	maxBelow = 64
 	// answerTime bounds the wait for what is asked about interfaces. It is only long while the kernel
 	// takes interfaces apart.
 	answerTime = 2 * time.Second
@@ -33,13 +36,16 @@ var errNoStats = errors.New("rtnetlink message without 64-bit statistics (needs 
 // Config says what to watch and whom to tell.
 type Config struct {
 	// Interface is the name of the captured interface, under which its losses are listed; those
-	// below it (the parent of a VLAN) go by their own. With all interfaces captured it is not used.
+	// below it (the parent of a VLAN) go by their own. With several interfaces captured it is not used.
 	Interface string
+	// Selected reports which interfaces a capture on several is for; nil: on all. Those below them are
+	// watched, too.
+	Selected func(name string) bool
 	// Capture returns how the capture stands. It is called from any goroutine and must return at once.
 	Capture func() Capture
 	// Window is how long a loss makes the figures doubtful; 0: the constant.
 	Window time.Duration
-	// MTU is called with the MTU of the captured interface, in bytes, whenever it changes; with all
+	// MTU is called with the MTU of the captured interface, in bytes, whenever it changes; with several
 	// interfaces captured, with the largest but for loopback. It may be nil.
 	MTU func(bytes uint32)
 	// Report is called with the reason when something can no longer be read. It may be nil.
@@ -50,7 +56,8 @@ type Config struct {
 type Capture struct {
 	Lost    uint64 // what it lost itself so far; any growth is a loss
 	Up      bool   // it captures
-	IfIndex int    // the interface that it captures on, 0 for all; of no meaning while it is not up
+	IfIndex int    // the interface that it captures on, 0 for several; of no meaning while it is not up
+	Absent  bool   // an interface that was asked for by name is down or gone, while others are captured
 }
 
 // Link holds what one interface has lost since the watch began.
@@ -89,6 +96,8 @@ type Watcher struct {
 	ledger            ledger
 	dropped, squeezed counter
 	mtu               uint32
+	all               []netif.Interface // at the latest sample of several
+	below             []int             // indices of those of them that the captured ones stand on
 	linksErr, softErr error
 
 	mu       sync.Mutex // guards the rest
@@ -155,7 +164,7 @@ func (w *Watcher) at(now time.Time) Figures {
 // askCapture notes a loss of the capture's own. The caller holds w.mu.
 func (w *Watcher) askCapture(now time.Time) Capture {
 	c := w.cfg.Capture()
-	if !c.Up || c.Lost != w.lost {
+	if !c.Up || c.Absent || c.Lost != w.lost {
 		w.lastLoss = now
 	}
 	w.lost = c.Lost
@@ -215,24 +224,59 @@ func (w *Watcher) sampleLinks(c Capture) (lossy bool) {
 	return lossy
 }
 
-// sampleAll reads all interfaces. mtu is the largest but for loopback; whole is false if some may be
-// missing.
+// sampleAll reads the selected interfaces and those below them. mtu is the largest of the selected but for loopback;
+// whole is false if some may be missing.
 func (w *Watcher) sampleAll() (lossy bool, mtu uint32, whole bool, err error) {
 	counted := true
-	whole, err = w.links.All(func(k *netif.Interface) {
-		if !k.HasStats {
+	w.all = w.all[:0]
+	whole, err = w.links.All(func(k *netif.Interface) { w.all = append(w.all, *k) })
+	w.below = lowersOf(w.all, w.cfg.Selected, w.below)
+	for i := range w.all {
+		k := &w.all[i]
+		selected := w.cfg.Selected == nil || w.cfg.Selected(k.Name)
+		switch {
+		case !selected && !slices.Contains(w.below, k.Index):
+			continue
+		case !k.HasStats:
 			counted = false
-			return
+			continue
 		}
 		lossy = w.ledger.enter(k.Name, k) || lossy
-		if !k.Loopback {
+		if selected && !k.Loopback {
 			mtu = max(mtu, k.MTU)
 		}
-	})
+	}
 	if err == nil && !counted {
 		whole, err = false, fmt.Errorf("rtnetlink: %w", errNoStats)
 	}
 	return lossy, mtu, whole, err
+}
+
+// lowersOf returns the indices of the interfaces below the selected ones (all if it is nil: then none need be named),
+// maxLowers levels deep, in the memory of into.
+func lowersOf(all []netif.Interface, selected func(string) bool, into []int) []int {
+	into = into[:0]
+	if selected == nil {
+		return into
+	}
+	for range maxLowers {
+		before := len(into)
+		for i := range all {
+			k := &all[i]
+			if k.Lower == 0 || len(into) == maxBelow || slices.Contains(into, k.Lower) || !selected(k.Name) && !slices.Contains(into, k.Index) {
+				continue
+			}
+			// Each end of a veth pair names the other as the one below.
+			pair := slices.ContainsFunc(all, func(o netif.Interface) bool { return o.Index == k.Lower && o.Lower == k.Index })
+			if !pair {
+				into = append(into, k.Lower)
+			}
+		}
+		if len(into) == before {
+			break
+		}
+	}
+	return into
 }
 
 // sampleTower reads the captured interface and those below it: what a card loses, its VLANs miss.

@@ -1,0 +1,355 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/bpf"
+
+	"tcp-stream-exporter/capture"
+	"tcp-stream-exporter/cgo/pcapfilter"
+	"tcp-stream-exporter/collector"
+	"tcp-stream-exporter/netif"
+	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/printable"
+	"tcp-stream-exporter/ring"
+)
+
+// lines are the interfaces that are captured where -interface selects several: those of them that there are. One ring
+// for each worker, bound to all interfaces, captures them; the kernel filter tells them apart, and is replaced when
+// interfaces come and go.
+//
+// A line has a number, by which connections on it are told from those on others. It is the name's, not the
+// interface's: one that is made again goes on with the streams that it had, as one that is captured alone does, and no
+// two series can differ in nothing but the index, which they do not show.
+type lines struct {
+	o         *options
+	selection netif.Selection
+	log       *slog.Logger
+	programs  programs
+
+	mu         sync.Mutex // guards the rest
+	to         capturing  // nil before the capture is there
+	lines      map[int]line
+	numbers    map[string]uint32 // by the name as a label has it, of those that have gone too: their streams are still there
+	names      map[uint32]string // the other way round
+	gone       []uint32          // numbers of names without an interface, the longest gone first
+	last       uint32            // number given out
+	coarse     bool              // the filter that was told of lets other interfaces through
+	prog       []bpf.RawInstruction
+	toldFilter bool
+}
+
+// line is one interface that is captured, by its index.
+type line struct {
+	name   string
+	number uint32
+	hatype uint16
+	link   parse.Link // LinkUnknown: its frames are not decoded, and not captured
+	up     bool
+}
+
+// capturing is what lines ask of a capture.
+type capturing interface {
+	SetFilter(prog []bpf.RawInstruction) error
+	SetInterfaces(s *capture.Interfaces)
+	SetPromiscuous(index int, on bool) error
+}
+
+// programs are the filter's programs for frames of each kind.
+type programs struct{ ethernet, raw []bpf.RawInstruction }
+
+const (
+	// maxTold bounds the interfaces that have series of their own, and that a line of the log names.
+	maxTold  = 1024
+	maxNamed = 20
+	// maxGone bounds the names that are known of interfaces that have gone. Streams of those before show a number.
+	maxGone = 1 << 16
+)
+
+// newLines compiles the filter for all kinds of interfaces. A filter that cannot apply to those without a link header
+// selects nothing there, such as one that asks for an Ethernet address.
+func newLines(o *options, selection netif.Selection, log *slog.Logger) (*lines, error) {
+	l := &lines{o: o, selection: selection, log: log, numbers: map[string]uint32{}, names: map[uint32]string{}}
+	var err error
+	if l.programs.ethernet, err = o.compileFilter(pcapfilter.EN10MB); err != nil {
+		return nil, err
+	}
+	if l.programs.raw, err = o.compileFilter(pcapfilter.Raw); err != nil {
+		l.programs.raw = ring.RejectAll
+		log.Warn("the filter cannot apply to interfaces without a link header (tun, PPP, WireGuard): nothing is captured there", "reason", err)
+	}
+	return l, nil
+}
+
+// check returns an error for a name that was given and no interface bears, unless it is to be waited for.
+func (l *lines) check(all []netif.Interface) error {
+	for _, name := range l.selection.Names() {
+		if !l.o.wait && !slices.ContainsFunc(all, func(i netif.Interface) bool { return i.Name == name }) {
+			return noInterface(name)
+		}
+	}
+	return nil
+}
+
+// start takes the interfaces that there are at the start, and returns the filter to open rings with.
+func (l *lines) start(all []netif.Interface) []bpf.RawInstruction {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = l.among(all)
+	l.compile()
+	return l.prog
+}
+
+// begin hands over to a capture that has rings with the filter of start, or one of later.
+func (l *lines) begin(to capturing) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.to = to
+	to.SetInterfaces(l.table())
+	if err := to.SetFilter(l.prog); err != nil {
+		l.log.Warn("interfaces that came since the start are not captured", "reason", err)
+	}
+	for index, line := range l.lines {
+		l.promiscuous(index, line, true)
+	}
+	names := l.told()
+	switch {
+	case len(l.lines) == 0:
+		l.log.Warn("no interface matches yet: waiting for one", "interface", l.o.iface)
+	case len(names) > maxNamed:
+		l.log.Info("capturing on several interfaces", "number", len(l.lines), "first", strings.Join(names[:maxNamed], ","))
+	default:
+		l.log.Info("capturing on several interfaces", "number", len(l.lines), "interfaces", strings.Join(names, ","))
+	}
+	for _, line := range l.lines {
+		l.tellUndecoded(line)
+	}
+	for _, name := range l.selection.Names() {
+		if !slices.Contains(names, name) {
+			l.log.Warn("there is no such interface yet: waiting for it", "interface", name)
+		}
+	}
+}
+
+// update takes the interfaces that there are now, and tells of each change in a line of the log.
+func (l *lines) update(all []netif.Interface) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.lines
+	l.lines = l.among(all)
+	refilter := false
+	for index, was := range before {
+		now, there := l.lines[index]
+		switch {
+		case !there:
+			l.log.Info("no longer captured: the interface is gone, or is called otherwise", "interface", was.name)
+			l.promiscuous(index, was, false)
+		case now.name != was.name:
+			l.log.Info("the interface has another name", "interface", was.name, "now", now.name)
+		case now.hatype != was.hatype:
+			l.tellUndecoded(now)
+		case now.up != was.up && now.up:
+			l.log.Info("capturing again: the interface is up", "interface", now.name)
+		case now.up != was.up:
+			l.log.Info("the interface is down: waiting for it", "interface", now.name)
+		}
+		refilter = refilter || !there || now.number != was.number || now.link != was.link
+	}
+	for index, now := range l.lines {
+		if _, there := before[index]; !there {
+			refilter = true
+			if now.link != parse.LinkUnknown {
+				l.log.Info("capturing on another interface", "interface", now.name)
+			}
+			l.tellUndecoded(now)
+			l.promiscuous(index, now, true)
+		}
+	}
+	l.forget(before)
+	if !refilter || l.to == nil {
+		return
+	}
+	l.compile()
+	// First the numbers, so that no frame of a new interface comes before its number is known.
+	l.to.SetInterfaces(l.table())
+	if err := l.to.SetFilter(l.prog); err != nil {
+		l.fallBack(err)
+	}
+}
+
+// among returns the lines among all interfaces. The caller holds mu.
+func (l *lines) among(all []netif.Interface) map[int]line {
+	lines := map[int]line{}
+	for i := range all {
+		k := &all[i]
+		if !l.selection.Match(k.Name) {
+			continue
+		}
+		label := printable.Text(k.Name)
+		number := l.numbers[label]
+		if number == 0 {
+			l.last++
+			number = l.last
+			l.numbers[label], l.names[number] = number, label
+		}
+		link := parse.LinkFromARPHRD(k.Hatype)
+		lines[k.Index] = line{name: k.Name, number: number, hatype: k.Hatype, link: link, up: k.Up}
+	}
+	return lines
+}
+
+// forget drops names of interfaces that have gone long ago, if there are very many of them. The caller holds mu.
+func (l *lines) forget(before map[int]line) {
+	here := map[uint32]bool{}
+	for _, line := range l.lines {
+		here[line.number] = true
+	}
+	for _, was := range before {
+		if !here[was.number] {
+			l.gone = append(l.gone, was.number)
+		}
+	}
+	for len(l.gone) > maxGone {
+		number := l.gone[0]
+		l.gone = l.gone[1:]
+		if !here[number] && !slices.Contains(l.gone, number) {
+			delete(l.numbers, l.names[number])
+			delete(l.names, number)
+		}
+	}
+}
+
+// compile makes the filter for the present lines. The caller holds mu.
+func (l *lines) compile() {
+	targets := make([]pcapfilter.Target, 0, len(l.lines))
+	for index, line := range l.lines {
+		switch line.link {
+		case parse.LinkEthernet:
+			targets = append(targets, pcapfilter.Target{IfIndex: index, Link: pcapfilter.EN10MB})
+		case parse.LinkRaw:
+			targets = append(targets, pcapfilter.Target{IfIndex: index, Link: pcapfilter.Raw})
+		}
+	}
+	prog, err := pcapfilter.ByInterface(targets, l.programs.ethernet, l.programs.raw)
+	if l.coarse = err != nil; l.coarse {
+		prog, err = pcapfilter.ByHatype(l.programs.ethernet, l.programs.raw)
+	}
+	if err != nil { // the filter itself is near what the kernel takes
+		l.log.Warn("the filter is too long for several interfaces: shorten it", "reason", err)
+		prog = l.programs.ethernet
+	}
+	l.prog = prog
+}
+
+// fallBack replaces a filter that the kernel refuses, for want of the memory that it grants to filters, by one that
+// knows no interfaces. The caller holds mu.
+func (l *lines) fallBack(why error) {
+	prog, err := pcapfilter.ByHatype(l.programs.ethernet, l.programs.raw)
+	if err == nil {
+		l.coarse, l.prog = true, prog
+		l.to.SetInterfaces(l.table())
+		err = l.to.SetFilter(prog)
+	}
+	if !l.toldFilter || err != nil {
+		l.toldFilter = true
+		l.log.Warn("the filter for all these interfaces is refused: frames are told apart after they are captured, which costs more; raise the sysctl net.core.optmem_max",
+			"reason", errors.Join(why, err))
+	}
+}
+
+// table returns the lines' numbers, for the capture. The caller holds mu.
+func (l *lines) table() *capture.Interfaces {
+	numbers := make(map[int]uint32, len(l.lines))
+	for index, line := range l.lines {
+		if line.link != parse.LinkUnknown {
+			numbers[index] = line.number
+		}
+	}
+	return capture.NewInterfaces(numbers, l.coarse)
+}
+
+// promiscuous switches an interface, if that is wanted. The caller holds mu.
+func (l *lines) promiscuous(index int, line line, on bool) {
+	if !l.o.promiscuous || l.to == nil || line.link == parse.LinkUnknown {
+		return
+	}
+	if err := l.to.SetPromiscuous(index, on); err != nil && !errors.Is(err, ring.ErrGone) {
+		l.log.Warn("the interface cannot be switched to promiscuous mode: what is addressed to others is not captured there", "interface", line.name, "reason", err)
+	}
+}
+
+// tellUndecoded logs a line that is not captured. The caller holds mu.
+func (l *lines) tellUndecoded(line line) {
+	if line.link == parse.LinkUnknown {
+		l.log.Warn("the interface has a hardware type (ARPHRD_ in linux/if_arp.h) that is not decoded: it is left out", "interface", line.name, "type", line.hatype)
+	}
+}
+
+// told returns the lines' names in order. The caller holds mu.
+func (l *lines) told() []string {
+	names := make([]string, 0, len(l.lines))
+	for _, line := range l.lines {
+		names = append(names, line.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// interfaces returns the lines, and what was named and is not there, in the order of their names.
+func (l *lines) interfaces() []collector.Interface {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []collector.Interface
+	named := l.selection.Names()
+	for _, line := range l.lines {
+		all = append(all, collector.Interface{
+			Name: line.name, Up: line.up && line.link != parse.LinkUnknown, Named: slices.Contains(named, line.name), Exists: true,
+		})
+	}
+	for _, name := range named {
+		if !slices.ContainsFunc(all, func(i collector.Interface) bool { return i.Name == name }) {
+			all = append(all, collector.Interface{Name: name, Named: true})
+		}
+	}
+	slices.SortFunc(all, func(a, b collector.Interface) int { return strings.Compare(a.Name, b.Name) })
+	// An interface may be listed twice while others come and go.
+	all = slices.CompactFunc(all, func(a, b collector.Interface) bool { return printable.Text(a.Name) == printable.Text(b.Name) })
+	return all[:min(len(all), maxTold)]
+}
+
+// absent reports whether an interface that was named is not there, or down.
+func (l *lines) absent() bool {
+	return slices.ContainsFunc(l.interfaces(), func(i collector.Interface) bool { return i.Named && !i.Up })
+}
+
+// name returns the name of the line of a number, for labels: the number itself where it is forgotten.
+func (l *lines) name(number uint32) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if name, known := l.names[number]; known {
+		return name
+	}
+	return fmt.Sprint(number)
+}
+
+// follow keeps the lines up to date until ctx ends, or the returned function is called.
+func (l *lines) follow(ctx context.Context) (stop func(), err error) {
+	w, err := netif.NewWatch()
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for w.Wait() == nil {
+			if all, err := netif.List(); err == nil {
+				l.update(all)
+			}
+		}
+	}()
+	return func() { w.Close() }, nil
+}
