@@ -3,11 +3,11 @@ package parse
 import "math/bits"
 
 // Flow holds a connection's pair of endpoints in ascending order, a before b, and which of them sent the
-// segment.
+// segment. Where addresses and ports alone do not tell connections apart, it has an identity beside them.
 //
 //	        a.Hi, b.Hi  a.Lo, b.Lo                           tag
-//	narrow  0           16 zero bits │ IPv4 address │ port   direction
-//	wide    address     address                              a's port │ b's port │ wide, direction
+//	narrow  0           16 zero bits │ IPv4 address │ port   32 zero bits       │ identity │ direction
+//	wide    address     address                              a's port │ b's port │ identity │ wide, direction
 //
 // A flow between two IPv4 addresses, or IPv6 addresses that map them, is narrow. Its addresses and ports are
 // as a little-endian load takes them from the wire: any order will do, and this one needs no bytes swapped.
@@ -16,13 +16,17 @@ type Flow struct {
 	tag  uint64
 }
 
-// Bits of Flow.tag. The upper half holds the ports of a wide flow, a's << 16 | b's.
+// Bits of Flow.tag. Bits 2 to 31 hold the identity, the upper half the ports of a wide flow, a's << 16 | b's.
 const (
 	flowDir  = 1 << 0 // b sent the segment
 	flowWide = 1 << 1
 
-	flowPorts = 32 // shift
+	flowIdentity = 2  // shift
+	flowPorts    = 32 // shift
 )
+
+// MaxIdentity is the largest identity of a flow: 30 bits.
+const MaxIdentity = 1<<(flowPorts-flowIdentity) - 1
 
 // FlowOf returns the flow of a segment from src to dst.
 func FlowOf(src, dst Addr, srcPort, dstPort uint16) (f Flow) {
@@ -30,7 +34,20 @@ func FlowOf(src, dst Addr, srcPort, dstPort uint16) (f Flow) {
 	return f
 }
 
-// Conn returns f without its direction: the same for both.
+// Identity returns what tells f from flows of the same addresses and ports, 0 to MaxIdentity. 0: nothing does,
+// as after every decode.
+func (f *Flow) Identity() uint32 { return uint32(f.tag) >> flowIdentity }
+
+// SetIdentity makes id f's identity: its lower 30 bits, the others are dropped. What it stands for is the caller's
+// affair; both directions of a connection must have the same.
+func (f *Flow) SetIdentity(id uint32) {
+	f.tag = f.tag&^(MaxIdentity<<flowIdentity) | uint64(id&MaxIdentity)<<flowIdentity
+}
+
+// Plain reports whether f is narrow and has no identity, so that Narrow returns all of it but the direction.
+func (f *Flow) Plain() bool { return f.tag&^flowDir == 0 }
+
+// Conn returns f without its direction: the same for both. It keeps the identity.
 func (f *Flow) Conn() Flow { return Flow{f.a, f.b, f.tag &^ flowDir} }
 
 // NoFlow returns a flow that no segment has: its ends are in descending order.
@@ -45,11 +62,14 @@ func (f *Flow) Wide() bool { return f.tag&flowWide != 0 }
 // Narrow returns both ends of a flow that is not wide.
 func (f *Flow) Narrow() (a, b uint64) { return f.a.Lo, f.b.Lo }
 
-// Words returns both addresses and the ports of a wide flow.
-func (f *Flow) Words() (a, b Addr, ports uint64) { return f.a, f.b, f.tag >> flowPorts }
+// Words returns all of a flow but its direction, also of a narrow one, whose ends stand in a.Lo and b.Lo. The lower
+// half of tags holds the ports of a wide flow, the upper half the identity.
+func (f *Flow) Words() (a, b Addr, tags uint64) {
+	return f.a, f.b, bits.RotateLeft64(f.tag&^(flowWide|flowDir), flowPorts)
+}
 
-// Same reports whether f and o belong to the same connection. It compares the upper halves of the addresses
-// in wide flows alone: elsewhere they are 0.
+// Same reports whether f and o belong to the same connection, which have the same identity. It compares the upper
+// halves of the addresses in wide flows alone: elsewhere they are 0.
 func (f *Flow) Same(o *Flow) bool {
 	return (f.a.Lo^o.a.Lo)|(f.b.Lo^o.b.Lo)|(f.tag^o.tag)&^flowDir == 0 &&
 		(f.tag&flowWide == 0 || f.a.Hi == o.a.Hi && f.b.Hi == o.b.Hi)

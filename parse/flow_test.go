@@ -31,6 +31,8 @@ func TestFlowsThatDiffer(t *testing.T) {
 		FlowOf(a, b, 1, 2), FlowOf(a, b, 1, 3), FlowOf(a, b, 2, 1), FlowOf(a, a, 1, 2), FlowOf(b, b, 1, 2), FlowOf(wide, b, 1, 2),
 		FlowOf(a, wide, 1, 2), FlowOf(wide, wide, 1, 2), FlowOf(Addr{}, Addr{}, 0, 0), FlowOf(Addr{^uint64(0), ^uint64(0)}, Addr{}, 0, 0),
 		FlowOf(Addr{Hi: 1, Lo: a.Lo}, b, 1, 2), NoFlow(),
+		identified(FlowOf(a, b, 1, 2), 1), identified(FlowOf(a, b, 1, 2), MaxIdentity), identified(FlowOf(a, b, 1, 2), 1<<29),
+		identified(FlowOf(wide, b, 1, 2), 1), identified(FlowOf(wide, b, 1, 2), 1<<29),
 	}
 	for i := range flows {
 		for j := range flows {

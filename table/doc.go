@@ -1,4 +1,4 @@
-// Package table finds the record of a connection by its addresses and ports.
+// Package table finds the record of a connection by its addresses and ports, and its identity if it has one.
 //
 //	t, err := table.New(1 << 20)     // maps all memory; pages are taken as they are used
 //	h := t.Hash(&key)

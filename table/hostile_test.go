@@ -21,6 +21,12 @@ func v6Key(aHi, aLo, bHi, bLo uint64, aPort, bPort int) Key {
 	return parse.FlowOf(parse.Addr{Hi: v6Net + aHi, Lo: aLo}, parse.Addr{Hi: v6Net + 1<<20 + bHi, Lo: bLo}, uint16(aPort), uint16(bPort))
 }
 
+// identified returns k with an identity.
+func identified(k Key, id int) Key {
+	k.SetIdentity(uint32(id))
+	return k
+}
+
 // structured are families of keys as an address plan, a port scan or an attacker without the seeds
 // would choose them: the i-th of 65,536 different ones.
 var structured = []struct {
@@ -49,6 +55,14 @@ var structured = []struct {
 	{"IPv6, one pair of addresses, all ports of the higher", func(i int) Key { return v6Key(0, 1, 0, 1, 443, i) }},
 	{"IPv6, identifier and ports cancel out in the lower half", func(i int) Key { return v6Key(0, uint64(i), 0, 1, 0, i) }},
 	{"IPv6, identifier and ports cancel out in the upper half", func(i int) Key { return v6Key(0, uint64(i)<<32, 0, 1, 0, i) }},
+	{"one connection, sequential identities", func(i int) Key { return identified(v4Key(v4Client, v4Server, 40000, 443), i) }},
+	{"one connection, every 4096th identity", func(i int) Key { return identified(v4Key(v4Client, v4Server, 40000, 443), i<<12) }},
+	{"one connection, upper bits of the identity", func(i int) Key { return identified(v4Key(v4Client, v4Server, 40000, 443), i<<14) }},
+	{"address and identity step together", func(i int) Key { return identified(v4Key(v4Client+uint32(i), v4Server, 40000, 443), i) }},
+	{"port and identity step together", func(i int) Key { return identified(v4Key(v4Client, v4Server, i, 443), i) }},
+	{"256 ports on 256 identities", func(i int) Key { return identified(v4Key(v4Client, v4Server, i>>8, 443), i&255) }},
+	{"IPv6, one connection, sequential identities", func(i int) Key { return identified(v6Key(0, 1, 0, 1, 40000, 443), i) }},
+	{"IPv6, port and identity step together", func(i int) Key { return identified(v6Key(0, 1, 0, 1, 40000, i), i) }},
 	{"IPv6, network and ports cancel out", func(i int) Key { return v6Key(uint64(i)<<16, 1, 0, 1, i, 0) }},
 }
 
@@ -104,6 +118,34 @@ func TestStructuredKeysAreSpreadLikeRandomOnes(t *testing.T) {
 		if math.Abs(deviation) > deviates || math.Abs(deviationH2) > deviates {
 			t.Errorf("%s: chi-square deviates by %.2f and %.2f, want at most %v", f.name, deviation, deviationH2, deviates)
 		}
+	}
+}
+
+// Keys that differ in their identity alone share a group and a control byte no more often than chance has it, with
+// any seeds: one pair in 2^21 with 2^14 groups.
+func TestIdentitiesShareNoSlot(t *testing.T) {
+	const draws, identities = 2000, 64
+	together := 0
+	tab := &Table{}
+	for range draws {
+		tab.seeds = randomSeeds()
+		for _, key := range []Key{v4Key(v4Client, v4Server, 40000, 443), v6Key(0, 1, 0, 1, 40000, 443)} {
+			var hashes [identities]uint64
+			for id := range hashes {
+				k := identified(key, id)
+				hashes[id] = tab.Hash(&k)
+				for _, h := range hashes[:id] {
+					if (h^hashes[id])&(1<<14-1|0x7f<<57) == 0 {
+						together++
+					}
+				}
+			}
+		}
+	}
+	// 8 million pairs: a mean of 3.8. Random hashes reach 20 once in 10^8 runs.
+	t.Logf("%d pairs share a group and a control byte", together)
+	if together > 20 {
+		t.Errorf("%d pairs of identities share a group and a control byte, want 4 or so", together)
 	}
 }
 
@@ -180,6 +222,9 @@ func TestHostileKeysDoNoHarm(t *testing.T) {
 		{"random keys alone", nil},
 		{"2,048 hostile IPv4 keys", hostileKeys(known, groups, hostile, func(i uint64) Key {
 			return v4Key(v4Client+uint32(i>>16), v4Server, int(i&0xffff), 443)
+		})},
+		{"2,048 hostile identities", hostileKeys(known, groups, hostile, func(i uint64) Key {
+			return identified(v4Key(v4Client, v4Server, 40000, 443), int(i))
 		})},
 		{"2,048 hostile IPv6 keys", hostileKeys(known, groups, hostile, func(i uint64) Key {
 			return v6Key(0, i, 0, 1, 40000, 443)

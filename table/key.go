@@ -6,7 +6,7 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// Key identifies a connection: both endpoints, in either direction.
+// Key identifies a connection: both endpoints, in either direction, and the identity beside them.
 type Key = parse.Flow
 
 // noKey is the key of records that are not in the table. No packet has it, so a look-up may compare the
@@ -16,7 +16,7 @@ var noKey = parse.NoFlow()
 // Seeds key the hash. They must be random and secret.
 type Seeds [6]uint64
 
-// narrow returns the hash of a flow that is not wide. It mixes the key with 64×64→128-bit
+// narrow returns the hash of a plain flow: not wide, no identity. It mixes the key with 64×64→128-bit
 // multiplications of words masked by the seeds. Without the seeds nobody can tell which keys share a
 // group.
 //
@@ -28,11 +28,12 @@ func (s *Seeds) narrow(k *Key) uint64 {
 	return mix(mix(a^s[0], b^s[1]), s[4])
 }
 
-// wide returns the hash of a wide flow. A sender can choose every bit of its address, and could choose
-// ports in the same word so that both cancel out: the ports come in behind the first multiplications.
+// wide returns the hash of a flow that is wide or has an identity. A sender can choose every bit of its address, and
+// could choose ports, or VLAN tags, in the same word so that both cancel out: ports and identity come in behind the
+// first multiplications, and two more follow.
 func (s *Seeds) wide(k *Key) uint64 {
-	a, b, ports := k.Words()
-	return mix(mix(mix(a.Lo^s[0], b.Lo^s[1])^mix(a.Hi^s[2], b.Hi^s[3])^ports, s[4]), s[5])
+	a, b, tags := k.Words()
+	return mix(mix(mix(a.Lo^s[0], b.Lo^s[1])^mix(a.Hi^s[2], b.Hi^s[3])^tags, s[4]), s[5])
 }
 
 // mix folds the 128-bit product of a and b into 64 bits.

@@ -92,13 +92,13 @@ func (t *Table) AtUnchecked(i uint32) *Record { return t.record(i) }
 
 // Hash returns k's hash for Find and Insert.
 func (t *Table) Hash(k *Key) uint64 {
-	if k.Wide() {
-		return t.seeds.wide(k)
+	if k.Plain() {
+		return t.seeds.narrow(k)
 	}
-	return t.seeds.narrow(k)
+	return t.seeds.wide(k)
 }
 
-// HashNarrow is Hash for a key that is not wide, which it does not check.
+// HashNarrow is Hash for a plain key, not wide and without an identity, which it does not check.
 func (t *Table) HashNarrow(k *Key) uint64 { return t.seeds.narrow(k) }
 
 // Find returns the index of k's record. h is k's hash.

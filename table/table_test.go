@@ -61,7 +61,7 @@ func TestAgainstMaps(t *testing.T) {
 			other := swiss.NewMap[Key, uint32](capacity)
 			r := rand.New(rand.NewPCG(3, 4))
 			for op := range 200_000 {
-				k := numbered(uint32(r.IntN(1000)) | uint32(r.IntN(2))<<16)
+				k := identified(numbered(uint32(r.IntN(500))|uint32(r.IntN(2))<<16), r.IntN(2))
 				h := tab.Hash(&k)
 				got, ok := tab.Find(&k, h)
 				i, known := want[k]
