@@ -17,6 +17,7 @@
 // The result:
 //
 //   - [Flow] identifies the connection, both directions alike, and the direction of the segment.
+//   - [VLANs], which [FrameVLANs] returns for those who tell VLANs apart, may become a part of its identity.
 //   - [Seq] compares sequence numbers on their circle.
 //   - [Options] holds the TCP options that the analysis needs, in 32 bits.
 //

@@ -78,7 +78,7 @@ func slowFrame(b []byte, wire int) (why Reason, payload int, unknown bool) {
 func FuzzFrame(f *testing.F) {
 	syn := data(0)
 	syn.Flags, syn.Options = packet.SYN, []byte{2, 4, 0x05, 0xb4, 1, 3, 3, 7}
-	for _, b := range [][]byte{data(10).Ethernet(), syn.Ethernet(), data(3).Ethernet(0x81000001), v6(5).Ethernet(), data(9).IP(), ext(v6(9), 0, make([]byte, 8)...)} {
+	for _, b := range [][]byte{data(10).Ethernet(), syn.Ethernet(), data(3).Ethernet(0x81000001), data(3).Ethernet(0x88a80001, 0x81000002), v6(5).Ethernet(), data(9).IP(), ext(v6(9), 0, make([]byte, 8)...)} {
 		f.Add(uint8(LinkEthernet), b, uint32(len(b)))
 		f.Add(uint8(LinkRaw), b, uint32(1500))
 	}
@@ -98,6 +98,9 @@ func FuzzFrame(f *testing.F) {
 		var long Segment
 		if other := anyFrame(Link(link), b, wire, &long); other != why || why == OK && long != seg {
 			t.Fatalf("%v %+v; layer by layer %v %+v", why, seg, other, long)
+		}
+		if v := FrameVLANs(Link(link), b, 0); v.Count() > 2 || v.Count() > 0 != (v.Outer() != 0) || v.Count() > 1 != (v.Inner() != 0) {
+			t.Fatalf("VLANs %#x", v)
 		}
 		if why == OK && seg.Len > max(wire, uint32(len(b))) {
 			t.Fatalf("payload of %d bytes in a frame of %d", seg.Len, wire)

@@ -61,8 +61,8 @@ const (
 // Bits of Frame.Status (linux/if_packet.h).
 const (
 	StatusCsumNotReady  = 1 << 3 // TP_STATUS_CSUMNOTREADY: sent by this host, checksum not filled in
-	StatusVLANValid     = 1 << 4 // TP_STATUS_VLAN_VALID: Frame.VLANTCI holds the outer tag
-	StatusVLANTPIDValid = 1 << 6 // TP_STATUS_VLAN_TPID_VALID: Frame.VLANTPID holds its EtherType
+	StatusVLANValid     = 1 << 4 // TP_STATUS_VLAN_VALID: Frame.VLAN returns the outer tag
+	StatusVLANTPIDValid = 1 << 6 // TP_STATUS_VLAN_TPID_VALID: Frame.VLAN returns its EtherType, too
 	StatusCsumValid     = 1 << 7 // TP_STATUS_CSUM_VALID: the device verified the checksum
 	StatusGSOTCP        = 1 << 8 // TP_STATUS_GSO_TCP: a super-packet of several segments (Linux 6.3)
 )
