@@ -16,6 +16,7 @@ type walk struct {
 
 	hatype uint16     // hardware type of the latest frame's interface
 	link   parse.Link // what its frames start with
+	fast   parse.Link // the same; LinkUnknown where flows need an identity, which decode gives them
 }
 
 // block accounts every frame of b. mono and real are as in worker.Account.
@@ -56,7 +57,7 @@ func (at *walk) Gather(to *worker.Batch) (n uint) {
 		left--
 		hatype := f.Hatype()
 		if hatype != at.hatype {
-			at.hatype, at.link = hatype, parse.LinkFromARPHRD(hatype)
+			at.begin(hatype)
 		}
 		if f.PktType() == packetOutgoing && hatype == arphrdLoopback {
 			w.Counters.Copies++
@@ -64,7 +65,7 @@ func (at *walk) Gather(to *worker.Batch) (n uint) {
 		}
 		to.Times[n] = f.Time()
 		seg := &to.Segs[n]
-		if parse.Ordinary(at.link, f.Data, f.WireLen(), seg) {
+		if parse.Ordinary(at.fast, f.Data, f.WireLen(), seg) {
 			to.Hashes[n] = w.HashNarrow(&seg.Flow)
 			n++
 		} else if at.decode(this, to, n) {
@@ -80,10 +81,35 @@ const (
 	arphrdLoopback = 772 // ARPHRD_LOOPBACK, linux/if_arp.h
 )
 
+// begin tells of the first frame from an interface of another hardware type. A worker that Identifies gets no frame by
+// the fast path: so the others pay nothing for it.
+//
+//go:noinline
+func (at *walk) begin(hatype uint16) {
+	at.hatype, at.link = hatype, parse.LinkFromARPHRD(hatype)
+	if at.fast = at.link; at.worker.Identifies() {
+		at.fast = parse.LinkUnknown
+	}
+}
+
 // decode has the worker decode the frame at off, where there must be one.
 //
 //go:noinline
 func (at *walk) decode(off uint64, to *worker.Batch, n uint) bool {
 	f, _ := at.blk.At(off)
+	if at.worker.Identifies() {
+		return at.worker.DecodeSeen(at.link, f.Data, f.WireLen(), worker.Sight{IfIndex: f.IfIndex(), Outer: outerVLAN(f)}, to, n)
+	}
 	return at.worker.Decode(at.link, f.Data, f.WireLen(), to, n)
+}
+
+// outerVLAN returns what the kernel has taken off a frame: it hands the outer tag over in the frame's header (tp_vlan_tci
+// in linux/if_packet.h, prb_fill_vlan_info in net/packet/af_packet.c). A frame that is sent by a card that does not
+// insert tags has it among its bytes.
+func outerVLAN(f ring.Frame) parse.VLANs {
+	if f.Status()&ring.StatusVLANValid == 0 {
+		return 0
+	}
+	tci, _ := f.VLAN()
+	return parse.VLANs(0).Push(tci)
 }

@@ -45,13 +45,24 @@ type View struct {
 // ViewSize is the size of a View in bytes.
 const ViewSize = 104
 
-// Ends are the addresses of a stream.
-type Ends struct{ Src, Dst parse.Addr }
+// Ends are the addresses of a stream, and where it was seen.
+type Ends struct {
+	Src, Dst parse.Addr
+	Origin
+}
 
-// SetEnds notes the stream's addresses. Those that are not both IPv4 go to the end of wide, which is
-// returned.
+// Origin says where the packets of a stream were seen, as far as that tells it from others of the same addresses and
+// ports. The zero value: nothing does.
+type Origin struct {
+	IfIndex uint32      // of the interface, as the kernel counts them from 1; 0: does not count
+	VLANs   parse.VLANs // 0: in none, or does not count
+	Shared  bool        // one of several origins that could not be told apart; nothing else is known then
+}
+
+// SetEnds notes the stream's addresses and origin. Those that are not both IPv4, and those with an origin, go to the
+// end of wide, which is returned.
 func (v *View) SetEnds(e Ends, wide []Ends) []Ends {
-	if v.wide = !e.Src.Is4() || !e.Dst.Is4(); v.wide {
+	if v.wide = !e.Src.Is4() || !e.Dst.Is4() || e.Origin != (Origin{}); v.wide {
 		v.ends = [2]uint32{uint32(len(wide)), 0}
 		return append(wide, e)
 	}
@@ -59,12 +70,12 @@ func (v *View) SetEnds(e Ends, wide []Ends) []Ends {
 	return wide
 }
 
-// Ends are the addresses that SetEnds noted, with the same wide.
+// Ends returns what SetEnds noted, with the same wide.
 func (v *View) Ends(wide []Ends) Ends {
 	if v.wide {
 		return wide[v.ends[0]]
 	}
-	return Ends{parse.AddrFrom4(v.ends[0]), parse.AddrFrom4(v.ends[1])}
+	return Ends{Src: parse.AddrFrom4(v.ends[0]), Dst: parse.AddrFrom4(v.ends[1])}
 }
 
 // PacketRate is packets per second of uptime, which must not be 0.

@@ -56,8 +56,7 @@ func (w *Worker) Expire(budget int) (more bool) {
 		for _, i := range due {
 			r := w.table.At(i)
 			if r.Expire(w.now, &w.ages, &w.tally) {
-				w.lists.unfile(i)
-				w.table.Remove(i)
+				w.remove(i)
 			} else {
 				w.lists.file(i, classOf(&r.Conn), false)
 				w.arm(i, r)

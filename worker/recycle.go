@@ -94,7 +94,6 @@ func (w *Worker) recycle() bool {
 	}
 	w.tally.Recycled += w.tally.Drop(&w.table.At(i).Conn)
 	w.wheel.Cancel(i)
-	w.lists.unfile(i)
-	w.table.Remove(i)
+	w.remove(i)
 	return true
 }

@@ -106,6 +106,9 @@ func (w *Worker) ViewsFrom(pos int, shift int64, s *Snapshot) (int, bool) {
 			r.View(dir, w.now, v)
 			var e stream.Ends
 			e.Src, e.Dst, v.SrcPort, v.DstPort = r.Key.Endpoints(dir)
+			if id := r.Key.Identity(); id != 0 {
+				e.Origin = w.originOf(id)
+			}
 			s.Wide = v.SetEnds(e, s.Wide)
 			if s.WithExtras {
 				s.Extras = s.Extras[:len(views)]

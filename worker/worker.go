@@ -26,6 +26,11 @@ type Config struct {
 	IPv6 bool
 	// Optional counts what stream.Optional holds, too: 64 bytes a connection.
 	Optional bool
+	// ByInterface and ByVLAN tell connections of the same addresses and ports apart by the interface that their
+	// packets were seen on, and by the identifiers of their two outermost VLAN tags. Both directions of a
+	// connection must have the same, or each is a connection of its own. With both of them up to MaxOrigins
+	// combinations are told apart at a time.
+	ByInterface, ByVLAN bool
 }
 
 const (
@@ -75,6 +80,9 @@ type Worker struct {
 
 	due   [64]uint32
 	touch uint64 // keeps the compiler from dropping Expire's loads
+
+	byInterface, byVLAN bool
+	origins             *origins // numbers of combinations of the two; nil: not both
 }
 
 // New allocates everything that the worker will ever need.
@@ -100,10 +108,17 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), since: make([]uint32, cfg.MaxConnections), ipv6: cfg.IPv6, optional: cfg.Optional,
-		ages: stream.Ages{Stream: ageOf(cfg.StreamAge), Finalized: ageOf(cfg.FinalizedAge), Syn: ageOf(cfg.SynAge)},
-		now:  math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
+		ages:        stream.Ages{Stream: ageOf(cfg.StreamAge), Finalized: ageOf(cfg.FinalizedAge), Syn: ageOf(cfg.SynAge)},
+		byInterface: cfg.ByInterface, byVLAN: cfg.ByVLAN,
+		now: math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
 	}
 	w.shortest = w.ages.Shortest()
+	if cfg.ByInterface && cfg.ByVLAN {
+		if w.origins, err = newOrigins(MaxOrigins); err != nil {
+			t.Close()
+			return nil, err
+		}
+	}
 	return w, nil
 }
 
@@ -146,6 +161,7 @@ type Source interface {
 // monotonic time.
 func (w *Worker) Account(src Source, mono, real int64) {
 	w.flush()
+	w.origins.turnBegins(mono)
 	w.setNow(mono)
 	shift := mono - real
 	// A clock step between a frame's capture and now would show as a frame from the future or
@@ -162,17 +178,21 @@ func (w *Worker) Account(src Source, mono, real int64) {
 	}
 }
 
-// HashNarrow returns the hash of a flow that is not wide, for Batch.Hashes.
+// HashNarrow returns the hash of a plain flow, not wide and without an identity, for Batch.Hashes.
 func (w *Worker) HashNarrow(f *parse.Flow) uint64 { return w.table.HashNarrow(f) }
 
-// Frame accounts one frame that starts with a header of kind link. now is its time in ns, which
-// is the worker's clock at the same time. Frames are gathered into batches: Expire and Snapshot
+// Frame accounts one frame that starts with a header of kind link and was seen on no interface. now is its time in ns,
+// which is the worker's clock at the same time. All its VLAN tags are those that stand in it. Frames are gathered into batches: Expire and Snapshot
 // account what has been gathered.
 func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) {
 	w.setNow(now)
 	w.Counters.Packets++
 	to := &w.batches[0]
-	if !w.Decode(link, data, wireLen, to, w.gathered) {
+	if w.Identifies() {
+		if !w.DecodeSeen(link, data, wireLen, Sight{}, to, w.gathered) {
+			return
+		}
+	} else if !w.Decode(link, data, wireLen, to, w.gathered) {
 		return
 	}
 	to.Times[w.gathered%BatchSize] = now
@@ -181,7 +201,8 @@ func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) 
 	}
 }
 
-// Decode makes a frame segment n of a batch. It reports false if it is none, and counts why.
+// Decode makes a frame segment n of a batch. It reports false if it is none, and counts why. The segment's flow has no
+// identity: a worker that Identifies needs DecodeSeen.
 //
 //go:noinline
 func (w *Worker) Decode(link parse.Link, data []byte, wireLen uint32, to *Batch, n uint) bool {
@@ -203,6 +224,7 @@ func (w *Worker) flush() {
 	w.gathered = 0
 	x := &w.batches[0]
 	w.account(x, n, w.find(x, n), nil, &bounds{span: math.MaxUint64, from: math.MinInt64, since: math.MinInt64})
+	w.origins.turnBegins(w.now)
 }
 
 // account brings the first n segments of a batch, at least one, to their connections: found are those
@@ -354,5 +376,13 @@ func (w *Worker) insert(k *table.Key, h uint64) (uint32, bool) {
 		}
 	}
 	w.since[i] = w.reading
+	w.origins.hold(k.Identity())
 	return i, true
+}
+
+// remove takes connection i out of its list and out of the table.
+func (w *Worker) remove(i uint32) {
+	w.lists.unfile(i)
+	w.origins.release(w.table.At(i).Key.Identity())
+	w.table.Remove(i)
 }

@@ -1,0 +1,74 @@
+package worker
+
+import (
+	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/stream"
+)
+
+// Sight says where a frame was seen, beside what stands in it.
+type Sight struct {
+	IfIndex int32       // of the interface (sll_ifindex, packet(7)); 0: of none
+	Outer   parse.VLANs // the tag that the kernel handed over beside the frame
+}
+
+// sharedIdentity is the identity of all flows whose origin has no number. No interface index, no VLANs and no number of
+// an origin is as large.
+const sharedIdentity = parse.MaxIdentity
+
+// Identifies reports whether the worker tells connections apart by where they are seen: Config.ByInterface or
+// Config.ByVLAN. Flows have an identity then, and segments come from DecodeSeen alone.
+func (w *Worker) Identifies() bool { return w.byInterface || w.byVLAN }
+
+// DecodeSeen is Decode for a worker that Identifies.
+//
+//go:noinline
+func (w *Worker) DecodeSeen(link parse.Link, data []byte, wireLen uint32, seen Sight, to *Batch, n uint) bool {
+	seg := &to.Segs[n%BatchSize]
+	if why := parse.Frame(link, data, wireLen, seg); why != parse.OK {
+		w.Counters.Skipped[why%parse.NumReasons]++
+		return false
+	}
+	vlans := parse.VLANs(0)
+	if w.byVLAN {
+		vlans = parse.FrameVLANs(link, data, seen.Outer)
+	}
+	id := w.identity(uint32(max(seen.IfIndex, 0)), vlans)
+	if id == sharedIdentity {
+		w.Counters.SharedOrigin++
+	}
+	seg.SetIdentity(id)
+	to.Hashes[n%BatchSize] = w.table.Hash(&seg.Flow)
+	return true
+}
+
+// identity returns what flows seen there have beside their addresses and ports:
+//
+//	by interface         the interface's index
+//	by VLAN              the VLANs
+//	by both              the number of the two together
+//	without a VLAN tag,
+//	seen nowhere         0
+func (w *Worker) identity(ifIndex uint32, vlans parse.VLANs) uint32 {
+	switch {
+	case !w.byInterface:
+		return uint32(vlans)
+	case !w.byVLAN:
+		return min(ifIndex, sharedIdentity)
+	}
+	return w.origins.number(uint64(ifIndex)<<parse.VLANBits | uint64(vlans))
+}
+
+// originOf returns what an identity stands for. One of interface and VLANs together keeps its meaning for as long as
+// the table has a connection of it, or the frame that it was made for is not accounted.
+func (w *Worker) originOf(id uint32) stream.Origin {
+	switch {
+	case !w.byInterface:
+		return stream.Origin{VLANs: parse.VLANs(id)}
+	case id == sharedIdentity:
+		return stream.Origin{Shared: true}
+	case !w.byVLAN:
+		return stream.Origin{IfIndex: id}
+	}
+	key := w.origins.keys[id]
+	return stream.Origin{IfIndex: uint32(key >> parse.VLANBits), VLANs: parse.VLANs(key & (1<<parse.VLANBits - 1))}
+}
