@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -33,11 +32,12 @@ type lines struct {
 	log       *slog.Logger
 	programs  programs
 
+	names sync.Map // the names as labels have them, by number; see numbers
+
 	mu         sync.Mutex // guards the rest
 	to         capturing  // nil before the capture is there
 	lines      map[int]line
 	numbers    map[string]uint32 // by the name as a label has it, of those that have gone too: their streams are still there
-	names      map[uint32]string // the other way round
 	gone       []uint32          // numbers of names without an interface, the longest gone first
 	last       uint32            // number given out
 	coarse     bool              // the filter that was told of lets other interfaces through
@@ -75,7 +75,7 @@ const (
 // newLines compiles the filter for all kinds of interfaces. A filter that cannot apply to those without a link header
 // selects nothing there, such as one that asks for an Ethernet address.
 func newLines(o *options, selection netif.Selection, log *slog.Logger) (*lines, error) {
-	l := &lines{o: o, selection: selection, log: log, numbers: map[string]uint32{}, names: map[uint32]string{}}
+	l := &lines{o: o, selection: selection, log: log, numbers: map[string]uint32{}}
 	var err error
 	if l.programs.ethernet, err = o.compileFilter(pcapfilter.EN10MB); err != nil {
 		return nil, err
@@ -196,7 +196,8 @@ func (l *lines) among(all []netif.Interface) map[int]line {
 		if number == 0 {
 			l.last++
 			number = l.last
-			l.numbers[label], l.names[number] = number, label
+			l.numbers[label] = number
+			l.names.Store(number, label)
 		}
 		link := parse.LinkFromARPHRD(k.Hatype)
 		lines[k.Index] = line{name: k.Name, number: number, hatype: k.Hatype, link: link, up: k.Up}
@@ -219,8 +220,9 @@ func (l *lines) forget(before map[int]line) {
 		number := l.gone[0]
 		l.gone = l.gone[1:]
 		if !here[number] && !slices.Contains(l.gone, number) {
-			delete(l.numbers, l.names[number])
-			delete(l.names, number)
+			if label, known := l.names.LoadAndDelete(number); known {
+				delete(l.numbers, label.(string))
+			}
 		}
 	}
 }
@@ -328,14 +330,13 @@ func (l *lines) absent() bool {
 	return slices.ContainsFunc(l.interfaces(), func(i collector.Interface) bool { return i.Named && !i.Up })
 }
 
-// name returns the name of the line of a number, for labels: the number itself where it is forgotten.
+// name returns the label of a number, empty if it is forgotten. It takes no lock: each line of an answer asks.
 func (l *lines) name(number uint32) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if name, known := l.names[number]; known {
-		return name
+	label, known := l.names.Load(number)
+	if !known {
+		return ""
 	}
-	return fmt.Sprint(number)
+	return label.(string)
 }
 
 // follow keeps the lines up to date until ctx ends, or the returned function is called.

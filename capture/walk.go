@@ -16,7 +16,17 @@ type walk struct {
 
 	hatype uint16     // hardware type of the latest frame's interface
 	link   parse.Link // what its frames start with
-	fast   parse.Link // the same; LinkUnknown where flows need an identity, which decode gives them
+	fast   parse.Link // the same; LinkUnknown where decode has more to do than to decode
+
+	interfaces *Interfaces // nil: one is captured
+}
+
+// use has frames of several interfaces told apart by s from here on.
+func (at *walk) use(s *Interfaces) {
+	if s != at.interfaces {
+		at.interfaces = s
+		at.begin(at.hatype)
+	}
 }
 
 // block accounts every frame of b. mono and real are as in worker.Account.
@@ -81,13 +91,13 @@ const (
 	arphrdLoopback = 772 // ARPHRD_LOOPBACK, linux/if_arp.h
 )
 
-// begin tells of the first frame from an interface of another hardware type. A worker that Identifies gets no frame by
-// the fast path: so the others pay nothing for it.
+// begin tells of the first frame from an interface of another hardware type. Where the interface of a frame matters no
+// frame takes the fast path: so the others pay nothing for it.
 //
 //go:noinline
 func (at *walk) begin(hatype uint16) {
 	at.hatype, at.link = hatype, parse.LinkFromARPHRD(hatype)
-	if at.fast = at.link; at.worker.Identifies() {
+	if at.fast = at.link; at.worker.Identifies() || at.interfaces != nil && at.interfaces.strict {
 		at.fast = parse.LinkUnknown
 	}
 }
@@ -97,8 +107,15 @@ func (at *walk) begin(hatype uint16) {
 //go:noinline
 func (at *walk) decode(off uint64, to *worker.Batch, n uint) bool {
 	f, _ := at.blk.At(off)
+	number := uint32(max(f.IfIndex(), 0)) // its index, where nobody has numbered them
+	if at.interfaces != nil {
+		if number = at.interfaces.number(f.IfIndex()); number == 0 && (at.interfaces.strict || at.worker.Identifies()) {
+			at.worker.Counters.Unselected++
+			return false
+		}
+	}
 	if at.worker.Identifies() {
-		return at.worker.DecodeSeen(at.link, f.Data, f.WireLen(), worker.Sight{IfIndex: f.IfIndex(), Outer: outerVLAN(f)}, to, n)
+		return at.worker.DecodeSeen(at.link, f.Data, f.WireLen(), worker.Sight{IfIndex: int32(number), Outer: outerVLAN(f)}, to, n)
 	}
 	return at.worker.Decode(at.link, f.Data, f.WireLen(), to, n)
 }

@@ -9,13 +9,14 @@ import (
 
 // Counters are a worker's totals besides the table's.
 type Counters struct {
-	Packets   uint64 // frames taken out of the ring
-	Copies    uint64 // of those, outgoing copies of loopback frames, which come a second time
-	NoRoom    uint64 // segments of new connections that found the table full of live ones
-	Blocks    uint64 // ring blocks walked
-	TimedOut  uint64 // of those, the ones that the kernel retired before they were full
-	BadBlocks uint64 // of those, the ones that ended at an offset or count outside the block
-	Skipped   [parse.NumReasons]uint64
+	Packets    uint64 // frames taken out of the ring
+	Copies     uint64 // of those, outgoing copies of loopback frames, which come a second time
+	Unselected uint64 // of those, frames of interfaces that are not captured, which the filter let through
+	NoRoom     uint64 // segments of new connections that found the table full of live ones
+	Blocks     uint64 // ring blocks walked
+	TimedOut   uint64 // of those, the ones that the kernel retired before they were full
+	BadBlocks  uint64 // of those, the ones that ended at an offset or count outside the block
+	Skipped    [parse.NumReasons]uint64
 
 	SuperPackets uint64 // frames with more payload than one segment holds: several in one
 	SharedOrigin uint64 // segments of an interface and VLANs that no number was left for (Config.ByInterface)
@@ -87,6 +88,7 @@ func (s *Stats) Add(o *Stats, first bool) {
 func (c *Counters) add(o *Counters) {
 	c.Packets += o.Packets
 	c.Copies += o.Copies
+	c.Unselected += o.Unselected
 	c.NoRoom += o.NoRoom
 	c.Blocks += o.Blocks
 	c.TimedOut += o.TimedOut
