@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +32,8 @@ type lines struct {
 	o         *options
 	selection netif.Selection
 	log       *slog.Logger
-	programs  programs
+	programs  [numPrograms][]bpf.RawInstruction // the filter for frames of each kind
+	byHatype  []bpf.RawInstruction              // the same for frames of any interface
 
 	names sync.Map // the names as labels have them, by number; see numbers
 
@@ -61,8 +64,12 @@ type capturing interface {
 	SetPromiscuous(index int, on bool) error
 }
 
-// programs are the filter's programs for frames of each kind.
-type programs struct{ ethernet, raw []bpf.RawInstruction }
+// Places in lines.programs.
+const (
+	ethernet = iota
+	raw
+	numPrograms
+)
 
 const (
 	// maxTold bounds the interfaces that have series of their own, and that a line of the log names.
@@ -77,12 +84,15 @@ const (
 func newLines(o *options, selection netif.Selection, log *slog.Logger) (*lines, error) {
 	l := &lines{o: o, selection: selection, log: log, numbers: map[string]uint32{}}
 	var err error
-	if l.programs.ethernet, err = o.compileFilter(pcapfilter.EN10MB); err != nil {
+	if l.programs[ethernet], err = o.compileFilter(pcapfilter.EN10MB); err != nil {
 		return nil, err
 	}
-	if l.programs.raw, err = o.compileFilter(pcapfilter.Raw); err != nil {
-		l.programs.raw = ring.RejectAll
+	if l.programs[raw], err = o.compileFilter(pcapfilter.Raw); err != nil {
+		l.programs[raw] = ring.RejectAll
 		log.Warn("the filter cannot apply to interfaces without a link header (tun, PPP, WireGuard): nothing is captured there", "reason", err)
+	}
+	if l.byHatype, err = anyInterface(l.programs[:]); err != nil {
+		return nil, fmt.Errorf("%s: for several interfaces: %w", o.flag("packet-filter"), err)
 	}
 	return l, nil
 }
@@ -229,35 +239,47 @@ func (l *lines) forget(before map[int]line) {
 
 // compile makes the filter for the present lines. The caller holds mu.
 func (l *lines) compile() {
-	targets := make([]pcapfilter.Target, 0, len(l.lines))
+	to := make(map[uint32]int, len(l.lines))
 	for index, line := range l.lines {
-		switch line.link {
-		case parse.LinkEthernet:
-			targets = append(targets, pcapfilter.Target{IfIndex: index, Link: pcapfilter.EN10MB})
-		case parse.LinkRaw:
-			targets = append(targets, pcapfilter.Target{IfIndex: index, Link: pcapfilter.Raw})
+		if program, ok := programFor(line.link); ok {
+			to[uint32(index)] = program
 		}
 	}
-	prog, err := pcapfilter.ByInterface(targets, l.programs.ethernet, l.programs.raw)
+	prog, err := pcapfilter.Dispatch(pcapfilter.IfIndex, to, l.programs[:]...)
 	if l.coarse = err != nil; l.coarse {
-		prog, err = pcapfilter.ByHatype(l.programs.ethernet, l.programs.raw)
-	}
-	if err != nil { // the filter itself is near what the kernel takes
-		l.log.Warn("the filter is too long for several interfaces: shorten it", "reason", err)
-		prog = l.programs.ethernet
+		prog = l.byHatype
 	}
 	l.prog = prog
+}
+
+// programFor returns which of lines.programs is for frames that start with a header of kind link, if one is.
+func programFor(link parse.Link) (program int, ok bool) {
+	switch link {
+	case parse.LinkEthernet:
+		return ethernet, true
+	case parse.LinkRaw:
+		return raw, true
+	}
+	return 0, false
+}
+
+// anyInterface returns a filter for frames of all interfaces whose kind is decoded.
+func anyInterface(programs [][]bpf.RawInstruction) ([]bpf.RawInstruction, error) {
+	to := map[uint32]int{}
+	for hatype := range uint32(math.MaxUint16 + 1) {
+		if program, ok := programFor(parse.LinkFromARPHRD(uint16(hatype))); ok {
+			to[hatype] = program
+		}
+	}
+	return pcapfilter.Dispatch(pcapfilter.Hatype, to, programs...)
 }
 
 // fallBack replaces a filter that the kernel refuses, for want of the memory that it grants to filters, by one that
 // knows no interfaces. The caller holds mu.
 func (l *lines) fallBack(why error) {
-	prog, err := pcapfilter.ByHatype(l.programs.ethernet, l.programs.raw)
-	if err == nil {
-		l.coarse, l.prog = true, prog
-		l.to.SetInterfaces(l.table())
-		err = l.to.SetFilter(prog)
-	}
+	l.coarse, l.prog = true, l.byHatype
+	l.to.SetInterfaces(l.table())
+	err := l.to.SetFilter(l.prog)
 	if !l.toldFilter || err != nil {
 		l.toldFilter = true
 		l.log.Warn("the filter for all these interfaces is refused: frames are told apart after they are captured, which costs more; raise the sysctl net.core.optmem_max",
