@@ -300,4 +300,8 @@ func TestSuperPackets(t *testing.T) {
 	if got := w.Stats().SuperPackets; got != 6 {
 		t.Errorf("%d, want 6: those with 1461, 2896 and 60000 bytes", got)
 	}
+	// Twelve bytes of zeros are no timestamps: each segment may hold 1460 bytes.
+	if got := w.Stats().SuperSegments; got != 2*(2+2+42) {
+		t.Errorf("%d segments in them, want 92", got)
+	}
 }

@@ -115,6 +115,8 @@ var captureFamilies = []family[captured]{
 		series: counterOf(func(c *captured) uint64 { return c.Reopened })},
 	{header: header{Name: "tcp_stream_exporter_super_packets_total", Help: "Packets processed that held more payload than one segment of the interface's MTU: several in one (GRO, GSO, TSO).", Type: counter},
 		series: counterOf(func(c *captured) uint64 { return c.SuperPackets })},
+	{header: header{Name: "tcp_stream_exporter_super_packet_segments_total", Help: "Segments that those packets held, by the connection's maximum segment size.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.SuperSegments })},
 	{header: header{Name: "tcp_stream_exporter_max_turn_seconds", Help: "Longest time between two looks at the ring in the last minute, waits for packets left out.", Type: gauge},
 		series: gaugeOf(func(c *captured) float64 { return c.MaxTurn.Seconds() })},
 	{header: header{Name: "tcp_stream_exporter_max_turn_cpu_seconds", Help: "Most processor time that the capture spent between two looks at the ring in the last minute.", Type: gauge},

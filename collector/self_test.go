@@ -25,7 +25,7 @@ func TestOwnFamilies(t *testing.T) {
 	s.RecycledHalfOpen, s.RecycledFinalized, s.NoRoom = 31, 32, 33
 	s.Skipped[parse.NotIP], s.Blocks, s.TimedOut, s.BadBlocks = 41, 42, 43, 44
 	s.InterfaceUp, s.Reopened = true, 51
-	s.SuperPackets, s.MaxTurn, s.MaxTurnWork = 61, 620*time.Microsecond, 62*time.Microsecond
+	s.SuperPackets, s.SuperSegments, s.MaxTurn, s.MaxTurnWork = 61, 611, 620*time.Microsecond, 62*time.Microsecond
 	s.MaxFrameAge, s.MaxExpiryLag = 63*time.Millisecond, 1400*time.Millisecond
 	s.Holds.Counts = [...]uint64{5, 4, 3, 2, 1, 0, 0, 0, 1}
 	s.Holds.Sum = 12_345_000
@@ -63,6 +63,7 @@ func TestOwnFamilies(t *testing.T) {
 		`tcp_stream_exporter_interface_exists{interface="eth7"} 1`,
 		`tcp_stream_exporter_ring_reopened_total 51`,
 		`tcp_stream_exporter_super_packets_total 61`,
+		`tcp_stream_exporter_super_packet_segments_total 611`,
 		`tcp_stream_exporter_max_turn_seconds 0.00062`,
 		`tcp_stream_exporter_max_turn_cpu_seconds 6.2e-05`,
 		`tcp_stream_exporter_max_packet_wait_seconds 0.063`,

@@ -22,6 +22,9 @@ type optional struct {
 	synWire      uint16 // bytes, of the latest SYN
 }
 
+// MSS returns the maximum segment size in bytes that direction dir announced with its latest SYN; 0: none is known.
+func (o *Optional) MSS(dir uint32) uint32 { return uint32(o.side[dir&1].mss) }
+
 // OptionalSize is the size of an Optional in bytes.
 const OptionalSize = 64
 

@@ -18,8 +18,9 @@ type Counters struct {
 	BadBlocks  uint64 // of those, the ones that ended at an offset or count outside the block
 	Skipped    [parse.NumReasons]uint64
 
-	SuperPackets uint64 // frames with more payload than one segment holds: several in one
-	SharedOrigin uint64 // segments of an interface and VLANs that no number was left for (Config.ByInterface)
+	SuperPackets  uint64 // frames with more payload than one segment holds: several in one
+	SuperSegments uint64 // that those hold together
+	SharedOrigin  uint64 // segments of an interface and VLANs that no number was left for (Config.ByInterface)
 
 	RecycledHalfOpen  uint64 // connections with nothing but SYNs that made room for a new one
 	RecycledFinalized uint64 // connections that were over and made room for a new one
@@ -97,6 +98,7 @@ func (c *Counters) add(o *Counters) {
 		c.Skipped[i] += o.Skipped[i]
 	}
 	c.SuperPackets += o.SuperPackets
+	c.SuperSegments += o.SuperSegments
 	c.SharedOrigin += o.SharedOrigin
 	c.RecycledHalfOpen += o.RecycledHalfOpen
 	c.RecycledFinalized += o.RecycledFinalized

@@ -286,7 +286,7 @@ func (w *Worker) accountFound(x *Batch, set uint32, next *[]uint32, bound *bound
 		i := bits.TrailingZeros32(set) % BatchSize
 		seg, now := &x.Segs[i], bound.time(x.Times[i])
 		if seg.Len > w.superAbove {
-			w.Counters.SuperPackets++
+			w.superPacket(x.records[i], seg)
 		}
 		if r := *next; len(r) != 0 {
 			t.Prefetch(r[0])
