@@ -49,7 +49,6 @@ func TestFindLink(t *testing.T) {
 	defer odd.Close()
 	err := ns.Do(func() error {
 		for _, want := range []link{
-			{name: "any", up: true, kind: pcapfilter.EN10MB},
 			{name: "lo", loopback: true, up: true, kind: pcapfilter.EN10MB},
 			{name: lab.IfName, up: true, kind: pcapfilter.EN10MB},
 			{name: "low0", kind: pcapfilter.EN10MB},

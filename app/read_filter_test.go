@@ -26,10 +26,10 @@ func TestReadAppliesTheFilter(t *testing.T) {
 	for _, c := range []struct{ filter, want string }{
 		{"tcp", "17 packets, 15 accounted, 2 filtered out; 4 streams"},
 		{" tcp ", "17 packets, 15 accounted, 2 filtered out; 4 streams"},
-		{"", "17 packets, 16 accounted, 1 skipped (not_tcp 1); 4 streams"},
+		{"", "17 packets, 16 accounted, 1 skipped (udp 1); 4 streams"},
 		{"vlan and tcp", "17 packets, 1 accounted, 16 filtered out; 1 streams"},
 		{"tcp port 8080", "17 packets, 7 accounted, 10 filtered out; 2 streams"},
-		{"host 203.0.113.5 or udp", "17 packets, 7 accounted, 9 filtered out, 1 skipped (not_tcp 1); 2 streams"},
+		{"host 203.0.113.5 or udp", "17 packets, 7 accounted, 9 filtered out, 1 skipped (udp 1); 2 streams"},
 		// By the length on the wire, also of a packet that was cut.
 		{"tcp and greater 1000", "17 packets, 1 accounted, 16 filtered out; 1 streams"},
 		{"tcp and - len != 5", "17 packets, 15 accounted, 2 filtered out; 4 streams"},         // a negation

@@ -18,7 +18,7 @@ func ipv4(b []byte, wireLen uint32, seg *Segment) Reason {
 		return BadIPHeader
 	}
 	if b[9] != protoTCP {
-		return NotTCP
+		return notTCP(b[9])
 	}
 	fragment := binary.BigEndian.Uint16(b[6:])
 	if fragment&0x1fff != 0 {
@@ -106,7 +106,7 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 			first = field&1 != 0
 			n = 8
 		default:
-			return NotTCP
+			return notTCP(next)
 		}
 		if n > payload {
 			return BadIPHeader

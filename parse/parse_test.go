@@ -89,7 +89,13 @@ func TestFrame(t *testing.T) {
 		{name: "IP options", link: LinkRaw, b: func() []byte { p := data(9); p.IPOptions = make([]byte, 12); return p.IP() }(), len: 9},
 		{name: "IHL 4", link: LinkRaw, b: patch(data(9).IP(), 0, 0x44), want: BadIPHeader},
 		{name: "version 5 behind an IPv4 EtherType", link: LinkEthernet, b: patch(data(9).Ethernet(), 14, 0x55), want: BadIPHeader},
-		{name: "UDP", link: LinkRaw, b: patch(data(9).IP(), 9, 17), want: NotTCP},
+		{name: "UDP", link: LinkRaw, b: patch(data(9).IP(), 9, 17), want: UDP},
+		{name: "ICMP", link: LinkRaw, b: patch(data(9).IP(), 9, 1), want: ICMP},
+		{name: "GRE", link: LinkRaw, b: patch(data(9).IP(), 9, 47), want: GRE},
+		{name: "IP in IP", link: LinkRaw, b: patch(data(9).IP(), 9, 4), want: IPIP},
+		{name: "6in4", link: LinkRaw, b: patch(data(9).IP(), 9, 41), want: IPv6InIP},
+		{name: "ESP", link: LinkRaw, b: patch(data(9).IP(), 9, 50), want: ESP},
+		{name: "OSPF", link: LinkRaw, b: patch(data(9).IP(), 9, 89), want: NotTCP},
 		{name: "total length 0: a super-packet", link: LinkRaw, b: patch(data(1000).IP(), 2, 0, 0), len: 1000},
 		{name: "total length 0 and cut: the wire length counts", link: LinkRaw, b: patch(data(50).IP(), 2, 0, 0), wireLen: 100_040, len: 100_000},
 		{name: "total length beyond the wire", link: LinkRaw, b: patch(data(50).IP(), 2, 0xff, 0), len: 50},
@@ -110,7 +116,10 @@ func TestFrame(t *testing.T) {
 		{name: "IPv6 later fragment", link: LinkRaw, b: ext(v6(9), 44, 0, 0, 0, 8, 0, 0, 0, 0), want: Fragment},
 		{name: "IPv6 extension longer than the packet", link: LinkRaw, b: ext(v6(9), 60, 0, 200, 0, 0, 0, 0, 0, 0), want: BadIPHeader},
 		{name: "IPv6 payload length 0", link: LinkRaw, b: patch(v6(9).IP(), 4, 0, 0), len: 9},
-		{name: "IPv6 UDP", link: LinkRaw, b: patch(v6(9).IP(), 6, 17), want: NotTCP},
+		{name: "IPv6 UDP", link: LinkRaw, b: patch(v6(9).IP(), 6, 17), want: UDP},
+		{name: "ICMPv6", link: LinkRaw, b: patch(v6(9).IP(), 6, 58), want: ICMP},
+		{name: "IPv6, ESP", link: LinkRaw, b: patch(v6(9).IP(), 6, 50), want: ESP},
+		{name: "IPv6, no next header", link: LinkRaw, b: patch(v6(9).IP(), 6, 59), want: NotTCP},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.wireLen == 0 {

@@ -8,7 +8,13 @@ const (
 	OK            Reason = iota
 	Truncated            // the captured bytes end before the TCP header does
 	NotIP                // neither IPv4 nor IPv6 behind the link layer (ARP, LLDP, …)
-	NotTCP               // an IP packet of another protocol
+	NotTCP               // an IP packet of a protocol that is none of these
+	UDP                  // the other protocols that are common, by their IANA numbers
+	ICMP                 // also ICMPv6
+	GRE                  // RFC 2784
+	IPIP                 // an IPv4 packet in another one, RFC 2003
+	IPv6InIP             // an IPv6 packet in another one, or in IPv4 (6in4), RFC 4213
+	ESP                  // RFC 4303
 	IPv6                 // IPv6, while only IPv4 is asked for
 	Fragment             // an IP fragment other than the first, without ports (RFC 791), or of no known connection
 	BadIPHeader          // version, header length or total length contradict each other
@@ -18,7 +24,7 @@ const (
 )
 
 var reasonNames = [NumReasons]string{
-	"ok", "truncated", "not_ip", "not_tcp", "ipv6", "fragment",
+	"ok", "truncated", "not_ip", "not_tcp", "udp", "icmp", "gre", "ipip", "ipv6_in_ip", "esp", "ipv6", "fragment",
 	"bad_ip_header", "bad_link_header", "unknown_link",
 }
 
@@ -28,4 +34,23 @@ func (r Reason) String() string {
 		return reasonNames[r]
 	}
 	return "invalid"
+}
+
+// notTCP returns the reason for a packet whose payload is of another protocol (IANA's protocol numbers).
+func notTCP(protocol byte) Reason {
+	switch protocol {
+	case 1, 58:
+		return ICMP
+	case 4:
+		return IPIP
+	case 17:
+		return UDP
+	case 41:
+		return IPv6InIP
+	case 47:
+		return GRE
+	case 50:
+		return ESP
+	}
+	return NotTCP
 }
