@@ -23,6 +23,10 @@ type Options struct {
 	Families exposition.Families // of streams; nil: those that are exported by default
 	Limits   exposition.Limits   // on the streams that are exported
 
+	// InterfaceName returns the names of interfaces, as exposition.Streams wants it, for streams that are told apart
+	// by them. It is called from several goroutines at once. May be nil.
+	InterfaceName func(index uint32) string
+
 	MaxWaiting int // scrapes that wait for a place, at most; 0: 64
 }
 
@@ -31,6 +35,7 @@ type Handler struct {
 	source   Source
 	registry *prometheus.Registry
 	families exposition.Families // of streams
+	names    func(index uint32) string
 	limiter  *exposition.Limiter
 	queue    *queue
 	work     semaphore
@@ -45,6 +50,7 @@ func New(source Source, o Options) *Handler {
 		source:   source,
 		registry: newRegistry(o),
 		families: o.Families,
+		names:    o.InterfaceName,
 		limiter:  exposition.NewLimiter(o.Limits),
 		queue:    newQueue(maxOpen, cmp.Or(o.MaxWaiting, maxWaiting)),
 		work:     make(semaphore, maxWorking),
@@ -151,6 +157,7 @@ func (h *Handler) fill(ctx context.Context, s *scrape) error {
 	}
 	observe(h.durations.snapshots, begin)
 	c.Totals, c.Streams = totalsOf(&s.snapshot.Stats), streamsOf(&s.snapshot)
+	c.Streams.InterfaceName = h.names
 	if c.Selection.NeedStreams() {
 		h.limiter.Apply(&c.Streams)
 		s.snapshot.Keep(len(c.Streams.Views))

@@ -4,26 +4,72 @@ import (
 	"strconv"
 
 	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/printable"
 	"tcp-stream-exporter/stream"
 )
 
-// appendLabels appends what stands between the name and the value in each of a stream's lines: the
-// labels in alphabetical order and a space. wide holds the addresses that v refers to. No value can hold
-// a character that the formats escape.
-func appendLabels(b []byte, v *stream.View, wide []stream.Ends) []byte {
-	e := v.Ends(wide)
+// appendLabels appends what stands between the name and the value in each line of stream v of s: the labels in
+// alphabetical order and a space. Only an interface's name can hold a character that the formats escape.
+//
+// A stream without an interface or a VLAN in its identity has no such label: to Prometheus an empty one is the same.
+func (s *Streams) appendLabels(b []byte, v *stream.View) []byte {
+	e := v.Ends(s.Wide)
 	b = append(b, `{dst_ip="`...)
 	b = appendAddr(b, e.Dst)
 	b = append(b, `",dst_port="`...)
 	b = strconv.AppendUint(b, uint64(v.DstPort), 10)
+	if e.IfIndex != 0 || e.Shared {
+		b = append(b, `",interface="`...)
+		b = s.appendInterface(b, &e.Origin)
+	}
 	b = append(b, `",src_ip="`...)
 	b = appendAddr(b, e.Src)
 	b = append(b, `",src_port="`...)
 	b = strconv.AppendUint(b, uint64(v.SrcPort), 10)
 	if v.Finalized {
-		return append(b, `",state="finalized"} `...)
+		b = append(b, `",state="finalized"`...)
+	} else {
+		b = append(b, `",state="active"`...)
 	}
-	return append(b, `",state="active"} `...)
+	if e.VLANs != 0 {
+		b = append(b, `,vlan="`...)
+		b = append(e.VLANs.AppendTo(b), '"')
+	}
+	return append(b, `} `...)
+}
+
+// allOthers is the interface of streams with a shared origin. No interface has this name: the kernel takes none with a
+// space (dev_valid_name in net/core/dev.c).
+const allOthers = "all others"
+
+// appendInterface appends the name of o's interface, or its index if it has none any more.
+func (s *Streams) appendInterface(b []byte, o *stream.Origin) []byte {
+	if o.Shared {
+		return append(b, allOthers...)
+	}
+	name := ""
+	if s.InterfaceName != nil {
+		name = s.InterfaceName(o.IfIndex)
+	}
+	if name == "" {
+		return strconv.AppendUint(b, uint64(o.IfIndex), 10)
+	}
+	return appendEscaped(b, printable.Text(name))
+}
+
+// appendEscaped appends a label value as both formats escape it.
+func appendEscaped(b []byte, value string) []byte {
+	for _, c := range []byte(value) { // bytes of other characters are none of these
+		switch c {
+		case '\\', '"':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, `\n`...)
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
 }
 
 // appendAddr appends a as net/netip writes it: IPv4 dotted, IPv6 by RFC 5952.

@@ -11,6 +11,10 @@ type Streams struct {
 	Views  []stream.View
 	Wide   []stream.Ends  // the addresses that Views refer to: stream.View.Ends takes them
 	Extras []stream.Extra // one for each View, or none if Selection does not need them
+	// InterfaceName returns the name of the interface with an index, of any bytes, or "" if there is none. No two
+	// indices may have the same name. It is called for each stream that has an interface in its identity, from
+	// the goroutine that writes, and must not allocate. May be nil.
+	InterfaceName func(index uint32) string
 }
 
 // Limits say which streams are exported. The zero value lets all pass.

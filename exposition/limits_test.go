@@ -16,7 +16,7 @@ func passing(l *Limiter, streams []expositiontest.Stream) (labels []string) {
 	s := streamsOf(streams)
 	l.Apply(&s)
 	for i := range s.Views {
-		labels = append(labels, strings.TrimSuffix(string(appendLabels(nil, &s.Views[i], s.Wide)), " "))
+		labels = append(labels, strings.TrimSuffix(string(s.appendLabels(nil, &s.Views[i])), " "))
 	}
 	slices.Sort(labels)
 	return labels

@@ -11,7 +11,7 @@ const (
 	// that a write costs little, small enough that a client that hangs up is noticed soon.
 	PieceSize = 64 << 10
 	// lineSpace holds the longest line or header after a piece is full, so that the buffer is never moved:
-	// a name, two IPv6 addresses and a value are below 300 bytes, a header below 400.
+	// a name, two IPv6 addresses, an interface, VLANs and a value are below 500 bytes, a header below 400.
 	lineSpace = 1 << 10
 	// labelledStreams is up to how many streams the label texts are kept from the first family to the last
 	// instead of being written out again for each: 13 MB. Copying one takes half as long as writing it.
@@ -89,7 +89,7 @@ func (t *Writer) renderLabels(s *Streams) {
 		return
 	}
 	for i := range s.Views {
-		t.labels = appendLabels(t.labels, &s.Views[i], s.Wide)
+		t.labels = s.appendLabels(t.labels, &s.Views[i])
 		t.ends = append(t.ends, uint32(len(t.labels)))
 	}
 }
@@ -117,7 +117,7 @@ func (t *Writer) writeFamily(w io.Writer, f *Family, s *Streams, format Format) 
 			if kept {
 				b = append(b, t.labels[begin:end]...)
 			} else {
-				b = appendLabels(b, v, s.Wide)
+				b = s.appendLabels(b, v)
 			}
 			b = appendValue(b, x, f.number)
 			b = append(b, '\n')

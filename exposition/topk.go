@@ -12,7 +12,7 @@ import (
 
 // topK finds the k streams with the most bytes since the scrape before, whoever made that: all scrapers
 // share one memory, which grows with the table of streams. It knows a stream by a 64-bit hash of its
-// addresses and ports. Two streams share one less often than once in a billion among 100,000 streams, and
+// addresses, ports and origin. Two streams share one less often than once in a billion among 100,000 streams, and
 // one of the two would then be ranked wrongly.
 type topK struct {
 	mu          sync.Mutex // held from begin to end
@@ -95,7 +95,7 @@ func (t *topK) end() []int {
 }
 
 // below orders candidates: fewer bytes since the scrape before, fewer bytes at all, and then by
-// addresses and ports, so that of equal streams it is always the same ones.
+// addresses, ports and origins, so that of equal streams it is always the same ones.
 func (c *candidate) below(d *candidate, s *Streams) bool {
 	if c.fresh != d.fresh {
 		return c.fresh < d.fresh
@@ -107,10 +107,11 @@ func (c *candidate) below(d *candidate, s *Streams) bool {
 	return cmp.Or(
 		cmp.Compare(a.Src.Hi, b.Src.Hi), cmp.Compare(a.Src.Lo, b.Src.Lo), cmp.Compare(a.srcPort, b.srcPort),
 		cmp.Compare(a.Dst.Hi, b.Dst.Hi), cmp.Compare(a.Dst.Lo, b.Dst.Lo), cmp.Compare(a.dstPort, b.dstPort),
+		cmp.Compare(a.IfIndex, b.IfIndex), cmp.Compare(a.VLANs, b.VLANs),
 	) < 0
 }
 
-// identity holds the addresses and ports of a stream, which distinguish it from all others.
+// identity holds the addresses, ports and origin of a stream, which distinguish it from all others.
 type identity struct {
 	stream.Ends
 	srcPort, dstPort uint16

@@ -41,7 +41,7 @@ const (
 // Project is the order of the packages of this module:
 //
 //	main → app → offline, web, collector → capture → ring, worker → table, wheel → stream → parse
-//	app, offline, collector → exposition → stream
+//	app, offline, collector → exposition → stream, printable
 //	app, collector → loss → printable
 //	app, capture, loss → netif
 //	offline → worker, pcapfile
@@ -73,7 +73,7 @@ var Project = Rules{
 		{Package: "ring", Height: heightParts, Only: []string{"app", "capture"}},
 		{Package: "wheel", Height: heightParts},
 		{Package: "table", Height: heightParts},
-		{Package: "printable", Height: heightLeaf, Only: []string{"app", "collector", "loss"}},
+		{Package: "printable", Height: heightLeaf, Only: []string{"app", "collector", "exposition", "loss"}},
 		{Package: "netif", Height: heightLeaf, Only: []string{"app", "capture", "loss"}},
 		{Package: "loss", Height: heightCapture, Only: []string{"app", "collector"}}, // asks the kernel, knows no capture
 		{Package: "stream", Height: heightStream},
