@@ -245,6 +245,9 @@ func serve(o *options, log *slog.Logger) error {
 	}()
 
 	o.metrics.MaxWaiting = s.clients / 2 // the others may be idle, or about to ask
+	if s.lines != nil {
+		o.metrics.InterfaceName = s.lines.name
+	}
 	metrics := collector.New(c, o.metrics.Options)
 	for _, own := range []prometheus.Collector{
 		collector.Own(c.Stats, interfaces), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
@@ -274,7 +277,7 @@ func serve(o *options, log *slog.Logger) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(bounded) }()
 
-	err = attend(ctx, c, log, captured, served, hangUps)
+	err = attend(ctx, c, log, &hints{ipv6: o.ipv6, arriving: o.direction == arriving}, captured, served, hangUps)
 
 	c.Stop()
 	stopping, done := context.WithTimeout(context.Background(), stopTime)
@@ -291,7 +294,7 @@ func serve(o *options, log *slog.Logger) error {
 }
 
 // attend logs a line a minute until a signal ends ctx, which is no error, or something ends by itself.
-func attend(ctx context.Context, c *capture.Group, log *slog.Logger, captured, served <-chan error, hangUps <-chan os.Signal) error {
+func attend(ctx context.Context, c *capture.Group, log *slog.Logger, h *hints, captured, served <-chan error, hangUps <-chan os.Signal) error {
 	minute := time.NewTicker(statusInterval)
 	defer minute.Stop()
 	for {
@@ -305,7 +308,9 @@ func attend(ctx context.Context, c *capture.Group, log *slog.Logger, captured, s
 		case <-hangUps:
 			log.Debug("SIGHUP has no effect: there is nothing to reload")
 		case <-minute.C:
-			logStatus(log, "status", c.Stats())
+			s := c.Stats()
+			logStatus(log, "status", s)
+			h.note(s, log)
 		}
 	}
 }

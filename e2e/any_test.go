@@ -9,7 +9,7 @@ import (
 	"tcp-stream-exporter/internal/lab"
 )
 
-// -interface any sees lo and the veth at once; what passes lo twice is counted once.
+// -interface any sees lo and the veth at once, each under its own name; what passes lo twice is counted once.
 func TestAnyInterface(t *testing.T) {
 	l := lab.New(t)
 	overVeth, veth := serve(t, l.A, l.A.Addr), newClient(t, l.B)
@@ -28,8 +28,13 @@ func TestAnyInterface(t *testing.T) {
 	if got := m["capture_dropped_packets_total"]; got != 0 {
 		t.Fatalf("capture_dropped_packets_total: %v, want 0", got)
 	}
-	checkBytes(t, m, overVeth, veth)
-	checkBytes(t, m, overLo, lo)
+	checkBytes(t, m.On(lab.IfName), overVeth, veth)
+	checkBytes(t, m.On("lo"), overLo, lo)
+	for _, name := range []string{"lo", lab.IfName} {
+		if up := m[lab.Key("tcp_stream_exporter_interface_up", "interface", name)]; up != 1 {
+			t.Errorf("interface_up of %s is %v", name, up)
+		}
+	}
 }
 
 // downTime is how long the interface is away: long enough for the exporter to notice.

@@ -193,7 +193,7 @@ func TestSkippedFramesAreCountedByReason(t *testing.T) {
 	send(w, v6, sec)
 	w.Frame(parse.LinkEthernet, make([]byte, 60), 60, sec)
 	w.Frame(parse.LinkEthernet, make([]byte, 6), 60, sec)
-	for why, want := range map[parse.Reason]uint64{parse.IPv6: 1, parse.NotIP: 1, parse.Truncated: 1, parse.NotTCP: 0} {
+	for why, want := range map[parse.Reason]uint64{parse.IPv6: 1, parse.NotIP: 1, parse.Truncated: 1, parse.UDP: 0} {
 		if got := w.Counters.Skipped[why]; got != want {
 			t.Errorf("%v: %d, want %d", why, got, want)
 		}

@@ -119,6 +119,19 @@ func (m Metrics) Of(f Flow, state string) map[string]float64 {
 	return found
 }
 
+// On returns the series of streams that were seen on an interface, without that label, as a capture of that interface
+// alone shows them. Other series are left out.
+func (m Metrics) On(iface string) Metrics {
+	on := Metrics{}
+	label := `,` + strings.TrimSuffix(strings.TrimPrefix(Key("", "interface", iface), "{"), "}")
+	for key, v := range m {
+		if strings.Contains(key, `src_ip="`) && strings.Contains(key, label+",") {
+			on[strings.Replace(key, label, "", 1)] = v
+		}
+	}
+	return on
+}
+
 // sum adds up all series of a family.
 func (m Metrics) sum(name string) float64 {
 	sum := 0.0
