@@ -289,10 +289,10 @@ func (l *lines) fallBack(why error) {
 
 // table returns the lines' numbers, for the capture. The caller holds mu.
 func (l *lines) table() *capture.Interfaces {
-	numbers := make(map[int]uint32, len(l.lines))
+	numbers := make(map[int]int32, len(l.lines))
 	for index, line := range l.lines {
 		if line.link != parse.LinkUnknown {
-			numbers[index] = line.number
+			numbers[index] = int32(line.number)
 		}
 	}
 	return capture.NewInterfaces(numbers, l.coarse)

@@ -194,7 +194,7 @@ func (c *Capture) capture() error {
 		c.beginTurn(mono, real)
 		if ready {
 			c.noteAge(b, real)
-			c.walk.use(c.interfaces.Load())
+			c.walk.interfaces = c.interfaces.Load()
 			c.walk.block(&b, mono, real)
 			c.ring.Release()
 		} else {

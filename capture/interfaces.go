@@ -13,13 +13,13 @@ type Interfaces struct {
 
 type entry struct {
 	index  int32 // 0: none
-	number uint32
+	number int32
 }
 
 // NewInterfaces returns what has the given numbers, above 0, by index. Strict has frames of all other interfaces passed
 // over: for a kernel filter that lets them through. Where workers tell connections apart by interface they are passed
 // over anyway, as they have no number.
-func NewInterfaces(numbers map[int]uint32, strict bool) *Interfaces {
+func NewInterfaces(numbers map[int]int32, strict bool) *Interfaces {
 	size := bits.Len(uint(2*len(numbers)) | 1)
 	s := &Interfaces{entries: make([]entry, 1<<size), shift: 64 - size, strict: strict}
 	for index, number := range numbers {
@@ -30,7 +30,7 @@ func NewInterfaces(numbers map[int]uint32, strict bool) *Interfaces {
 }
 
 // number returns an interface's number, 0 if it has none.
-func (s *Interfaces) number(index int32) uint32 { return s.entries[s.find(index)].number }
+func (s *Interfaces) number(index int32) int32 { return s.entries[s.find(index)].number }
 
 // find returns where index is, or would be.
 func (s *Interfaces) find(index int32) uint64 {

@@ -8,13 +8,13 @@ import (
 // Every index has the number that it was given, and no other has one.
 func TestInterfaces(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 300, 5000} {
-		numbers := map[int]uint32{}
+		numbers := map[int]int32{}
 		for i := range n {
 			index := i*i + 1
 			if i%3 == 0 {
 				index = math.MaxInt32 - i
 			}
-			numbers[index] = uint32(i + 1)
+			numbers[index] = int32(i + 1)
 		}
 		s := NewInterfaces(numbers, false)
 		for index, want := range numbers {

@@ -98,7 +98,7 @@ func (c *Capture) drain() bool {
 	}
 	if b, ready := c.drained.Next(); ready {
 		mono, real := c.clock()
-		c.walk.use(c.interfaces.Load())
+		c.walk.interfaces = c.interfaces.Load()
 		c.walk.block(&b, mono, real)
 		c.drained.Release()
 	} else if !time.Now().Before(c.drainEnd) {

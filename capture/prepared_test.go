@@ -82,6 +82,9 @@ func newLoad(streams, packets int) *load {
 		}
 		b := p.Ethernet()
 		frames[i] = fakekernel.Frame{Data: b[:min(len(b), loadSnap)], WireLen: uint32(len(b)), Hatype: 1, IfIndex: 2}
+		if *benchVLAN {
+			frames[i].VLANTCI, frames[i].VLANTPID = 10, 0x8100
+		}
 	}
 	for n := 0; n < packets; {
 		mem, used := fakekernel.Block(loadBlock, frames[n:])
@@ -189,7 +192,8 @@ func (l *load) timed(walk func(i int)) (spent time.Duration) {
 }
 
 func benchWorker(tb testing.TB, connections int) *walk {
-	w, err := worker.New(worker.Config{MaxConnections: connections, StreamAge: 5 * time.Minute, FinalizedAge: time.Minute, Optional: *benchOptional})
+	w, err := worker.New(worker.Config{MaxConnections: connections, StreamAge: 5 * time.Minute, FinalizedAge: time.Minute, Optional: *benchOptional,
+		ByInterface: *benchInterface, ByVLAN: *benchVLAN})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -225,11 +229,13 @@ func threadTime() time.Duration {
 }
 
 var (
-	benchOptional = flag.Bool("optional", false, "BenchmarkWorker counts the optional figures, too")
-	benchGap      = flag.Duration("gap", loadGap, "time between two packets of prepared traffic")
-	benchLoss     = flag.Float64("loss", 0, "share of prepared data segments that are lost before they are captured, and sent again")
-	benchFlight   = flag.Int("flight", 0, "prepared data segments that stay in flight when an ACK comes")
-	benchOneWay   = flag.Bool("oneway", false, "prepared traffic has data segments only")
+	benchOptional  = flag.Bool("optional", false, "BenchmarkWorker counts the optional figures, too")
+	benchInterface = flag.Bool("by-interface", false, "BenchmarkWorker tells streams apart by their interface, too")
+	benchVLAN      = flag.Bool("by-vlan", false, "prepared traffic has a VLAN tag, and BenchmarkWorker tells streams apart by it, too")
+	benchGap       = flag.Duration("gap", loadGap, "time between two packets of prepared traffic")
+	benchLoss      = flag.Float64("loss", 0, "share of prepared data segments that are lost before they are captured, and sent again")
+	benchFlight    = flag.Int("flight", 0, "prepared data segments that stay in flight when an ACK comes")
+	benchOneWay    = flag.Bool("oneway", false, "prepared traffic has data segments only")
 )
 
 // BenchmarkWorker is the whole way of a packet after the kernel: walk, parse, look up, account,

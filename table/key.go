@@ -28,9 +28,17 @@ func (s *Seeds) narrow(k *Key) uint64 {
 	return mix(mix(a^s[0], b^s[1]), s[4])
 }
 
-// wide returns the hash of a flow that is wide or has an identity. A sender can choose every bit of its address, and
-// could choose ports, or VLAN tags, in the same word so that both cancel out: ports and identity come in behind the
-// first multiplications, and two more follow.
+// identified returns the hash of a flow that has an identity and is not wide. A sender who can choose VLAN tags as well
+// as addresses and ports could choose them in the same word so that both cancel out: the identity comes in behind the
+// first multiplication, and two more follow.
+func (s *Seeds) identified(k *Key) uint64 {
+	a, b, tags := k.Words()
+	return mix(mix(mix(a.Lo^s[0], b.Lo^s[1])^tags, s[4]), s[5])
+}
+
+// wide returns the hash of a wide flow. A sender can choose every bit of its address, and could choose
+// ports in the same word so that both cancel out: the ports, and the identity with them, come in behind the first
+// multiplications.
 func (s *Seeds) wide(k *Key) uint64 {
 	a, b, tags := k.Words()
 	return mix(mix(mix(a.Lo^s[0], b.Lo^s[1])^mix(a.Hi^s[2], b.Hi^s[3])^tags, s[4]), s[5])

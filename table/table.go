@@ -92,11 +92,17 @@ func (t *Table) AtUnchecked(i uint32) *Record { return t.record(i) }
 
 // Hash returns k's hash for Find and Insert.
 func (t *Table) Hash(k *Key) uint64 {
-	if k.Plain() {
+	switch {
+	case k.Plain():
 		return t.seeds.narrow(k)
+	case !k.Wide():
+		return t.seeds.identified(k)
 	}
 	return t.seeds.wide(k)
 }
+
+// HashIdentified is Hash for a key with an identity that is not wide.
+func (t *Table) HashIdentified(k *Key) uint64 { return t.seeds.identified(k) }
 
 // HashNarrow is Hash for a plain key, not wide and without an identity, which it does not check.
 func (t *Table) HashNarrow(k *Key) uint64 { return t.seeds.narrow(k) }

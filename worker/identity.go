@@ -19,6 +19,21 @@ const sharedIdentity = parse.MaxIdentity
 // Config.ByVLAN. Flows have an identity then, and segments come from DecodeSeen alone.
 func (w *Worker) Identifies() bool { return w.byInterface || w.byVLAN }
 
+// Identify gives a flow as parse.Ordinary leaves it, of a frame without a tag among its bytes, its identity, and returns
+// its hash, for Batch.Hashes. It is for a worker that Identifies.
+func (w *Worker) Identify(f *parse.Flow, seen Sight) (hash uint64) {
+	vlans := parse.VLANs(0)
+	if w.byVLAN {
+		vlans = seen.Outer
+	}
+	id := w.identity(seen.IfIndex, vlans)
+	if id == 0 {
+		return w.table.HashNarrow(f)
+	}
+	f.SetIdentity(id)
+	return w.table.HashIdentified(f)
+}
+
 // DecodeSeen is Decode for a worker that Identifies.
 //
 //go:noinline
@@ -32,11 +47,7 @@ func (w *Worker) DecodeSeen(link parse.Link, data []byte, wireLen uint32, seen S
 	if w.byVLAN {
 		vlans = parse.FrameVLANs(link, data, seen.Outer)
 	}
-	id := w.identity(uint32(max(seen.IfIndex, 0)), vlans)
-	if id == sharedIdentity {
-		w.Counters.SharedOrigin++
-	}
-	seg.SetIdentity(id)
+	seg.SetIdentity(w.identity(seen.IfIndex, vlans))
 	to.Hashes[n%BatchSize] = w.table.Hash(&seg.Flow)
 	return true
 }
@@ -48,14 +59,19 @@ func (w *Worker) DecodeSeen(link parse.Link, data []byte, wireLen uint32, seen S
 //	by both              the number of the two together
 //	without a VLAN tag,
 //	seen nowhere         0
-func (w *Worker) identity(ifIndex uint32, vlans parse.VLANs) uint32 {
+func (w *Worker) identity(ifIndex int32, vlans parse.VLANs) (id uint32) {
 	switch {
 	case !w.byInterface:
-		return uint32(vlans)
+		return uint32(vlans) // below sharedIdentity
 	case !w.byVLAN:
-		return min(ifIndex, sharedIdentity)
+		id = min(uint32(max(ifIndex, 0)), sharedIdentity)
+	default:
+		id = w.origins.number(uint64(max(ifIndex, 0))<<parse.VLANBits | uint64(vlans))
 	}
-	return w.origins.number(uint64(ifIndex)<<parse.VLANBits | uint64(vlans))
+	if id == sharedIdentity {
+		w.Counters.SharedOrigin++
+	}
+	return id
 }
 
 // originOf returns what an identity stands for. One of interface and VLANs together keeps its meaning for as long as
