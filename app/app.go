@@ -386,8 +386,7 @@ func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction,
 func (o *options) newWorker(connections int) (*worker.Worker, error) {
 	w, err := worker.New(worker.Config{
 		MaxConnections: connections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
-		Optional:    o.metrics.Families.NeedOptional(),
-		ByInterface: o.selection.String() != "" && o.direction != arriving,
+		Optional: o.metrics.Families.NeedOptional(), ByInterface: o.byInterface(), ByVLAN: o.byVLAN,
 	})
 	if errors.Is(err, syscall.ENOMEM) {
 		return nil, fmt.Errorf("%s: %w", o.flag("max-connections"), err)

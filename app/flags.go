@@ -42,6 +42,7 @@ type options struct {
 	workers        int
 	cpus           []int // that workers are pinned to; empty: none is
 	ipv6           bool
+	byVLAN         bool // streams are told apart by their VLAN tags, too
 	debug          bool
 	metrics        metricsFlags
 	version        bool
@@ -84,6 +85,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	cpus := fs.String("cpus", "", "`list` of CPUs that the workers are pinned to, in turn, e.g. 0,2-5 (default: none)")
 	fs.IntVar(&o.maxConnections, "max-connections", 262144, "`number` of connections (two streams each) that are tracked at most")
 	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
+	fs.BoolVar(&o.byVLAN, "vlan-identity", false, "tell streams of the same addresses and ports apart by their VLAN tags, and label them with vlan")
 	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
 	o.metrics.register(fs)
 	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng; -: standard input) instead of an interface, print the metrics and exit")
@@ -280,6 +282,10 @@ func (o *options) check() error {
 
 // minSnapLen holds the longest headers of an ordinary packet: Ethernet, a tag, IPv4 and TCP with all options.
 const minSnapLen = 14 + 4 + 20 + 60
+
+// byInterface reports whether streams are told apart by their interface, too. What arrives alone passes once however many
+// interfaces are captured, and the two directions of a connection that is forwarded arrive at different ones.
+func (o *options) byInterface() bool { return o.selection.String() != "" && o.direction != arriving }
 
 // isPort reports whether text is a TCP port or a service's name. Package net takes a number above 32 bits
 // for what is left of it in 32: 4294976396 for 9100.
