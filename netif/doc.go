@@ -5,6 +5,7 @@
 //	Find, List, DefaultRoute   once, by name: at the start and before rings are opened again
 //	Conn                       again and again, by index, through one socket: MTU, lower interface, statistics
 //	Watch                      blocks until some interface changes
+//	Selection                  which interfaces are meant: names, patterns, exclusions
 //
 // All but the default route comes from rtnetlink(7). sysfs would not do: it shows the interfaces of
 // the network namespace that it was mounted in. Every answer is of the calling thread's namespace,
