@@ -5,11 +5,12 @@
 //	Find, List, DefaultRoute   once, by name: at the start and before rings are opened again
 //	Conn                       again and again, by index, through one socket: MTU, lower interface, statistics
 //	Watch                      blocks until some interface changes
+//	Monitor                    keeps the list of all interfaces, and tells what has changed in it
 //	Selection                  which interfaces are meant: names, patterns, exclusions
 //
 // All but the default route comes from rtnetlink(7). sysfs would not do: it shows the interfaces of
 // the network namespace that it was mounted in. Every answer is of the calling thread's namespace,
-// for Conn and Watch of the one that their socket was opened in, and needs no right.
+// for Conn, Watch and Monitor of the one that their socket was opened in, and needs no right.
 //
 // A Conn belongs to one goroutine at a time; everything else may be called from any. Names are those
 // of the kernel, which takes nearly any bytes for one: they need not be UTF-8.

@@ -56,24 +56,43 @@ var errMessage = errors.New("malformed rtnetlink message")
 // every interface in them. Other answers are late ones to an earlier request, and left out. An
 // error that the kernel answers with is a unix.Errno.
 func (r *reply) parse(b []byte, seq uint32, each func(*Interface)) error {
-	for len(b) >= unix.NLMSG_HDRLEN {
-		size := int64(binary.NativeEndian.Uint32(b))
-		if size < unix.NLMSG_HDRLEN || size > int64(len(b)) {
-			return fmt.Errorf("%w: length %d with %d bytes left", errMessage, size, len(b))
+	for len(b) > 0 {
+		m, rest, err := nextMessage(b)
+		if err != nil {
+			return err
 		}
-		kind, flags := binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:])
-		payload := b[unix.NLMSG_HDRLEN:size]
-		if binary.NativeEndian.Uint32(b[8:]) == seq {
-			if err := r.message(kind, flags, payload, each); err != nil || r.done {
+		if m.seq == seq {
+			if err := r.message(m.kind, m.flags, m.payload, each); err != nil || r.done {
 				return err
 			}
 		}
-		b = b[min(align(int(size)), len(b)):]
-	}
-	if len(b) != 0 {
-		return fmt.Errorf("%w: %d bytes after the last one", errMessage, len(b))
+		b = rest
 	}
 	return nil
+}
+
+// message is one netlink message: struct nlmsghdr (linux/netlink.h) and what is behind it.
+type message struct {
+	kind, flags uint16
+	seq, port   uint32 // of the request that it answers or that made the change
+	payload     []byte
+}
+
+// nextMessage returns the first message of a datagram, and the rest.
+func nextMessage(b []byte) (m message, rest []byte, err error) {
+	if len(b) < unix.NLMSG_HDRLEN {
+		return m, nil, fmt.Errorf("%w: %d bytes after the last one", errMessage, len(b))
+	}
+	size := int64(binary.NativeEndian.Uint32(b))
+	if size < unix.NLMSG_HDRLEN || size > int64(len(b)) {
+		return m, nil, fmt.Errorf("%w: length %d with %d bytes left", errMessage, size, len(b))
+	}
+	m = message{
+		kind: binary.NativeEndian.Uint16(b[4:]), flags: binary.NativeEndian.Uint16(b[6:]),
+		seq: binary.NativeEndian.Uint32(b[8:]), port: binary.NativeEndian.Uint32(b[12:]),
+		payload: b[unix.NLMSG_HDRLEN:size],
+	}
+	return m, b[min(align(int(size)), len(b)):], nil
 }
 
 // message reads one message.
@@ -172,5 +191,19 @@ func request(seq uint32, index int32) []byte {
 	binary.NativeEndian.PutUint32(b[8:], seq)
 	b[unix.NLMSG_HDRLEN] = unix.AF_UNSPEC
 	binary.NativeEndian.PutUint32(b[unix.NLMSG_HDRLEN+4:], uint32(index))
+	return b
+}
+
+// skipStats is RTEXT_FILTER_SKIP_STATS (linux/rtnetlink.h, Linux 4.6; older ones send statistics all the same).
+const skipStats = 1 << 3
+
+// requestNames returns the message that asks for all interfaces without their statistics, which are half of
+// the answer.
+func requestNames(seq uint32) []byte {
+	b := request(seq, 0)
+	b = binary.NativeEndian.AppendUint16(b, unix.SizeofRtAttr+4)
+	b = binary.NativeEndian.AppendUint16(b, unix.IFLA_EXT_MASK)
+	b = binary.NativeEndian.AppendUint32(b, skipStats)
+	binary.NativeEndian.PutUint32(b, uint32(len(b)))
 	return b
 }

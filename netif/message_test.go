@@ -16,8 +16,8 @@ const (
 	dumpIntr = 0x10 // NLM_F_DUMP_INTR
 )
 
-// message is one netlink message with its padding.
-func message(kind, flags uint16, seq uint32, payload []byte) []byte {
+// datagram is one netlink message with its padding.
+func datagram(kind, flags uint16, seq uint32, payload []byte) []byte {
 	b := make([]byte, 16, 16+len(payload)+3)
 	binary.NativeEndian.PutUint32(b, uint32(16+len(payload)))
 	binary.NativeEndian.PutUint16(b[4:], kind)
@@ -110,51 +110,51 @@ func TestMessages(t *testing.T) {
 		end  reply
 		err  error
 	}{
-		{"the one interface that was asked for", message(newLink, 0, testSeq, vlan()), []Interface{eth05}, reply{done: true}, nil},
-		{"all interfaces, of which more come", slices.Concat(message(newLink, multi, testSeq, lo), message(newLink, multi, testSeq, vlan())),
+		{"the one interface that was asked for", datagram(newLink, 0, testSeq, vlan()), []Interface{eth05}, reply{done: true}, nil},
+		{"all interfaces, of which more come", slices.Concat(datagram(newLink, multi, testSeq, lo), datagram(newLink, multi, testSeq, vlan())),
 			[]Interface{loWant, eth05}, reply{}, nil},
-		{"the end of all interfaces", message(netlinkDone, multi, testSeq, u32(0)), nil, reply{done: true}, nil},
-		{"the end without an errno", message(netlinkDone, multi, testSeq, nil), nil, reply{done: true}, nil},
-		{"a list that the kernel gives up, EMSGSIZE", slices.Concat(message(newLink, multi, testSeq, lo), message(netlinkDone, multi, testSeq, u32(^uint32(unix.EMSGSIZE-1)))),
+		{"the end of all interfaces", datagram(netlinkDone, multi, testSeq, u32(0)), nil, reply{done: true}, nil},
+		{"the end without an errno", datagram(netlinkDone, multi, testSeq, nil), nil, reply{done: true}, nil},
+		{"a list that the kernel gives up, EMSGSIZE", slices.Concat(datagram(newLink, multi, testSeq, lo), datagram(netlinkDone, multi, testSeq, u32(^uint32(unix.EMSGSIZE-1)))),
 			[]Interface{loWant}, reply{done: true}, unix.EMSGSIZE},
-		{"interfaces and the end", slices.Concat(message(newLink, multi, testSeq, lo), message(netlinkDone, multi, testSeq, u32(0))),
+		{"interfaces and the end", slices.Concat(datagram(newLink, multi, testSeq, lo), datagram(netlinkDone, multi, testSeq, u32(0))),
 			[]Interface{loWant}, reply{done: true}, nil},
-		{"a list during which interfaces came and went", message(newLink, multi|dumpIntr, testSeq, lo), []Interface{loWant}, reply{interrupted: true}, nil},
-		{"a late answer to an earlier request", slices.Concat(message(newLink, 0, testSeq-1, lo), message(newLink, 0, testSeq, vlan())),
+		{"a list during which interfaces came and went", datagram(newLink, multi|dumpIntr, testSeq, lo), []Interface{loWant}, reply{interrupted: true}, nil},
+		{"a late answer to an earlier request", slices.Concat(datagram(newLink, 0, testSeq-1, lo), datagram(newLink, 0, testSeq, vlan())),
 			[]Interface{eth05}, reply{done: true}, nil},
-		{"a late error to an earlier request", message(netlinkError, 0, testSeq-1, u32(^uint32(18))), nil, reply{}, nil},
-		{"an interface that does not exist", message(netlinkError, 0, testSeq, u32(^uint32(18))), nil, reply{done: true}, unix.ENODEV},
-		{"an acknowledgment, which is error 0", message(netlinkError, 0, testSeq, u32(0)), nil, reply{done: true}, nil},
-		{"a kind of message that means nothing here", message(4, multi, testSeq, []byte{1}), nil, reply{}, nil},
+		{"a late error to an earlier request", datagram(netlinkError, 0, testSeq-1, u32(^uint32(18))), nil, reply{}, nil},
+		{"an interface that does not exist", datagram(netlinkError, 0, testSeq, u32(^uint32(18))), nil, reply{done: true}, unix.ENODEV},
+		{"an acknowledgment, which is error 0", datagram(netlinkError, 0, testSeq, u32(0)), nil, reply{done: true}, nil},
+		{"a kind of message that means nothing here", datagram(4, multi, testSeq, []byte{1}), nil, reply{}, nil},
 		{"nothing", nil, nil, reply{}, nil},
 
-		{"an interface below in another namespace is none", message(newLink, 0, testSeq, append(vlan(), attr(ifLinkNetns, u32(0))...)),
+		{"an interface below in another namespace is none", datagram(newLink, 0, testSeq, append(vlan(), attr(ifLinkNetns, u32(0))...)),
 			[]Interface{noLower}, reply{done: true}, nil},
-		{"an interface below itself is above none", message(newLink, 0, testSeq, append(vlan(), attr(ifLink, u32(9))...)),
+		{"an interface below itself is above none", datagram(newLink, 0, testSeq, append(vlan(), attr(ifLink, u32(9))...)),
 			[]Interface{noLower}, reply{done: true}, nil},
-		{"a negative interface below is none", message(newLink, 0, testSeq, append(vlan(), attr(ifLink, u32(1<<31))...)),
+		{"a negative interface below is none", datagram(newLink, 0, testSeq, append(vlan(), attr(ifLink, u32(1<<31))...)),
 			[]Interface{noLower}, reply{done: true}, nil},
-		{"a name without its zero", message(newLink, 0, testSeq, bare(attr(ifName, []byte("abc")))),
+		{"a name without its zero", datagram(newLink, 0, testSeq, bare(attr(ifName, []byte("abc")))),
 			[]Interface{named("abc")}, reply{done: true}, nil},
-		{"a name that is not UTF-8 stays as it is", message(newLink, 0, testSeq, bare(attr(ifName, []byte("a\xff\x00")))),
+		{"a name that is not UTF-8 stays as it is", datagram(newLink, 0, testSeq, bare(attr(ifName, []byte("a\xff\x00")))),
 			[]Interface{named("a\xff")}, reply{done: true}, nil},
-		{"attributes too short for their value", message(newLink, 0, testSeq, bare(attr(ifMTU, []byte{1}), attr(ifLink, nil))),
+		{"attributes too short for their value", datagram(newLink, 0, testSeq, bare(attr(ifMTU, []byte{1}), attr(ifLink, nil))),
 			[]Interface{noName}, reply{done: true}, nil},
-		{"less than an attribute at the end", message(newLink, 0, testSeq, append(bare(), 9, 0, 0)), []Interface{noName}, reply{done: true}, nil},
-		{"no statistics of 64 bits", message(newLink, 0, testSeq, info(1, 9, 0, attr(7, statistics(12)))), []Interface{noStats}, reply{done: true}, nil},
-		{"statistics that end before the losses", message(newLink, 0, testSeq, info(1, 9, 0, attr(ifStats64, statistics(15)))), []Interface{noStats}, reply{done: true}, nil},
-		{"statistics longer than any kernel's today", message(newLink, 0, testSeq, info(1, 9, 0, attr(ifStats64, statistics(40)))), []Interface{noName}, reply{done: true}, nil},
+		{"less than an attribute at the end", datagram(newLink, 0, testSeq, append(bare(), 9, 0, 0)), []Interface{noName}, reply{done: true}, nil},
+		{"no statistics of 64 bits", datagram(newLink, 0, testSeq, info(1, 9, 0, attr(7, statistics(12)))), []Interface{noStats}, reply{done: true}, nil},
+		{"statistics that end before the losses", datagram(newLink, 0, testSeq, info(1, 9, 0, attr(ifStats64, statistics(15)))), []Interface{noStats}, reply{done: true}, nil},
+		{"statistics longer than any kernel's today", datagram(newLink, 0, testSeq, info(1, 9, 0, attr(ifStats64, statistics(40)))), []Interface{noName}, reply{done: true}, nil},
 
-		{"an error without a number", message(netlinkError, 0, testSeq, []byte{1, 2, 3}), nil, reply{}, errMessage},
-		{"an ifinfomsg cut off", message(newLink, 0, testSeq, make([]byte, 15)), nil, reply{done: true}, errMessage},
-		{"an attribute of length 0", message(newLink, 0, testSeq, info(1, 9, 0, u32(0))), nil, reply{done: true}, errMessage},
-		{"an attribute of length 3", message(newLink, 0, testSeq, info(1, 9, 0, u32(3))), nil, reply{done: true}, errMessage},
-		{"an attribute longer than the message", message(newLink, 0, testSeq, info(1, 9, 0, []byte{200, 0, 3, 0, 'x', 0, 0, 0})), nil, reply{done: true}, errMessage},
+		{"an error without a number", datagram(netlinkError, 0, testSeq, []byte{1, 2, 3}), nil, reply{}, errMessage},
+		{"an ifinfomsg cut off", datagram(newLink, 0, testSeq, make([]byte, 15)), nil, reply{done: true}, errMessage},
+		{"an attribute of length 0", datagram(newLink, 0, testSeq, info(1, 9, 0, u32(0))), nil, reply{done: true}, errMessage},
+		{"an attribute of length 3", datagram(newLink, 0, testSeq, info(1, 9, 0, u32(3))), nil, reply{done: true}, errMessage},
+		{"an attribute longer than the message", datagram(newLink, 0, testSeq, info(1, 9, 0, []byte{200, 0, 3, 0, 'x', 0, 0, 0})), nil, reply{done: true}, errMessage},
 		{"a message of length 0", make([]byte, 16), nil, reply{}, errMessage},
 		{"a message of length 15", append(u32(15), make([]byte, 12)...), nil, reply{}, errMessage},
 		{"a message longer than the datagram", append(u32(17), make([]byte, 12)...), nil, reply{}, errMessage},
 		{"a message of length 2^32-1", append(u32(1<<32-1), make([]byte, 12)...), nil, reply{}, errMessage},
-		{"less than a message at the end", append(message(newLink, multi, testSeq, lo), 1, 2, 3), []Interface{loWant}, reply{}, errMessage},
+		{"less than a message at the end", append(datagram(newLink, multi, testSeq, lo), 1, 2, 3), []Interface{loWant}, reply{}, errMessage},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, got, err := read(c.in)
@@ -168,7 +168,7 @@ func TestMessages(t *testing.T) {
 // Cut anywhere, a message is an error and no interface. With lengths that say that it is whole, no figure comes
 // of half of it.
 func TestEveryCut(t *testing.T) {
-	whole := message(newLink, 0, testSeq, vlan())
+	whole := datagram(newLink, 0, testSeq, vlan())
 	for n := 1; n < len(whole); n++ {
 		if _, got, err := read(whole[:n]); !errors.Is(err, errMessage) || len(got) != 0 {
 			t.Errorf("%d of %d bytes: %+v, %v", n, len(whole), got, err)
@@ -192,7 +192,7 @@ func TestRequests(t *testing.T) {
 		{0, 0x301}, // NLM_F_REQUEST, NLM_F_DUMP
 		{9, 0x001},
 	} {
-		want := message(18, c.flags, testSeq, info(0, c.index, 0)) // RTM_GETLINK
+		want := datagram(18, c.flags, testSeq, info(0, c.index, 0)) // RTM_GETLINK
 		if got := request(testSeq, c.index); !slices.Equal(got, want) {
 			t.Errorf("index %d: % x, want % x", c.index, got, want)
 		}
@@ -201,9 +201,9 @@ func TestRequests(t *testing.T) {
 
 // FuzzMessages: any bytes are read to their end or to an error, and what is read lies within them.
 func FuzzMessages(f *testing.F) {
-	f.Add(message(newLink, 0, testSeq, vlan()))
-	f.Add(message(netlinkError, 0, testSeq, u32(^uint32(18))))
-	f.Add(slices.Concat(message(newLink, multi, testSeq, vlan()), message(netlinkDone, multi, testSeq, u32(0))))
+	f.Add(datagram(newLink, 0, testSeq, vlan()))
+	f.Add(datagram(netlinkError, 0, testSeq, u32(^uint32(18))))
+	f.Add(slices.Concat(datagram(newLink, multi, testSeq, vlan()), datagram(netlinkDone, multi, testSeq, u32(0))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, got, _ := read(b)
 		if need := 16 + 16; len(got)*need > len(b) {
@@ -221,7 +221,7 @@ func BenchmarkParse(b *testing.B) {
 	for _, interfaces := range []int{1, 100} {
 		var in []byte
 		for range interfaces {
-			in = append(in, message(newLink, multi, testSeq, vlan())...)
+			in = append(in, datagram(newLink, multi, testSeq, vlan())...)
 		}
 		b.Run(fmt.Sprintf("interfaces=%d", interfaces), func(b *testing.B) {
 			sum := uint64(0)

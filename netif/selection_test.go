@@ -56,12 +56,12 @@ func TestSelection(t *testing.T) {
 		if s.String() != c.text {
 			t.Errorf("%q reads back as %q", c.text, s.String())
 		}
-		for _, name := range strings.Fields(c.in) {
+		for name := range strings.FieldsSeq(c.in) {
 			if !s.Match(name) {
 				t.Errorf("%q does not select %q", c.text, name)
 			}
 		}
-		for _, name := range strings.Fields(c.out) {
+		for name := range strings.FieldsSeq(c.out) {
 			if s.Match(name) {
 				t.Errorf("%q selects %q", c.text, name)
 			}

@@ -17,6 +17,15 @@ type Watch struct {
 
 // NewWatch begins to watch the interfaces of the network namespace that the calling thread is in.
 func NewWatch() (*Watch, error) {
+	file, err := openEvents()
+	if err != nil {
+		return nil, err
+	}
+	return &Watch{file: file}, nil
+}
+
+// openEvents opens a socket that receives a message of every change (RTMGRP_LINK), for Go's poller.
+func openEvents() (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("netlink socket: %w", err)
@@ -25,7 +34,7 @@ func NewWatch() (*Watch, error) {
 		_ = unix.Close(fd) // nothing was sent or received on it
 		return nil, fmt.Errorf("netlink socket: join RTMGRP_LINK: %w", err)
 	}
-	return &Watch{file: os.NewFile(uintptr(fd), "netlink")}, nil
+	return os.NewFile(uintptr(fd), "netlink"), nil
 }
 
 // Wait blocks until something has changed since the last Wait, and does not say what. The error is
