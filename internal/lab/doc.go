@@ -1,8 +1,10 @@
-// Package lab builds the small networks that tests run real traffic in: two network namespaces
-// joined by a veth pair, commands and Go code inside them, the kernel's own TCP counters as an
-// oracle, and the exporter started, scraped and stopped as the process it is. What it answers goes through a
-// Checker, whatever the test is about.
+// Package lab builds the small networks that tests run real traffic in, of network namespaces and
+// veth pairs: two hosts side by side (Lab), with a slow or disorderly line between them (Line), or with
+// a router (Router) that may translate addresses, have a bridge, or put VLAN tags, PPPoE or MPLS around
+// packets. It runs commands and Go code in them, sends bytes both ways and counts them (Transfer), and reads the
+// kernel's own TCP counters as an oracle. The exporter is started, scraped and stopped as the
+// process it is; what it answers goes through a Checker, whatever the test is about.
 //
 // It is for tests only. Everything it makes is removed when the test ends, also when it fails.
-// The namespaces have no way out: no route, no address of the machine's own network.
+// The namespaces have no way out: no route that leaves the lab, no address of the machine's own network.
 package lab
