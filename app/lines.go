@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/net/bpf"
 
@@ -363,16 +364,16 @@ func (l *lines) name(number uint32) string {
 
 // follow keeps the lines up to date until ctx ends, or the returned function is called.
 func (l *lines) follow(ctx context.Context) (stop func(), err error) {
-	w, err := netif.NewWatch()
+	var monitor atomic.Pointer[netif.Monitor]
+	m, err := netif.NewMonitor(ctx, func([]netif.Change) {
+		if m := monitor.Load(); m != nil {
+			l.update(m.All())
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
-	go func() {
-		for w.Wait() == nil {
-			if all, err := netif.List(); err == nil {
-				l.update(all)
-			}
-		}
-	}()
-	return func() { w.Close() }, nil
+	monitor.Store(m)
+	l.update(m.All()) // what has come since the start
+	return m.Close, nil
 }
