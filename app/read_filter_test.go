@@ -24,8 +24,9 @@ func TestReadAppliesTheFilter(t *testing.T) {
 		timed{ms: 2002, frame: packet.TCP{Src: client, Dst: server, Seq: 156, Ack: 1, Flags: packet.ACK, Payload: 1000}.Ethernet()[:54], wire: 1054})
 	file := captureFile(t, packets...)
 	for _, c := range []struct{ filter, want string }{
-		{"tcp", "17 packets, 15 accounted, 2 filtered out; 4 streams"},
-		{" tcp ", "17 packets, 15 accounted, 2 filtered out; 4 streams"},
+		{"tcp", "17 packets, 16 accounted, 1 filtered out; 4 streams"}, // behind a tag, too,
+		{" tcp ", "17 packets, 16 accounted, 1 filtered out; 4 streams"},
+		{"(tcp)", "17 packets, 15 accounted, 2 filtered out; 4 streams"}, // libpcap's meaning,
 		{"", "17 packets, 16 accounted, 1 skipped (udp 1); 4 streams"},
 		{"vlan and tcp", "17 packets, 1 accounted, 16 filtered out; 1 streams"},
 		{"tcp port 8080", "17 packets, 7 accounted, 10 filtered out; 2 streams"},

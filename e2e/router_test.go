@@ -34,19 +34,19 @@ func TestRouter(t *testing.T) {
 		views  views
 		only   bool // the streams have no interface
 	}{
-		{"any", lab.RouterConfig{}, []string{"-interface", "any"}, views{toA: asClient, toB: asServer}, false},
+		{"any", lab.RouterConfig{}, []string{"-interface", "any,!lo"}, views{toA: asClient, toB: asServer}, false},
 		{"two interfaces", lab.RouterConfig{}, []string{"-interface", toA + "," + toB}, views{toA: asClient, toB: asServer}, false},
 		{"a pattern, two workers", lab.RouterConfig{}, []string{"-interface", "to*", "-workers", "2"}, views{toA: asClient, toB: asServer}, false},
 		{"one interface", lab.RouterConfig{}, []string{"-interface", toA}, views{toA: asClient}, true},
-		{"arriving", lab.RouterConfig{}, []string{"-interface", "any", "-direction", "in"}, views{"": asClient}, true},
+		{"arriving", lab.RouterConfig{}, []string{"-interface", "any,!lo", "-direction", "in"}, views{"": asClient}, true},
 		{"arriving, two workers", lab.RouterConfig{}, []string{"-interface", "toa,tob", "-direction", "in", "-workers", "2"}, views{"": asClient}, true},
 		{"sent", lab.RouterConfig{}, []string{"-interface", "toa,tob", "-direction", "out"}, views{}, false},
-		{"NAT, any", lab.RouterConfig{NAT: true}, []string{"-interface", "any"}, views{toA: asClient, toB: asServer}, false},
-		{"bridge and port", lab.RouterConfig{Bridge: true}, []string{"-interface", "any"}, views{toA: asClient, lab.BridgeName: asClient, toB: asServer}, false},
-		{"a tag", lab.RouterConfig{Around: lab.Dot1Q}, []string{"-interface", "any"}, views{toA: asClient, toB: asServer, wire: asServer}, false},
-		{"two tags", lab.RouterConfig{Around: lab.QinQ}, []string{"-interface", "any"}, views{toA: asClient, toB: asServer, wire: asServer}, false},
-		{"PPPoE", lab.RouterConfig{Around: lab.PPPoE, NAT: true}, []string{"-interface", "any"}, views{toA: asClient, toB: asServer, wire: asServer}, false},
-		{"MPLS", lab.RouterConfig{Around: lab.MPLS}, []string{"-interface", "any"}, views{toA: asClient, toB: asServer, wire: asServer}, false},
+		{"NAT, any", lab.RouterConfig{NAT: true}, []string{"-interface", "any,!lo"}, views{toA: asClient, toB: asServer}, false},
+		{"bridge and port", lab.RouterConfig{Bridge: true}, []string{"-interface", "any,!lo"}, views{toA: asClient, lab.BridgeName: asClient, toB: asServer}, false},
+		{"a tag", lab.RouterConfig{Around: lab.Dot1Q}, []string{"-interface", "any,!lo"}, views{toA: asClient, toB: asServer, wire: asServer}, false},
+		{"two tags", lab.RouterConfig{Around: lab.QinQ}, []string{"-interface", "any,!lo"}, views{toA: asClient, toB: asServer, wire: asServer}, false},
+		{"PPPoE", lab.RouterConfig{Around: lab.PPPoE, NAT: true}, []string{"-interface", "any,!lo"}, views{toA: asClient, toB: asServer, wire: asServer}, false},
+		{"MPLS", lab.RouterConfig{Around: lab.MPLS}, []string{"-interface", "any,!lo"}, views{toA: asClient, toB: asServer, wire: asServer}, false},
 	} {
 		for _, offloads := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/offloads=%v", row.name, offloads), func(t *testing.T) {

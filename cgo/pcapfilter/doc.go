@@ -7,6 +7,11 @@
 // It calls libpcap's compiler, pcap_compile(3PCAP), on a handle that was never opened on an interface, and
 // nothing else of libpcap: no packet passes through it.
 //
+// The filter "tcp" alone is not libpcap's. This package assembles it, with or without libpcap, for Ethernet,
+// both cooked captures and raw IP. It accepts TCP in IPv4 and IPv6 also behind VLAN tags (three), a PPPoE
+// session, MPLS labels (four) and IPv6 extension headers (four), and every fragment of a TCP segment.
+// An ordinary packet costs no more instructions than in libpcap's program.
+//
 // # The program
 //
 // A program accepts a packet with the snap length, the number of its first bytes that the kernel
@@ -26,18 +31,17 @@
 //   - The netmask of the interface is unknown: "ip broadcast" is an error.
 //   - Names of hosts are looked up while compiling, and not again.
 //
-// "tcp" is TCP directly behind IPv4, or behind IPv6 with at most one fragment header between. It
-// does not look into VLAN tags left in the packet, PPPoE, MPLS or tunnels, nor behind other IPv6
-// extension headers.
+// Within a longer filter "tcp" is libpcap's: TCP directly behind IPv4, or behind IPv6 with at most one fragment
+// header between. It does not look into VLAN tags left in the packet, PPPoE, MPLS or tunnels, nor behind other
+// IPv6 extension headers.
 //
 // The time of libpcap's optimizer grows much faster than the number of alternatives: 0.4 s for "tcp and" any
 // of 200 ports, 2 s for 400. "portrange" and "net" cover as many with one.
 //
 // # Without cgo
 //
-// Built with CGO_ENABLED=0 the package has no libpcap. It then knows the empty filter and "tcp", which is
-// assembled by hand to give libpcap's verdicts, and returns an error for any other. [Available] tells the
-// builds apart.
+// Built with CGO_ENABLED=0 the package has no libpcap. It then knows the empty filter and "tcp", and returns an
+// error for any other. [Available] tells the builds apart.
 //
 // All functions may be called from any goroutine.
 package pcapfilter

@@ -34,6 +34,8 @@ const (
 	MaxFilterLen = 16384
 	// maxInstructions is the longest program that the kernel takes (BPF_MAXINSNS, linux/bpf_common.h).
 	maxInstructions = 4096
+
+	whiteSpace = " \t\r\n" // as in libpcap's scanner.l
 )
 
 // Compile compiles a filter for packets of a link type to a program that accepts with snapLen
@@ -52,7 +54,7 @@ func Compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, e
 	case link < 0 || link > math.MaxUint16:
 		return nil, fmt.Errorf("link type %d: choose a DLT_ number of pcap-linktype(7), 0 to %d", link, math.MaxUint16)
 	}
-	prog, err := compile(filter, link, snapLen)
+	prog, err := compileText(filter, link, snapLen)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +62,15 @@ func Compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, e
 		return nil, err
 	}
 	return prog, nil
+}
+
+// compileText makes "tcp" a program of this package, where it knows the link type, and leaves all other filters
+// to the build's compiler.
+func compileText(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
+	if l, known := ipInLink[link]; known && strings.Trim(filter, whiteSpace) == "tcp" {
+		return tcpProgram(l, snapLen)
+	}
+	return compile(filter, link, snapLen)
 }
 
 // checkRunnable refuses programs for which the kernel would return a bare EINVAL (bpf_check_classic in

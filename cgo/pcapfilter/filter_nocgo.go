@@ -4,6 +4,7 @@ package pcapfilter
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"golang.org/x/net/bpf"
@@ -15,13 +16,14 @@ const Available = false
 var errNoLibpcap = errors.New(`this build has no libpcap and knows only "tcp" and the empty filter: ` +
 	"build with CGO_ENABLED=1 and libpcap's headers (Debian: libpcap-dev) for all others")
 
-// compile knows two filters, and allows white space around them as libpcap does.
+// compile knows the empty filter, of white space alone, as libpcap does.
 func compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {
-	switch strings.Trim(filter, " \t\r\n") {
+	switch strings.Trim(filter, whiteSpace) {
 	case "":
 		return acceptAll(snapLen)
-	case "tcp":
-		return tcpProgram(link, snapLen)
+	case "tcp": // compileText makes it for the link types that it knows
+		return nil, fmt.Errorf("this build has no libpcap and knows no link type %d: "+
+			"build with CGO_ENABLED=1 and libpcap's headers (Debian: libpcap-dev)", link)
 	}
 	return nil, errNoLibpcap
 }

@@ -22,10 +22,7 @@ func headersWanted(frame []byte) int {
 }
 
 func TestHeadersOnly(t *testing.T) {
-	whole, err := tcpProgram(EN10MB, snapLen)
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := mustTCP(t, EN10MB, snapLen)
 	before, after := vm(t, whole), vm(t, HeadersOnly(slices.Clone(whole), EN10MB))
 	check := func(frame []byte) (cut bool) {
 		t.Helper()
@@ -67,18 +64,12 @@ func TestHeadersOnly(t *testing.T) {
 
 func TestHeadersOnlyLeavesOthersAlone(t *testing.T) {
 	for link := range linkHeaders {
-		prog, err := tcpProgram(link, snapLen)
-		if err != nil {
-			t.Fatal(err)
-		}
+		prog := mustTCP(t, link, snapLen)
 		if got := HeadersOnly(slices.Clone(prog), link); slices.Equal(got, prog) != (link != EN10MB) {
 			t.Errorf("link type %d: changed or not: %v", link, got)
 		}
 	}
-	short, err := tcpProgram(EN10MB, 80) // shorter than the longest headers
-	if err != nil {
-		t.Fatal(err)
-	}
+	short := mustTCP(t, EN10MB, 80) // shorter than the longest headers
 	long := slices.Repeat(short, maxInstructions/len(short))
 	for _, prog := range [][]bpf.RawInstruction{nil, short, long} {
 		if got := HeadersOnly(slices.Clone(prog), EN10MB); !slices.Equal(got, prog) {

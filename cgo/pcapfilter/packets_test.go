@@ -1,14 +1,15 @@
 package pcapfilter
 
 import (
+	"encoding/binary"
 	"slices"
 	"testing"
 
 	"golang.org/x/net/bpf"
 )
 
-// linkHeaders are the headers before an IP packet of the link types that the hand-assembled
-// program knows.
+// linkHeaders are the headers before an IP packet of the link types that this package's own program of "tcp"
+// knows.
 var linkHeaders = map[LinkType]struct{ v4, v6 []byte }{
 	EN10MB: {
 		[]byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00},
@@ -47,23 +48,30 @@ var ipPackets = []struct {
 	{"fragment of TCP in IPv6", ipv6(44, append([]byte{6, 0, 0, 1, 0, 0, 0, 9}, tcpHeader()...)), true, 41},
 	{"later fragment of TCP in IPv6", ipv6(44, append([]byte{6, 0, 5, 0xa8, 0, 0, 0, 9}, "payload"...)), true, 41},
 	{"fragment of UDP in IPv6", ipv6(44, append([]byte{17, 0, 0, 1, 0, 0, 0, 9}, udpHeader()...)), false, 41},
-	{"a fragment header in a fragment header", ipv6(44, append([]byte{44, 0, 0, 1, 0, 0, 0, 9, 6, 0, 0, 1, 0, 0, 0, 9}, tcpHeader()...)), false, 41},
-	{"TCP behind hop-by-hop options in IPv6", ipv6(0, append([]byte{6, 0, 1, 4, 0, 0, 0, 0}, tcpHeader()...)), false, 7},
+	{"a fragment header in a fragment header", ipv6(44, append([]byte{44, 0, 0, 1, 0, 0, 0, 9, 6, 0, 0, 1, 0, 0, 0, 9}, tcpHeader()...)), true, 49},
+	{"a fragment header in a later fragment", ipv6(44, append([]byte{44, 0, 5, 0xa8, 0, 0, 0, 9, 6, 0, 0, 1, 0, 0, 0, 9}, tcpHeader()...)), false, 44},
+	{"TCP behind hop-by-hop options in IPv6", ipv6(0, append([]byte{6, 0, 1, 4, 0, 0, 0, 0}, tcpHeader()...)), true, 42},
+	{"UDP behind hop-by-hop options in IPv6", ipv6(0, append([]byte{17, 0, 1, 4, 0, 0, 0, 0}, udpHeader()...)), false, 42},
+	{"TCP behind an authentication header in IPv6", ipv6(51, append([]byte{6, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1}, tcpHeader()...)), true, 42},
 	{"no next header in IPv6", ipv6(59, nil), false, 7},
 }
 
-// etherFrames are Ethernet frames that are not IP at the usual place: "tcp" takes none.
+// etherFrames are Ethernet frames that are not IP at the usual place, and what "tcp" says of them.
 var etherFrames = []struct {
 	name  string
 	frame []byte
+	tcp   bool
 }{
-	{"nothing", nil},
-	{"ARP", ether(0x0806, []byte{0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 6, 6, 6, 6, 0, 0, 0, 0, 0, 0, 6, 6, 6, 6})},
-	{"TCP behind an 802.1Q tag", ether(0x8100, append([]byte{0, 5, 0x08, 0x00}, ipv4(6, 0, tcpHeader())...))},
-	{"TCP behind two tags", ether(0x88a8, append([]byte{0, 5, 0x81, 0x00, 0, 6, 0x08, 0x00}, ipv4(6, 0, tcpHeader())...))},
-	{"TCP in PPPoE", ether(0x8864, append([]byte{0x11, 0, 0, 1, 0, 62, 0x00, 0x21}, ipv4(6, 0, tcpHeader())...))},
-	{"TCP in MPLS", ether(0x8847, append([]byte{0, 1, 1, 64}, ipv4(6, 0, tcpHeader())...))},
-	{"an 802.3 length instead of an EtherType", ether(0x0040, ipv4(6, 0, tcpHeader()))},
+	{"nothing", nil, false},
+	{"ARP", ether(0x0806, []byte{0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 6, 6, 6, 6, 0, 0, 0, 0, 0, 0, 6, 6, 6, 6}), false},
+	{"TCP behind an 802.1Q tag", ether(0x8100, append([]byte{0, 5, 0x08, 0x00}, ipv4(6, 0, tcpHeader())...)), true},
+	{"TCP behind two tags", ether(0x88a8, append([]byte{0, 5, 0x81, 0x00, 0, 6, 0x08, 0x00}, ipv4(6, 0, tcpHeader())...)), true},
+	{"TCP in PPPoE", ether(0x8864, append([]byte{0x11, 0, 0, 1, 0, 62, 0x00, 0x21}, ipv4(6, 0, tcpHeader())...)), true},
+	{"TCP in MPLS", ether(0x8847, append([]byte{0, 1, 1, 64}, ipv4(6, 0, tcpHeader())...)), true},
+	{"UDP behind an 802.1Q tag", ether(0x8100, append([]byte{0, 5, 0x08, 0x00}, ipv4(17, 0, udpHeader())...)), false},
+	{"TCP behind four tags", ether(0x88a8, append([]byte{0, 5, 0x81, 0x00, 0, 6, 0x81, 0x00, 0, 7, 0x81, 0x00, 0, 8, 0x08, 0x00}, ipv4(6, 0, tcpHeader())...)), false},
+	{"LCP in PPPoE", ether(0x8864, []byte{0xc0, 0x21, 0, 1, 0, 6, 0xc0, 0x21, 9, 0, 0, 4}), false},
+	{"an 802.3 length instead of an EtherType", ether(0x0040, ipv4(6, 0, tcpHeader())), false},
 }
 
 func ether(etherType uint16, payload []byte) []byte {
@@ -113,6 +121,17 @@ func framed(link LinkType, ip []byte) []byte {
 		h = linkHeaders[link].v6
 	}
 	return append(slices.Clone(h), ip...)
+}
+
+// framedAs puts bytes behind the header of a link type that has EtherTypes.
+func framedAs(link LinkType, etherType uint16, body []byte) []byte {
+	h := slices.Clone(linkHeaders[link].v4)
+	at := len(h) - 2
+	if link == LinuxSLL2 {
+		at = 0
+	}
+	binary.BigEndian.PutUint16(h[at:], etherType)
+	return append(h, body...)
 }
 
 // vm makes a user space machine for a program. Programs with ancillary loads cannot run in it.
