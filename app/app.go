@@ -368,7 +368,7 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 
 // compileFilter makes the program that the kernel runs, which also says how much of a packet it copies.
 func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction, error) {
-	prog, err := pcapfilter.Compile(o.filter, kind, o.snapLen)
+	prog, err := pcapfilter.CompileLive(o.filter, kind, o.snapLen)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
 	}

@@ -1,7 +1,7 @@
 // Package pcapfilter compiles a packet filter in the language of pcap-filter(7) to a classic BPF program for
 // the kernel.
 //
-//	prog, err := pcapfilter.Compile("tcp port 443", pcapfilter.EN10MB, 192)
+//	prog, err := pcapfilter.CompileLive("tcp port 443", pcapfilter.EN10MB, 192)
 //	prog = pcapfilter.HeadersOnly(prog, pcapfilter.EN10MB)
 //
 // It calls libpcap's compiler, pcap_compile(3PCAP), on a handle that was never opened on an interface, and
@@ -23,9 +23,9 @@
 //
 //   - The kernel takes the outer VLAN tag out of a received packet before the filter sees it.
 //     libpcap looks for the tag where the kernel keeps it (the ancillary loads vlan_tag and
-//     vlan_tag_present) only when it compiles for an open interface. Here "vlan 5" becomes a test
-//     of the bytes: right for files and for inner tags, never true for the outer tag of a live
-//     packet. Other tests need no "vlan": they find the packet untagged.
+//     vlan_tag_present) only when it compiles for an open interface. [Compile] makes "vlan 5" a test
+//     of the bytes, as is right for files. [CompileLive] looks in both places. Other tests need no
+//     "vlan": they find the packet untagged.
 //   - "inbound", "outbound" and "ifindex" do become ancillary loads (linux/filter.h, SKF_AD_OFF),
 //     which the kernel has and a user space BPF machine may not.
 //   - The netmask of the interface is unknown: "ip broadcast" is an error.

@@ -12,6 +12,13 @@ func TestBuildWithoutLibpcap(t *testing.T) {
 		prog, err := Compile(filter, EN10MB, 192)
 		wantError(t, prog != nil, err, "no libpcap", `only "tcp"`, "CGO_ENABLED=1", "libpcap-dev")
 	}
+	for _, filter := range []string{"vlan", "vlan 10 and tcp"} {
+		prog, err := CompileLive(filter, EN10MB, 192)
+		wantError(t, prog != nil, err, "no libpcap", `only "tcp"`)
+	}
+	if _, err := CompileLive("tcp", EN10MB, 192); err != nil {
+		t.Error(err)
+	}
 	prog, err := Compile("tcp", PPP, 192)
 	wantError(t, prog != nil, err, "link type 9", "CGO_ENABLED=1")
 	if _, err := Compile("", PPP, 192); err != nil {
