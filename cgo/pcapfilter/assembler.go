@@ -95,6 +95,18 @@ func (a *assembler) assemble() ([]bpf.RawInstruction, error) {
 	return a.prog, nil
 }
 
+// runnable is assemble for programs that may be too long for the kernel.
+func (a *assembler) runnable() ([]bpf.RawInstruction, error) {
+	prog, err := a.assemble()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRunnable(prog); err != nil {
+		return nil, err
+	}
+	return prog, nil
+}
+
 // distance returns the number of instructions between the one at an index and a label.
 func (a *assembler) distance(at int, to label, limit int) uint32 {
 	if to == next {

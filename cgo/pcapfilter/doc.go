@@ -19,6 +19,13 @@
 //
 // A program works for one link type: the bytes must begin with that link layer's header.
 //
+// Programs can be put together, and HeadersOnly comes before that:
+//
+//   - [ByInterface] and [ByHardwareType] choose among programs for one link type each, for a socket that hears all
+//     interfaces. The former takes the packets of some interfaces: 1878 of them at least with the programs of
+//     "tcp". The latter takes all.
+//   - [OnlyOutgoing] takes what this machine sends.
+//
 // # What the compiler cannot know
 //
 //   - The kernel takes the outer VLAN tag out of a received packet before the filter sees it.

@@ -56,14 +56,7 @@ func CompileLive(filter string, link LinkType, snapLen int) ([]bpf.RawInstructio
 	if inBytes == nil {
 		inBytes = rejectAll()
 	}
-	prog, err := byTag(v.tag, inBytes, fits, another)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkRunnable(prog); err != nil {
-		return nil, err
-	}
-	return prog, nil
+	return byTag(v.tag, inBytes, fits, another)
 }
 
 // byTag puts the three programs together. another is for no tag if every tag fits.
@@ -86,7 +79,7 @@ func byTag(tag int, inBytes, fits, another []bpf.RawInstruction) ([]bpf.RawInstr
 	a.program(fits)
 	a.place(toBytes)
 	a.program(inBytes)
-	return a.assemble()
+	return a.runnable()
 }
 
 func rejectAll() []bpf.RawInstruction {
