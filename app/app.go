@@ -376,7 +376,7 @@ func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction,
 	if o.direction != sent {
 		return prog, nil
 	}
-	if prog, err = pcapfilter.Outgoing(prog); err != nil {
+	if prog, err = pcapfilter.OnlyOutgoing(prog); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
 	}
 	return prog, nil

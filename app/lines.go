@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -92,7 +91,7 @@ func newLines(o *options, selection netif.Selection, log *slog.Logger) (*lines, 
 		l.programs[raw] = ring.RejectAll
 		log.Warn("the filter cannot apply to interfaces without a link header (tun, PPP, WireGuard): nothing is captured there", "reason", err)
 	}
-	if l.byHatype, err = anyInterface(l.programs[:]); err != nil {
+	if l.byHatype, err = pcapfilter.ByHardwareType(l.programs[ethernet], l.programs[raw]); err != nil {
 		return nil, fmt.Errorf("%s: for several interfaces: %w", o.flag("packet-filter"), err)
 	}
 	return l, nil
@@ -240,39 +239,20 @@ func (l *lines) forget(before map[int]line) {
 
 // compile makes the filter for the present lines. The caller holds mu.
 func (l *lines) compile() {
-	to := make(map[uint32]int, len(l.lines))
+	all := make([]pcapfilter.OfInterface, 0, len(l.lines))
 	for index, line := range l.lines {
-		if program, ok := programFor(line.link); ok {
-			to[uint32(index)] = program
+		switch line.link {
+		case parse.LinkEthernet:
+			all = append(all, pcapfilter.OfInterface{Index: uint32(index), Program: ethernet})
+		case parse.LinkRaw:
+			all = append(all, pcapfilter.OfInterface{Index: uint32(index), Program: raw})
 		}
 	}
-	prog, err := pcapfilter.Dispatch(pcapfilter.IfIndex, to, l.programs[:]...)
+	prog, err := pcapfilter.ByInterface(all, l.programs[:])
 	if l.coarse = err != nil; l.coarse {
 		prog = l.byHatype
 	}
 	l.prog = prog
-}
-
-// programFor returns which of lines.programs is for frames that start with a header of kind link, if one is.
-func programFor(link parse.Link) (program int, ok bool) {
-	switch link {
-	case parse.LinkEthernet:
-		return ethernet, true
-	case parse.LinkRaw:
-		return raw, true
-	}
-	return 0, false
-}
-
-// anyInterface returns a filter for frames of all interfaces whose kind is decoded.
-func anyInterface(programs [][]bpf.RawInstruction) ([]bpf.RawInstruction, error) {
-	to := map[uint32]int{}
-	for hatype := range uint32(math.MaxUint16 + 1) {
-		if program, ok := programFor(parse.LinkFromARPHRD(uint16(hatype))); ok {
-			to[hatype] = program
-		}
-	}
-	return pcapfilter.Dispatch(pcapfilter.Hatype, to, programs...)
 }
 
 // fallBack replaces a filter that the kernel refuses, for want of the memory that it grants to filters, by one that
