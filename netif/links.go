@@ -98,7 +98,7 @@ func (l *links) set(i *Interface) (added bool) {
 // setListed enters an interface as the list has it, unless there was a message of a change since the list was
 // asked for. The kernel makes a part of the list under its lock of all interfaces (rtnl_lock), and queues it when it
 // has let go of the lock: the message of a later change may be queued before it (netlink_dump in
-// net/netlink/af_netlink.c, Linux 6.18). If the message is the older of the two, no harm is done: each change
+// net/netlink/af_netlink.c, read in the text of Linux 4.1 to 4.5). If the message is the older of the two, no harm is done: each change
 // between it and the list has a message too, which is still to come.
 func (l *links) setListed(i *Interface) {
 	if _, heard := l.heard[i.Index]; heard {

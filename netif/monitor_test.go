@@ -479,6 +479,10 @@ func TestMonitorReads(t *testing.T) {
 			}
 		})
 	}
+	full := &Monitor{links: newLinks(), port: port, seq: seq, listing: true}
+	if err := full.read(answer(datagram(netlinkError, 0, seq, u32(^uint32(unix.ENOBUFS-1))))); err != nil || !full.stale {
+		t.Errorf("the first list finds no room: %v, another one: %v; want nil and true", err, full.stale)
+	}
 	first := &Monitor{links: newLinks(), port: port, seq: seq, listing: true}
 	if err := first.read(answer(datagram(netlinkError, 0, seq, u32(^uint32(unix.EPERM-1))))); !errors.Is(err, unix.EPERM) {
 		t.Errorf("the first list is refused: %v, want %v", err, unix.EPERM)

@@ -22,8 +22,7 @@ const AnyInterface = "any"
 //	!ppp9, !tap*  not these; it wins wherever in the list it stands
 //
 // There are no brackets, and a backslash escapes nothing: both may be in a name, and stand for
-// themselves. The kernel allows * ? , and a leading ! in a name too (dev_valid_name in net/core/dev.c,
-// Linux 6.18). They are so rare there that no escape is worth a rule: ? stands for each of them.
+// themselves. The kernel allows * ? , and a leading ! in a name too (dev_valid_name in net/core/dev.c). They are so rare there that no escape is worth a rule: ? stands for each of them.
 // A character is one of UTF-8, or a byte that is not UTF-8.
 //
 // Among other parts, any is the same as *: "any,!lo" means all but lo, "any,eth0" means all, and that eth0 is
@@ -95,8 +94,8 @@ func emptyPart(text string, n int, without bool) error {
 }
 
 // checkName returns why no interface can have a name that matches, or nil. The rules are those of
-// dev_valid_name in net/core/dev.c (Linux 6.18), whose isspace also takes byte 0xa0 for a space, and of
-// __dev_alloc_name, which replaces the % in "eth%d".
+// dev_valid_name in net/core/dev.c, whose isspace also takes byte 0xa0 for a space, and of __dev_alloc_name, which
+// replaces the % in "eth%d". TestNamesOfTheKernel holds them against the kernel, 6.18 at first.
 func checkName(name string) error {
 	const longest = unix.IFNAMSIZ - 1
 	shortest := 0 // bytes of a name that matches
