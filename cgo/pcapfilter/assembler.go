@@ -18,13 +18,14 @@ type assembler struct {
 	err    error // the first one
 }
 
-// label marks an instruction. next is the one that follows the jump.
+// label marks an instruction.
 type label int
 
-const (
-	next      label = -1
-	notPlaced       = -1
-)
+// next is the instruction that follows the jump.
+const next label = -1
+
+// notPlaced is the index of a label that marks no instruction yet.
+const notPlaced = -1
 
 // jump is an instruction that gets its distances when all labels are placed. A jump that always leads to yes
 // has no other way.
