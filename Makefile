@@ -146,7 +146,7 @@ profile: build setup ## CPU profiles: file.prof over a generated file, live.prof
 	echo "look further with: go tool pprof -http :8081 $(BINARY) $(CURDIR)/live.prof (or $(CURDIR)/file.prof)"
 
 # The compiler reads default.pgo whenever it builds the program: what is hot is inlined further.
-# Of three loads, so that what only many segments in flight or a loss brings about is seen, too.
+# Of four loads, so that what only many segments in flight, a loss or several interfaces bring about is seen, too.
 pgo: setup-build ## record default.pgo again, the profile that the program is built with (1 minute)
 	@profiles=$$(mktemp -d) && trap 'rm -rf "$$profiles"' EXIT && \
 	go test -c -o "$$profiles/capture.test" ./capture && \
@@ -154,6 +154,7 @@ pgo: setup-build ## record default.pgo again, the profile that the program is bu
 	record all -test.bench Worker -test.benchtime 3s && \
 	record flight -test.bench Worker/'streams=1000$$' -test.benchtime 4s -flight 8 && \
 	record loss -test.bench Worker/'streams=1000$$' -test.benchtime 4s -flight 2 -loss 0.01 && \
+	record interfaces -test.bench Worker/'streams=1000$$' -test.benchtime 4s -by-interface && \
 	go tool pprof -proto "$$profiles"/*.prof > default.pgo
 
 bench: setup-build ## all benchmarks, or those named by BENCH; leave the machine alone meanwhile

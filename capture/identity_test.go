@@ -71,18 +71,29 @@ func TestOriginsOfFramesInABlock(t *testing.T) {
 	both := func(i int) stream.Origin {
 		return stream.Origin{IfIndex: uint32(seen[i].index), VLANs: seen[i].vlans}
 	}
+	numbers := map[int]int32{2: 1002, 3: 7, 1<<30 - 2: 9}
 	for _, c := range []struct {
 		byInterface, byVLAN bool
 		want                func(i int) stream.Origin
+		numbers             map[int]int32 // of interfaces; nil: they go by their indices
 	}{
-		{false, false, func(int) stream.Origin { return stream.Origin{} }},
-		{true, false, func(i int) stream.Origin { return stream.Origin{IfIndex: uint32(seen[i].index)} }},
-		{false, true, func(i int) stream.Origin { return stream.Origin{VLANs: seen[i].vlans} }},
-		{true, true, both},
+		{true, false, func(i int) stream.Origin { return stream.Origin{IfIndex: uint32(numbers[int(seen[i].index)])} }, numbers},
+		{true, true, func(i int) stream.Origin {
+			return stream.Origin{IfIndex: uint32(numbers[int(seen[i].index)]), VLANs: seen[i].vlans}
+		}, numbers},
+		{false, false, func(int) stream.Origin { return stream.Origin{} }, nil},
+		{true, false, func(i int) stream.Origin { return stream.Origin{IfIndex: uint32(seen[i].index)} }, nil},
+		{false, true, func(i int) stream.Origin { return stream.Origin{VLANs: seen[i].vlans} }, nil},
+		{true, true, both, nil},
+		{false, false, func(int) stream.Origin { return stream.Origin{} }, numbers}, // which arrive alone
 	} {
 		for _, options := range []string{"fast path", "slow path", "both paths"} { // IP options lead to the slow one
-			t.Run(fmt.Sprintf("interface=%v/VLAN=%v/%s", c.byInterface, c.byVLAN, options), func(t *testing.T) {
+			t.Run(fmt.Sprintf("interface=%v/VLAN=%v/numbers=%v/%s", c.byInterface, c.byVLAN, c.numbers != nil, options), func(t *testing.T) {
 				at := walker(t, worker.Config{ByInterface: c.byInterface, ByVLAN: c.byVLAN})
+				others := uint64(0) // frames of interfaces without a number
+				if c.numbers != nil {
+					at.interfaces = NewInterfaces(c.numbers, true)
+				}
 				want := map[stream.Origin]uint64{}
 				next := map[stream.Origin]uint32{}
 				var frames []fakekernel.Frame
@@ -103,11 +114,19 @@ func TestOriginsOfFramesInABlock(t *testing.T) {
 						back := packet.TCP{Src: server, Dst: client, Seq: 1, Ack: 1 + next[o], Flags: packet.ACK, Window: 500, IPOptions: p.IPOptions}
 						k.Data = back.Ethernet(f.in...)
 						frames = append(frames, k)
+						if c.numbers != nil && i%3 == 0 {
+							k.IfIndex = 4
+							frames = append(frames, k)
+							others++
+						}
 					}
 				}
 				at.block(block(t, frames...), sec, sec)
 				if got := bytesByOrigin(t, at.worker); !maps.Equal(got, want) {
 					t.Errorf("%v,\nwant %v", got, want)
+				}
+				if got := at.worker.Counters.Unselected; got != others {
+					t.Errorf("%d frames of other interfaces are counted, there are %d", got, others)
 				}
 				if s := at.worker.Stats(); s.Connections != len(want) || s.Streams != 2*int64(len(want)) || s.SharedOrigin != 0 {
 					t.Errorf("%d connections, %d streams, %d without a number; want %d connections", s.Connections, s.Streams, s.SharedOrigin, len(want))

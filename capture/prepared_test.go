@@ -198,7 +198,11 @@ func benchWorker(tb testing.TB, connections int) *walk {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { w.Close() })
-	return &walk{worker: w}
+	at := &walk{worker: w}
+	if w.ByInterfaceAlone() {
+		at.interfaces = NewInterfaces(map[int]int32{2: 1}, false)
+	}
+	return at
 }
 
 // open makes w know every stream of the load, one packet each.

@@ -13,6 +13,10 @@ type seenWalk walk
 
 // source returns the Source for at's worker.
 func (at *walk) source() worker.Source {
+	if at.interfaces != nil && at.worker.ByInterfaceAlone() {
+		at.index = noIndex
+		return (*interfaceWalk)(at)
+	}
 	if at.worker.Identifies() || at.interfaces != nil && at.interfaces.strict {
 		return (*seenWalk)(at)
 	}

@@ -19,6 +19,8 @@ type walk struct {
 	link   parse.Link // what its frames start with
 
 	interfaces *Interfaces // of a capture on several; nil: one is captured
+	index      int32       // of the latest frame's interface, for interfaceWalk
+	number     uint32      // that it has among interfaces; 0: none
 }
 
 // block accounts every frame of b. mono and real are as in worker.Account.

@@ -44,6 +44,10 @@ func (f *Flow) SetIdentity(id uint32) {
 	f.tag = f.tag&^(MaxIdentity<<flowIdentity) | uint64(id&MaxIdentity)<<flowIdentity
 }
 
+// Identify is SetIdentity for a flow without an identity, as after a decode, and an id of at most MaxIdentity, which it
+// does not check.
+func (f *Flow) Identify(id uint32) { f.tag |= uint64(id) << flowIdentity }
+
 // Plain reports whether f is narrow and has no identity, so that Narrow returns all of it but the direction.
 func (f *Flow) Plain() bool { return f.tag&^flowDir == 0 }
 

@@ -32,8 +32,8 @@ func (s *Seeds) narrow(k *Key) uint64 {
 // as addresses and ports could choose them in the same word so that both cancel out: the identity comes in behind the
 // first multiplication, and two more follow.
 func (s *Seeds) identified(k *Key) uint64 {
-	a, b, tags := k.Words()
-	return mix(mix(mix(a.Lo^s[0], b.Lo^s[1])^tags, s[4]), s[5])
+	a, b := k.Narrow()
+	return mix(mix(mix(a^s[0], b^s[1])^uint64(k.Identity())<<32, s[4]), s[5])
 }
 
 // wide returns the hash of a wide flow. A sender can choose every bit of its address, and could choose

@@ -19,6 +19,13 @@ const sharedIdentity = parse.MaxIdentity
 // Config.ByVLAN. Flows have an identity then, and segments come from DecodeSeen alone.
 func (w *Worker) Identifies() bool { return w.byInterface || w.byVLAN }
 
+// ByInterfaceAlone reports whether interfaces are all that it tells connections apart by. The identity of a flow is then
+// the interface's number.
+func (w *Worker) ByInterfaceAlone() bool { return w.byInterface && !w.byVLAN }
+
+// HashIdentified returns the hash of a flow that is not wide and has an identity, for Batch.Hashes.
+func (w *Worker) HashIdentified(f *parse.Flow) uint64 { return w.table.HashIdentified(f) }
+
 // Identify gives a flow as parse.Ordinary leaves it, of a frame without a tag among its bytes, its identity, and returns
 // its hash, for Batch.Hashes. It is for a worker that Identifies.
 func (w *Worker) Identify(f *parse.Flow, seen Sight) (hash uint64) {

@@ -25,7 +25,7 @@ func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, boun
 		i := bits.TrailingZeros32(set) % BatchSize
 		seg, now := &x.Segs[i], bound.time(x.Times[i])
 		if seg.Len > w.superAbove {
-			w.superPacket(x.records[i], seg)
+			w.supers |= 1 << i
 		}
 		if r := *next; len(r) != 0 {
 			t.Prefetch(r[0])
@@ -40,5 +40,8 @@ func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, boun
 		if ev := w.accountOne(index, r, seg, now); ev != 0 {
 			w.event(index, ev, false, false)
 		}
+	}
+	if w.supers != 0 {
+		w.superPackets(x)
 	}
 }

@@ -67,6 +67,7 @@ type Worker struct {
 	now      int64 // ns, the latest time seen on the worker's clock
 	lastTime int64 // ns, the latest frame's time
 
+	supers     uint32 // segments of the batch at hand that are super-packets, a bit for each
 	superAbove uint32 // bytes of payload above which a frame is a super-packet
 
 	batches [3]Batch
@@ -286,7 +287,7 @@ func (w *Worker) accountFound(x *Batch, set uint32, next *[]uint32, bound *bound
 		i := bits.TrailingZeros32(set) % BatchSize
 		seg, now := &x.Segs[i], bound.time(x.Times[i])
 		if seg.Len > w.superAbove {
-			w.superPacket(x.records[i], seg)
+			w.supers |= 1 << i
 		}
 		if r := *next; len(r) != 0 {
 			t.Prefetch(r[0])
@@ -301,6 +302,9 @@ func (w *Worker) accountFound(x *Batch, set uint32, next *[]uint32, bound *bound
 		if ev, _ := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
 			w.event(index, ev, false, false)
 		}
+	}
+	if w.supers != 0 {
+		w.superPackets(x)
 	}
 }
 
