@@ -110,7 +110,7 @@ func (s *Stream) shut(h *holes) {
 }
 
 // outlive forgets all holes before their times mean other ones: in the third quarter, which packets cannot miss
-// unless they are a quarter apart. Both is longer than any limit. The fast path leaves this out until the window ends,
+// unless they are a quarter apart. Both is longer than any limit. The fast path leaves this out until the second ends,
 // and so a packet that ends one forgets the holes that may come to that age in the next. ends: this one does.
 func (s *Stream) outlive(h *holes, now int64, ends bool) {
 	oldest := uint32(2 * quarter)

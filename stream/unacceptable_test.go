@@ -183,7 +183,7 @@ func TestFiguresGoOnAfterAnUncapturedStretch(t *testing.T) {
 		if after[b].Gaps > before[b].Gaps+1 || after[b].Retransmits > before[b].Retransmits+1 || after[b].OutOfOrder != before[b].OutOfOrder {
 			t.Errorf("%d bytes missed: %+v", missed, after[b])
 		}
-		if n := d.c.cold[b].delayN - samples; n < 28 && samples < window {
+		if n := d.c.cold[b].delayN - samples; n < 28 && samples < averageLen {
 			t.Errorf("%d bytes missed: %d RTT samples after it, of 30 ACKs", missed, n)
 		}
 		if d.c.hot[b].nxt != d.data || d.c.hot[a].lastAck != d.acked {

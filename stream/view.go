@@ -8,7 +8,7 @@ type Has uint8
 const (
 	HasRate         Has = 1 << iota // PacketRate: uptime above zero
 	HasDelay                        // AvgDelay, Jitter, MinDelay, MaxDelay: at least one RTT sample
-	HasBitrate                      // Bitrate, BitrateVariation: a complete one-second window
+	HasBitrate                      // Bitrate, BitrateVariation: a complete second
 	HasSize                         // SizeVariation: at least two packets with payload
 	HasInterarrival                 // InterarrivalDeviation: at least two gaps between packets
 )
@@ -108,9 +108,9 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 		v.Has |= HasInterarrival
 		v.InterarrivalDeviation = d.gap.deviation() * 1e-9
 	}
-	if now >= s.winEnd { // windows that ended since the latest packet are closed in a copy: a reader changes nothing
+	if now >= s.secondEnd { // seconds that ended since the latest packet are closed in a copy: a reader changes nothing
 		stream, detail := *s, *d
-		stream.closeWindows(&detail, now)
+		stream.closeSeconds(&detail, now)
 		s, d = &stream, &detail
 	}
 	if d.rateN > 0 {
