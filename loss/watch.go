@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// Window is how long a loss makes the figures doubtful.
-	Window = time.Minute
+	// DoubtTime is how long a loss makes the figures doubtful.
+	DoubtTime = time.Minute
 
 	// interval is how often everything is read, unless that takes long: then so seldom that it
 	// takes one part in share of one processor's time. On a silent machine each reading is some six
@@ -37,8 +37,8 @@ type Config struct {
 	Interface string
 	// Capture returns how the capture stands. It is called from any goroutine and must return at once.
 	Capture func() Capture
-	// Window is how long a loss makes the figures doubtful; 0: the constant.
-	Window time.Duration
+	// DoubtTime is how long a loss makes the figures doubtful; 0: the constant.
+	DoubtTime time.Duration
 	// MTU is called with the MTU of the captured interface, in bytes, whenever it changes; with all
 	// interfaces captured, with the largest but for loopback. It may be nil.
 	MTU func(bytes uint32)
@@ -61,7 +61,7 @@ type Link struct {
 
 // Figures holds what a Watcher knows. Counts begin with the watch.
 type Figures struct {
-	// Complete says that nothing was lost anywhere in the last Window, and that this could be seen.
+	// Complete says that nothing was lost anywhere in the last DoubtTime, and that this could be seen.
 	Complete bool
 	// Links are the captured interface and those below it, or all; empty if they cannot be read. The
 	// caller must not change them.
@@ -106,8 +106,8 @@ func New(cfg Config) *Watcher {
 }
 
 func newWatcher(cfg Config, links interfaces, readSoftnet func() (softnet, error)) *Watcher {
-	if cfg.Window == 0 {
-		cfg.Window = Window
+	if cfg.DoubtTime == 0 {
+		cfg.DoubtTime = DoubtTime
 	}
 	w := &Watcher{cfg: cfg, links: links, readSoftnet: readSoftnet}
 	w.lost = cfg.Capture().Lost
@@ -147,7 +147,7 @@ func (w *Watcher) at(now time.Time) Figures {
 	defer w.mu.Unlock()
 	w.askCapture(now)
 	f := w.figures
-	quiet := w.lastLoss.IsZero() || now.Sub(w.lastLoss) >= w.cfg.Window
+	quiet := w.lastLoss.IsZero() || now.Sub(w.lastLoss) >= w.cfg.DoubtTime
 	f.Complete = quiet && w.readable && now.Sub(w.due) < slack
 	return f
 }

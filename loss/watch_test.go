@@ -77,7 +77,7 @@ func (h *host) Close() {}
 func (h *host) watch() *watched {
 	w := &watched{h: h}
 	w.Watcher = newWatcher(Config{
-		Interface: "wan", Window: time.Minute,
+		Interface: "wan", DoubtTime: time.Minute,
 		Capture: func() Capture { return h.capture },
 		MTU:     func(mtu uint32) { h.mtus = append(h.mtus, mtu) },
 		Report:  func(err error) { h.reports = append(h.reports, err.Error()) },
