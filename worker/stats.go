@@ -36,7 +36,7 @@ type Stats struct {
 	InterfaceUp bool
 	IfIndex     int // of the captured interface; 0: all, NoInterface: it is away
 
-	// The largest of the last PeakWindow.
+	// The largest of the last capture.PeakAge.
 	MaxTurn      time.Duration // between two visits to the ring, waits for frames left out
 	MaxTurnWork  time.Duration // processor time that the worker spent between two visits to the ring
 	MaxFrameAge  time.Duration // that the oldest frame of a block had lain in the ring when it was walked
