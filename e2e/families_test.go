@@ -22,7 +22,7 @@ var (
 	withPackets = []string{ // at least two packets (with payload), and time between them
 		"tcp_packet_rate_pps", "tcp_packet_size_variance", "tcp_interarrival_variance_seconds",
 	}
-	withWindow = []string{ // a complete one-second window
+	withBitrate = []string{ // a complete second
 		"tcp_bitrate_bps", "tcp_bitrate_variance",
 	}
 )
