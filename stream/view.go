@@ -45,7 +45,10 @@ type View struct {
 // ViewSize is the size of a View in bytes.
 const ViewSize = 104
 
-// Ends are the addresses of a stream.
+// EndsSize is the size of an Ends in bytes.
+const EndsSize = 32
+
+// Ends holds the addresses of a stream.
 type Ends struct{ Src, Dst parse.Addr }
 
 // SetEnds notes the stream's addresses. Those that are not both IPv4 go to the end of wide, which is

@@ -1,59 +1,48 @@
-package table
+package worker
 
 import (
+	"errors"
 	"fmt"
 
-	"golang.org/x/sys/unix"
-
 	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/table"
 )
 
-// Rows holds memory outside Go's heap for what a reader copies out of a table. It has the capacity of the
-// table, so nothing is moved while streams become more, and nothing is left to the garbage collector. The
-// kernel gives pages as they are written. Not safe for concurrent use.
-type Rows struct {
-	views  []stream.View
-	ends   []stream.Ends
-	extras []stream.Extra
-	mem    []byte
+// rows holds the memory of a Snapshot, with room for both streams of every connection of the table. Not safe
+// for concurrent use.
+type rows struct {
+	views  table.Mapped[stream.View]
+	ends   table.Mapped[stream.Ends]
+	extras table.Mapped[stream.Extra]
 }
 
-// NewRows maps rows for both streams of n connections.
-func NewRows(n int) (*Rows, error) {
-	const each = 2 * (stream.ViewSize + endsSize + stream.ExtraSize)
-	mem, err := unix.Mmap(-1, 0, n*each, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+// newRows maps rows for both streams of n connections.
+func newRows(n int) (*rows, error) {
+	r := &rows{}
+	var err error
+	if r.views, err = table.NewMapped[stream.View](2 * n); err == nil {
+		if r.ends, err = table.NewMapped[stream.Ends](2 * n); err == nil {
+			r.extras, err = table.NewMapped[stream.Extra](2 * n)
+		}
+	}
 	if err != nil {
+		_ = r.close() // unmapping what was just mapped cannot fail
+		const each = 2 * (stream.ViewSize + stream.EndsSize + stream.ExtraSize)
 		return nil, fmt.Errorf("cannot map %d bytes for a reader of %d connections: %w", n*each, n, err)
 	}
-	ends, extras := 2*n*stream.ViewSize, 2*n*(stream.ViewSize+endsSize)
-	return &Rows{
-		views:  values[stream.View](mem, 2*n),
-		ends:   values[stream.Ends](mem[ends:], 2*n),
-		extras: values[stream.Extra](mem[extras:], 2*n),
-		mem:    mem,
-	}, nil
+	return r, nil
 }
 
-// Views returns the memory for views as an empty slice to append to.
-func (r *Rows) Views() []stream.View { return r.views[:0] }
-
-// Ends returns the memory for ends as an empty slice to append to.
-func (r *Rows) Ends() []stream.Ends { return r.ends[:0] }
-
-// Extras returns the memory for extras as an empty slice to append to.
-func (r *Rows) Extras() []stream.Extra { return r.extras[:0] }
-
-// Shrink gives the pages back to the kernel, with what is in them, if more than most views were used.
-func (r *Rows) Shrink(used, most int) {
+// shrink gives the pages back to the kernel, with what is in them, if more than most views were used.
+func (r *rows) shrink(used, most int) {
 	if used > most {
-		// It can only fail for arguments that the mapping rules out; the pages stay then.
-		_ = unix.Madvise(r.mem, unix.MADV_DONTNEED)
+		r.views.Discard()
+		r.ends.Discard()
+		r.extras.Discard()
 	}
 }
 
-// Close unmaps the memory. What Views, Ends and Extras returned is unusable after it.
-func (r *Rows) Close() error {
-	mem := r.mem
-	*r = Rows{}
-	return mapping(mem).free()
+// close unmaps the memory, which must not be touched after it.
+func (r *rows) close() error {
+	return errors.Join(r.views.Close(), r.ends.Close(), r.extras.Close())
 }

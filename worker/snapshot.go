@@ -2,7 +2,6 @@ package worker
 
 import (
 	"tcp-stream-exporter/stream"
-	"tcp-stream-exporter/table"
 )
 
 // Snapshot is what a reader gets: every stream, taken piece by piece while packets go on coming, and the
@@ -18,8 +17,8 @@ type Snapshot struct {
 	Extras []stream.Extra // of the streams in Views, if asked for; times are real time
 	Stats  Stats
 
-	rows *table.Rows // where they are
-	most int         // streams that there were before Keep
+	rows *rows // where they are
+	most int   // streams that there were before Keep
 }
 
 // Keep drops all streams but the first n.
@@ -37,7 +36,7 @@ const keptViews = 1 << 18
 // Release tells that the streams are not looked at any more. Much memory goes back to the kernel.
 func (s *Snapshot) Release() {
 	if s.rows != nil {
-		s.rows.Shrink(max(s.most, len(s.Views)), keptViews)
+		s.rows.shrink(max(s.most, len(s.Views)), keptViews)
 	}
 	s.Views, s.Wide, s.Extras, s.most = nil, nil, nil, 0
 }
@@ -49,7 +48,7 @@ func (s *Snapshot) Close() error {
 	if rows == nil {
 		return nil
 	}
-	return rows.Close()
+	return rows.close()
 }
 
 // Empty makes the snapshot empty, with room for all streams of tables of n connections.
@@ -59,13 +58,13 @@ func (s *Snapshot) Empty(n int) error {
 		return nil
 	}
 	if s.rows == nil {
-		rows, err := table.NewRows(n)
+		rows, err := newRows(n)
 		if err != nil {
 			return err
 		}
 		s.rows = rows
 	}
-	s.Views, s.Wide, s.Extras = s.rows.Views(), s.rows.Ends(), s.rows.Extras()
+	s.Views, s.Wide, s.Extras = s.rows.views.Values[:0], s.rows.ends.Values[:0], s.rows.extras.Values[:0]
 	return nil
 }
 
