@@ -37,7 +37,7 @@ func byWord(bits32, bits64 string) string {
 	return bits64
 }
 
-// extremes are the edges of every number and duration on the command line, and of what they are converted
+// extremes returns the edges of every number and duration on the command line, and of what they are converted
 // to and multiplied with: the kernel's fields of 16 and 32 bits, milliseconds, the mapping's length.
 func extremes() []extreme {
 	const beyond, noDuration, noAddress = "beyond any number: want one such as", "no duration: want a number and its unit, such as", "want host:port"
