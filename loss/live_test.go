@@ -59,7 +59,7 @@ func arrive(t *testing.T, fd, n int) {
 	}
 }
 
-// beRefused has n packets arrive that the device throws away: of IP version 0
+// beRefused has n packets arrive that the device drops: of IP version 0
 // (tun_get_user in drivers/net/tun.c). It counts them in rx_dropped.
 func beRefused(t *testing.T, fd, n int) {
 	t.Helper()
@@ -70,7 +70,7 @@ func beRefused(t *testing.T, fd, n int) {
 	}
 }
 
-// kernelSays is a counter of an interface as sysfs has it.
+// kernelSays returns a counter of an interface as sysfs has it.
 func kernelSays(t *testing.T, ns *lab.NS, iface, counter string) uint64 {
 	t.Helper()
 	text := ns.Run(t, "cat", "/sys/class/net/"+iface+"/statistics/"+counter)

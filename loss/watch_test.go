@@ -73,7 +73,7 @@ func (h *host) All(each func(*netif.Interface)) (whole bool, err error) {
 
 func (h *host) Close() {}
 
-// watch starts a watcher of h, which looks when it is told to.
+// watch starts a watcher of h, whose samples the test starts.
 func (h *host) watch() *watched {
 	w := &watched{h: h}
 	w.Watcher = newWatcher(Config{
@@ -246,7 +246,7 @@ func TestNothingIsListedThatWasNeverRead(t *testing.T) {
 	}
 }
 
-// A watcher that got stuck does not go on saying that all is well.
+// A watcher that got stuck does not go on reporting complete figures.
 func TestStaleFigures(t *testing.T) {
 	w := newHost().watch()
 	w.pass(time.Second)
