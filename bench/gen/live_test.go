@@ -198,8 +198,8 @@ func TestTruncatedFramesClaimTheirPayload(t *testing.T) {
 	}
 }
 
-// tshark, which knows TCP better than the model, finds nothing to complain about in a clean run,
-// and does in a forged one.
+// tshark, which knows TCP better than the model, has no complaint about a clean run and some about a
+// forged one.
 func TestTsharkFindsACleanRunClean(t *testing.T) {
 	need.Tool(t, "tshark")
 	p := newLab(t, lab.Options{OffloadsOff: true})
@@ -330,7 +330,7 @@ func TestNewRefusesInterfacesThatAreWrong(t *testing.T) {
 	}
 }
 
-// An interface that goes away in the middle ends the run with an error, and the counts still say
+// An interface that goes away in the middle ends the run with an error, and the counts are still of
 // what was sent.
 func TestInterfaceGoneEndsTheRun(t *testing.T) {
 	p := newLab(t, lab.Options{})

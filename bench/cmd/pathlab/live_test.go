@@ -70,7 +70,7 @@ var build = sync.OnceValues(func() (string, error) {
 // it delayed longer than it says is then no reordering of so much. A scenario on a path that kept them has one.
 const attempts = 3
 
-// few are the scenarios of every run of the tests: repairs alone on either side of the point, and
+// few returns the scenarios of every run of the tests: repairs alone on either side of the point, and
 // repairs among overtaken segments.
 func few() []scenario {
 	return []scenario{
