@@ -282,7 +282,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// orPorts is the end of a filter that takes a comparison for each of n ports. Behind protochain libpcap
+// orPorts returns the end of a filter that takes a comparison for each of n ports. Behind protochain libpcap
 // does not optimize it, which would take seconds.
 func orPorts(n int) string {
 	var b strings.Builder
@@ -372,5 +372,5 @@ func nothingLeft(t *testing.T, ns *lab.NS) {
 	}
 }
 
-// listens says whether a line of /proc/net/tcp is of a listening socket: state 0A, TCP_LISTEN.
+// listens reports whether a line of /proc/net/tcp is of a listening socket: state 0A, TCP_LISTEN.
 func listens(fields []string) bool { return len(fields) > 3 && fields[3] == "0A" }

@@ -131,7 +131,7 @@ func TestClientsThatDoNotRead(t *testing.T) {
 	}
 }
 
-// descriptors is how many files a process has open.
+// descriptors returns how many files a process has open.
 func descriptors(t *testing.T, pid int) int {
 	t.Helper()
 	all, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))

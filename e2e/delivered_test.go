@@ -40,7 +40,7 @@ func countDelivered(t *testing.T, ns *lab.NS) *delivered {
 	return d
 }
 
-// packets are all until now. Nobody reads the socket: those it has no room for are in the figure
+// packets returns all until now. Nobody reads the socket: those it has no room for are in the figure
 // too (packet_getsockopt), which every reading sets to 0.
 func (d *delivered) packets(t *testing.T) float64 {
 	t.Helper()

@@ -69,7 +69,7 @@ func (a *arrivals) write(to io.Writer) (packets int, err error) {
 	return w.packets, w.Flush()
 }
 
-// left is how many streams of one and of two packets there are at the end if those are gone that have
+// left returns how many streams of one and of two packets there are at the end if those are gone that have
 // been silent for age.
 func (a *arrivals) left(age time.Duration) (once, twice int) {
 	silent := a.length - int(age/fileStep) // who showed a packet in this step or later is there
@@ -87,7 +87,7 @@ func (a *arrivals) left(age time.Duration) (once, twice int) {
 	return once, twice
 }
 
-// bytesOf is the payload of the i-th of the streams that go on.
+// bytesOf returns the payload of the i-th of the streams that go on.
 func (a *arrivals) bytesOf(i int) int {
 	return (a.length*a.rate + a.others - i) / a.others * filePayload
 }
@@ -107,7 +107,7 @@ func (w *recordWriter) header() {
 	w.Write(b)
 }
 
-// newRecord is a record in which packetsOf changes what differs from packet to packet. first is the
+// newRecord returns a record in which packetsOf changes what differs from packet to packet. first is the
 // first of the streams' addresses.
 func newRecord(first netip.Addr) []byte {
 	p := packet.TCP{
@@ -134,7 +134,7 @@ func (w *recordWriter) packetsOf(record []byte, from, upTo, number int) {
 	}
 }
 
-// expiryFiles are what TestExpiryOfFile reads.
+// expiryFiles returns what TestExpiryOfFile reads.
 func expiryFiles() []expiryFile {
 	// Half a million streams there are at any time, until five million have been there.
 	passing := expiryFile{

@@ -141,7 +141,7 @@ func TestExpiry(t *testing.T) {
 	t.Logf("packets waited %v in the ring at most, streams went %v late at most", own("max_packet_wait_seconds"), own("max_expiry_lag_seconds"))
 }
 
-// lastCPU is the highest CPU that this process may run on.
+// lastCPU returns the highest CPU that this process may run on.
 func lastCPU(t *testing.T) (last int) {
 	t.Helper()
 	var set unix.CPUSet
@@ -186,7 +186,7 @@ func countStreams(t *testing.T, e *lab.Exporter) (streams float64, size int64) {
 
 var secondsTaken = regexp.MustCompile(`\bseconds=(\S+)`)
 
-// seconds is how long the generator, which has ended, says that it sent.
+// seconds returns how long the generator, which has ended, says that it sent.
 func (g *generator) seconds(t *testing.T) string {
 	t.Helper()
 	out, err := os.ReadFile(g.out)

@@ -60,7 +60,7 @@ func TestFragmentsWithWorkers(t *testing.T) {
 	}
 }
 
-// framesInFragments are 100 bytes, 1000 in two fragments and 100 again of each flow, and their ACKs.
+// framesInFragments returns 100 bytes, 1000 in two fragments and 100 again of each flow, and their ACKs.
 func framesInFragments(flows []lab.Flow) (frames [][]byte) {
 	for _, f := range flows {
 		segment := func(seq uint32, n int) packet.TCP {

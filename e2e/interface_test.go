@@ -193,7 +193,7 @@ func (f *life) supersede(t *testing.T) {
 	f.beat.resume()
 }
 
-// lines are how often the log tells of the interface going away, and of it coming back.
+// lines returns how often the log tells of the interface going away, and of it coming back.
 func (f *life) lines() (away, back int) {
 	out := f.Output()
 	return strings.Count(out, "the interface went away"), strings.Count(out, "capturing again")
@@ -275,7 +275,7 @@ func (f *life) settle(t *testing.T) {
 	f.scrape(t)
 }
 
-// arrived is how many packets the kernel says have arrived at the interface; none if there is none.
+// arrived returns how many packets the kernel says have arrived at the interface; none if there is none.
 func (f *life) arrived(t *testing.T) float64 {
 	t.Helper()
 	text := f.l.A.Run(t, "sh", "-c", "cat /sys/class/net/veth0/statistics/rx_packets || echo 0")

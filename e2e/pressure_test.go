@@ -115,7 +115,7 @@ func nothingDropped(t *testing.T, m lab.Metrics) {
 	}
 }
 
-// resident is the resident memory of a process in bytes, from which peak counts from now on
+// resident returns the resident memory of a process in bytes, from which peak counts from now on
 // (proc_pid_clear_refs(5)).
 func resident(t *testing.T, pid int) int64 {
 	t.Helper()
@@ -125,10 +125,10 @@ func resident(t *testing.T, pid int) int64 {
 	return memory(t, pid, "VmRSS")
 }
 
-// peak is the largest resident memory of a process so far, in bytes.
+// peak returns the largest resident memory of a process so far, in bytes.
 func peak(t *testing.T, pid int) int64 { return memory(t, pid, "VmHWM") }
 
-// memory is a field of /proc/PID/status in bytes.
+// memory returns a field of /proc/PID/status in bytes.
 func memory(t *testing.T, pid int, field string) int64 {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
