@@ -2,7 +2,7 @@ package stream
 
 import "tcp-stream-exporter/parse"
 
-// Event says what a segment changed beyond counters. 0: nothing.
+// Event holds what a segment changed beyond counters, as bits. 0: nothing.
 type Event uint8
 
 const (

@@ -71,5 +71,5 @@ func (s *Stream) closeSeconds(d *Detail, now int64) {
 	}
 }
 
-// firstTime is when the direction's first packet was seen, in ns.
+// firstTime returns when the direction's first packet was seen, in ns.
 func (s *Stream) firstTime(d *Detail) int64 { return s.secondEnd - (int64(d.seconds)+1)*second }

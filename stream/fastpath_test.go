@@ -79,7 +79,7 @@ func (g *traffic) next() (dir uint32, seg parse.Segment, now int64) {
 type bothWays struct {
 	short, long           *Conn
 	shortTally, longTally Tally
-	trace                 bool // tell which way Account took
+	trace                 bool // log which path Account took
 	onFastPath, all       int  // with trace
 }
 

@@ -33,7 +33,7 @@ const (
 	rst = parse.RST
 )
 
-// counts is what a scenario expects of one direction.
+// counts holds what a scenario expects of one direction.
 type counts struct {
 	packets, bytes                         uint64
 	retrans, ooo, gaps, dups, zero, resets uint32

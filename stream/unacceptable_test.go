@@ -48,7 +48,7 @@ func (d *download) step() {
 	d.acked = d.data
 }
 
-// far is a distance that no window of the download reaches: 509 << 7 and leastReach are below 2^20.
+// far returns a distance that no window of the download reaches: 509 << 7 and leastReach are below 2^20.
 func far(r *rand.Rand) parse.Seq {
 	return parse.Seq(1<<20 + r.Uint32N(1<<32-1-(2<<20)))
 }
@@ -158,7 +158,7 @@ func TestForgedSegmentsAddOnlyThemselves(t *testing.T) {
 	}
 }
 
-// at is where direction dir stands.
+// at returns where direction dir stands.
 func (d *download) at(dir uint32) parse.Seq {
 	if dir == b {
 		return d.data

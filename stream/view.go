@@ -2,7 +2,7 @@ package stream
 
 import "tcp-stream-exporter/parse"
 
-// Has says which of a View's conditional figures exist yet.
+// Has marks the conditional figures of a View that exist.
 type Has uint8
 
 const (
@@ -62,7 +62,7 @@ func (v *View) SetEnds(e Ends, wide []Ends) []Ends {
 	return wide
 }
 
-// Ends are the addresses that SetEnds noted, with the same wide.
+// Ends returns the addresses that SetEnds noted, with the same wide.
 func (v *View) Ends(wide []Ends) Ends {
 	if v.wide {
 		return wide[v.ends[0]]
@@ -70,7 +70,7 @@ func (v *View) Ends(wide []Ends) Ends {
 	return Ends{parse.AddrFrom4(v.ends[0]), parse.AddrFrom4(v.ends[1])}
 }
 
-// PacketRate is packets per second of uptime, which must not be 0.
+// PacketRate returns packets per second of uptime, which must not be 0.
 func (v *View) PacketRate() float64 { return float64(v.Packets) / v.Uptime }
 
 // View fills v with direction dir as it stands at now, without the addresses and ports, which the
