@@ -31,7 +31,7 @@ type plain interface {
 // values returns the first n values of T in mem, which begins at a multiple of 8 bytes. It panics if mem
 // is too short for them.
 //
-// Sound: plain says what T may be, and the bounds are checked here. mem is a mapping, which its owner keeps
+// Sound: plain lists the types of T, and the bounds are checked here. mem is a mapping, which its owner keeps
 // until Close, as long as what is returned.
 func values[T plain](mem []byte, n int) []T {
 	_ = mem[:n*sizeOf[T]()]
