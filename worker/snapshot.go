@@ -4,8 +4,8 @@ import (
 	"tcp-stream-exporter/stream"
 )
 
-// Snapshot is what a reader gets: every stream, taken piece by piece while packets go on coming, and the
-// totals of the moment after the last piece. It is reused from call to call. Close gives its memory
+// Snapshot holds a reader's copy of every stream, taken piece by piece while packets go on coming, and of the
+// totals right after the last piece. It is reused from call to call. Close gives its memory
 // back.
 type Snapshot struct {
 	// What the reader asks for, set before the call.
@@ -13,7 +13,7 @@ type Snapshot struct {
 	WithExtras bool // Extras, too
 
 	Views  []stream.View
-	Wide   []stream.Ends  // what View.Ends needs
+	Wide   []stream.Ends  // the argument of View.Ends
 	Extras []stream.Extra // of the streams in Views, if asked for; times are real time
 	Stats  Stats
 
@@ -30,10 +30,10 @@ func (s *Snapshot) Keep(n int) {
 	}
 }
 
-// keptViews is how many streams' memory a snapshot at rest keeps: 26 MB.
+// keptViews is the number of streams whose memory a snapshot at rest keeps: 26 MB.
 const keptViews = 1 << 18
 
-// Release tells that the streams are not looked at any more. Much memory goes back to the kernel.
+// Release ends the reader's use of the streams. Memory beyond keptViews goes back to the kernel.
 func (s *Snapshot) Release() {
 	if s.rows != nil {
 		s.rows.shrink(max(s.most, len(s.Views)), keptViews)

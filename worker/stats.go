@@ -46,7 +46,7 @@ type Stats struct {
 // NoInterface is the index of an interface that is away.
 const NoInterface = -1
 
-// Lost is how many things went wrong since the start that cost packets: frames dropped, queue
+// Lost returns the number of events since the start that lost packets: frames dropped, queue
 // freezes, packets without room in the table, blocks that could not be walked, and times that the
 // interface was away.
 func (s *Stats) Lost() uint64 {
