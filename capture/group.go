@@ -38,7 +38,7 @@ type opening struct {
 }
 
 // NewGroup makes a group of workers with one of the open rings each, or with nil if the interface is
-// down. open and report are as in New; report is told once of all workers.
+// down. open and report are as in New; report is called once for all workers.
 func NewGroup(workers []*worker.Worker, rings []*ring.Ring, open GroupOpener, clock Clock, report func(Change)) *Group {
 	g := &Group{open: open, report: report, ready: make([]*ring.Ring, len(workers))}
 	g.running, g.stop = context.WithCancel(context.Background())
@@ -133,16 +133,16 @@ func closeAll(rings []*ring.Ring) {
 // last has it again.
 func (g *Group) changed(change Change) {
 	g.mu.Lock()
-	tell := false
+	all := false
 	if change.Up {
 		g.away--
-		tell = g.away == 0
+		all = g.away == 0
 	} else {
-		tell = g.away == 0
+		all = g.away == 0
 		g.away++
 	}
 	g.mu.Unlock()
-	if tell {
+	if all {
 		g.report(change)
 	}
 }
@@ -214,7 +214,7 @@ func (g *Group) Stats() worker.Stats {
 	return all
 }
 
-// Packets are the packets that each worker has taken out of its ring, as of at most a second ago.
+// Packets returns the packets that each worker has taken out of its ring, as of at most a second ago.
 func (g *Group) Packets() []uint64 {
 	all := make([]uint64, len(g.captures))
 	for i, c := range g.captures {

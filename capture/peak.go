@@ -36,7 +36,7 @@ type peaks struct {
 	slot  int   // where its values will go
 }
 
-// advance begins a new second if mono says so. What was noted since the last one counts as of the
+// advance begins a new second if one has passed by mono. What was noted since the last one counts as of the
 // latest second that is over, also when many are: a worker that stood still for long notes it when
 // it goes on.
 func (p *peaks) advance(mono int64) {
