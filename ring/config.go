@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Config says what to capture and how large a ring to capture it into.
+// Config holds what to capture and the size of the ring.
 type Config struct {
 	// IfIndex is the index of the interface; 0 captures from all interfaces of the network namespace.
 	IfIndex int

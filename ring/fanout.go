@@ -56,7 +56,7 @@ func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 	defer func() {
 		if err != nil {
 			for _, r := range rings {
-				r.Close() // err says more than its error
+				r.Close() // err is the cause
 			}
 		}
 	}()
