@@ -36,8 +36,8 @@
 // # Without cgo
 //
 // Built with CGO_ENABLED=0 the package has no libpcap. It then knows the empty filter and "tcp", which is
-// assembled by hand to give libpcap's verdicts, and returns an error for any other. [Available] tells the
-// builds apart.
+// assembled by hand to give libpcap's verdicts, and returns an error for any other. [Available]
+// distinguishes the builds.
 //
 // All functions may be called from any goroutine.
 package pcapfilter
