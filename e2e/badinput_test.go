@@ -17,7 +17,7 @@ import (
 	"tcp-stream-exporter/internal/need"
 )
 
-// usageTimeout is how long the exporter may take to refuse what it is given.
+// usageTimeout is how long the exporter may take to refuse a command line.
 const usageTimeout = 20 * time.Second
 
 // TestBadInput is the inventory of what the command line can be given that cannot be: each flag empty,
@@ -299,7 +299,7 @@ func refused(t *testing.T, ns *lab.NS, wrapper string, args []string, want strin
 	nothingLeft(t, ns)
 }
 
-// A message does not begin with the name of a package, and says what to do.
+// A message does not begin with the name of a package, and has the remedy.
 var (
 	packageName = regexp.MustCompile(`^[a-z/]+: `)
 	remedy      = regexp.MustCompile(`\b(want|use|give|name|leave|needs|choose|see|simplify|shorten|write|convert|decompress|help|docs)\b`)

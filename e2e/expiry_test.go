@@ -20,7 +20,7 @@ import (
 // expiryLong has the tests of expiry take their long forms: go test ./e2e -run Expiry -args -expiry
 var expiryLong = flag.Bool("expiry", false, "the long forms of the tests of expiry: half a million streams live, five million from a file")
 
-// expiry is what TestExpiry is about.
+// expiry holds the parameters of TestExpiry.
 type expiry struct {
 	streams int           // that come at once, show one packet and are never heard of again
 	room    int           // connections, of the table
@@ -186,7 +186,7 @@ func countStreams(t *testing.T, e *lab.Exporter) (streams float64, size int64) {
 
 var secondsTaken = regexp.MustCompile(`\bseconds=(\S+)`)
 
-// seconds returns how long the generator, which has ended, says that it sent.
+// seconds returns how long the generator sent, by its report.
 func (g *generator) seconds(t *testing.T) string {
 	t.Helper()
 	out, err := os.ReadFile(g.out)

@@ -27,7 +27,7 @@ var (
 	}
 )
 
-// missing says which of the families a flow lacks in a state, and in which other state it is.
+// missing returns an error that names the families which a flow lacks in a state, or its other state.
 func missing(m lab.Metrics, f lab.Flow, state string, families ...[]string) error {
 	other := "finalized"
 	if state == other {
@@ -49,7 +49,7 @@ func missing(m lab.Metrics, f lab.Flow, state string, families ...[]string) erro
 	return nil
 }
 
-// gone says whether a flow has left the exposition.
+// gone returns an error if a flow is still in the exposition.
 func gone(m lab.Metrics, f lab.Flow) error {
 	for _, state := range []string{"active", "finalized"} {
 		if n := len(m.Of(f, state)); n != 0 {

@@ -210,7 +210,7 @@ func TestFileDescriptorsDoNotRunOut(t *testing.T) {
 	p := newPressure(t, fewConnections, "prlimit", fmt.Sprintf("--nofile=%d:%[1]d", limit), binary(t))
 	before := descriptors(t, p.PID())
 	for i := range 3 * limit {
-		c := gather(t, p.l.A, 1, "GET / HTTP/1.1\r\nHost: exporter\r\n\r\n")[0]
+		c := connect(t, p.l.A, 1, "GET / HTTP/1.1\r\nHost: exporter\r\n\r\n")[0]
 		c.SetReadDeadline(time.Now().Add(httpTimeout))
 		if status, err := bufio.NewReader(c).ReadString('\n'); err != nil || status != "HTTP/1.1 200 OK\r\n" {
 			t.Fatalf("connection %d: %q, %v", i+1, status, err)

@@ -18,7 +18,7 @@ import (
 func TestFragmentsWithWorkers(t *testing.T) {
 	const connections = 40
 	for workers, want := range map[int]struct{ bytes4, gaps4 float64 }{
-		1: {200, 1}, // the first fragment does not say where it ends
+		1: {200, 1}, // the first fragment does not show where it ends
 		2: {1200, 0},
 	} {
 		t.Run(fmt.Sprint("workers ", workers), func(t *testing.T) {

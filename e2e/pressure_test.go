@@ -27,7 +27,7 @@ const (
 	memoryBound = 24 << 20
 )
 
-// pressure is what every fault meets: an exporter beside A, packets of many streams whose counts
+// pressure is the set-up of every fault: an exporter beside A, packets of many streams whose counts
 // are known, and a real transfer between the namespaces.
 type pressure struct {
 	*lab.Exporter
@@ -102,7 +102,7 @@ func (p *pressure) calm(t *testing.T) lab.Metrics {
 	return m
 }
 
-// nothingDropped wants the exporter to say that no packet was lost.
+// nothingDropped wants the exporter's counters of lost packets to be 0.
 func nothingDropped(t *testing.T, m lab.Metrics) {
 	t.Helper()
 	for _, name := range []string{
@@ -148,7 +148,7 @@ func memory(t *testing.T, pid int, field string) int64 {
 	return 0
 }
 
-// processor returns a function that tells which share of one processor a process has had since,
+// processor returns a function that returns the share of one processor that a process has had since,
 // from /proc/PID/stat.
 func processor(t *testing.T, pid int) (share func() float64) {
 	t.Helper()
