@@ -125,7 +125,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// maxPayload is what fits behind two headers in the 16-bit total length of IPv4.
+// maxPayload is the most that fits behind two headers in the 16-bit total length of IPv4.
 const maxPayload = maxTotalLen - ipv4Len - tcpLen
 
 // maxBurst keeps a burst well inside of the backlog that a veth pair hands it over in (sysctl

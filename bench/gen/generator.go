@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Source address of all frames, and the destination unless Config.DestMAC says otherwise: locally
+// Source address of all frames, and the destination unless Config.DestMAC is set: locally
 // administered and unlike any address the kernel draws for a veth (those are random, and these
 // would be one in 2^46). To the receiving end's IP stack the frames are therefore another host's
 // (PACKET_OTHERHOST), and it drops them, instead of answering each with a RST; packet sockets
@@ -27,7 +27,7 @@ type Generator struct {
 	sender sender
 }
 
-// New checks cfg and the interface, both with errors that say what to change, and opens the
+// New checks cfg and the interface, both with errors that have the remedy, and opens the
 // socket in the network namespace of the calling thread.
 func New(cfg Config) (*Generator, error) {
 	if err := cfg.Validate(); err != nil {

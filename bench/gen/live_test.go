@@ -105,7 +105,7 @@ func capture(t *testing.T, p *lab.Pair, cfg Config, visit func(walk.Frame)) (*Ge
 	return g, report
 }
 
-// Whatever way the frames go to the kernel, what arrives is what is counted, packet by packet.
+// Whatever way the frames go to the kernel, the counts are those of what arrives, packet by packet.
 func TestWhatArrivesIsWhatWasCounted(t *testing.T) {
 	p := newLab(t, lab.Options{OffloadsOff: true})
 	for _, test := range []struct {

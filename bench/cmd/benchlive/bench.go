@@ -23,9 +23,9 @@ import (
 const (
 	metricsAddress = "127.0.0.1:9777" // in the reader's namespace
 	pprofAddress   = "127.0.0.1:9778"
-	// settle is how long a reader gets for what is left in its ring, and for its figures to be
+	// settleTime is how long a reader gets for what is left in its ring, and for its figures to be
 	// brought up to date.
-	settle = 1500 * time.Millisecond
+	settleTime = 1500 * time.Millisecond
 )
 
 // argv returns a reader's command line.
@@ -112,7 +112,7 @@ func (b *bench) one(ctx context.Context, reader string, streams int, rate float6
 	if reader == "exporter" {
 		length := time.Duration(0)
 		if silent {
-			length = b.duration + settle
+			length = b.duration + settleTime
 		}
 		if before, err = o.silence(b.pair.B.Namespace, length); err != nil {
 			return nil, err
@@ -127,7 +127,7 @@ func (b *bench) one(ctx context.Context, reader string, streams int, rate float6
 		return nil, err
 	}
 	o.sent, o.pps = report.Packets, report.PPS
-	time.Sleep(settle)
+	time.Sleep(settleTime)
 	end, err := p.CPU()
 	if err != nil {
 		return nil, err
