@@ -343,7 +343,7 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 	}
 }
 
-// compileFilter makes the program that the kernel runs, which also says how much of a packet it copies.
+// compileFilter makes the program that the kernel runs, which also returns how much of a packet it copies.
 func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction, error) {
 	prog, err := pcapfilter.Compile(o.filter, kind, worker.SnapLen)
 	if err != nil {

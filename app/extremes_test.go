@@ -177,7 +177,7 @@ func extremes() []extreme {
 }
 
 // TestNumbersAtTheirExtremes: a number that cannot be is one line that begins with the flag and the value
-// as typed and says what to do; on every processor, whatever an int holds there.
+// as typed and has the remedy; on every processor, whatever an int holds there.
 func TestNumbersAtTheirExtremes(t *testing.T) {
 	check := func(row extreme, args ...string) {
 		_, err := parseFlags(append(args, "-"+row.flag, row.value), io.Discard)

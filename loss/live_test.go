@@ -133,7 +133,7 @@ func TestLossesOfARealCapture(t *testing.T) {
 	c = capture.New(worker, r, open, clock, func(ch capture.Change) { t.Logf("%+v", ch) })
 	err = ns.Do(func() error {
 		w = New(Config{
-			Interface: "tun0", DoubtTime: doubtTime, MTU: mtu.Store, Report: func(err error) { t.Errorf("told: %v", err) },
+			Interface: "tun0", DoubtTime: doubtTime, MTU: mtu.Store, Report: func(err error) { t.Errorf("reported: %v", err) },
 			Capture: func() Capture {
 				s := c.Stats()
 				return Capture{Lost: s.Lost(), Up: s.InterfaceUp, IfIndex: s.IfIndex}

@@ -232,7 +232,7 @@ func TestWhatCannotBeSeenIsNotVouchedFor(t *testing.T) {
 				}
 			}
 			if len(h.reports) != 2 || h.reports[0] != "refused" {
-				t.Errorf("told %q, want one line each time that it became unreadable", h.reports)
+				t.Errorf("reported %q, want one line each time that it became unreadable", h.reports)
 			}
 		})
 	}
@@ -318,7 +318,7 @@ func TestTheCapturedInterface(t *testing.T) {
 	w.pass(time.Second)
 	want(t, w, map[string][NumCounters]uint64{"wan": {2, 2, 3, 4}})
 	if len(h.reports) != 0 {
-		t.Errorf("told of %q", h.reports)
+		t.Errorf("reported %q", h.reports)
 	}
 }
 
