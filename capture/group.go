@@ -56,9 +56,10 @@ func NewGroup(workers []*worker.Worker, rings []*ring.Ring, open GroupOpener, cl
 	return g
 }
 
-// take returns worker i's next ring, or ErrStopped after Stop. The rings of a group are opened together,
-// for the kernel moves connections from one to another whenever their number changes: the first worker
-// that finds its interface gone has them all opened, and the others wait for the same opening.
+// take returns worker i's next ring, or ErrStopped after Stop. The rings of a group are opened together, for
+// the kernel moves connections from one to another whenever their number changes (fanout_demux_hash in
+// net/packet/af_packet.c of Linux 6.18): the first worker that finds its interface gone has them all opened,
+// and the others wait for the same opening.
 func (g *Group) take(i int) (*ring.Ring, error) {
 	for {
 		r, o := g.readyOrOpening(i)
