@@ -56,7 +56,7 @@ const (
 )
 
 // Half a million streams that come in two seconds go again when their time has come, while other
-// traffic and scrapes go on: nothing is dropped, the memory is what the streams take, the ring is
+// traffic and scrapes go on: nothing is dropped, the memory is that of the streams, the ring is
 // visited all the time, and the figures of the other traffic are exact.
 //
 // The worker has the last CPU, and the kernel hands over the lab's packets on the first one: what it

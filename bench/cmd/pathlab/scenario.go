@@ -12,7 +12,7 @@ type scenario struct {
 	name string
 	path netpath.Config
 	// at is where the exporter captures live. The half of the path on its side does nothing then, so
-	// that what passes the device is what passes the capture point.
+	// that the device and the capture point see the same packets.
 	at end
 }
 
