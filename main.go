@@ -8,7 +8,7 @@ import (
 	"tcp-stream-exporter/app"
 )
 
-// version is set by the linker; otherwise the module's build information tells.
+// version is set by the linker; if empty, the module's build information has it.
 var version string
 
 func main() { os.Exit(app.Main(os.Args[1:], version)) }

@@ -30,14 +30,14 @@ import (
 	"tcp-stream-exporter/worker"
 )
 
-// version is the one that Main was given; empty: the module's build information tells.
+// version is Main's argument; empty: the module's build information has it.
 var version string
 
 const (
-	// maxRetireTimeout is shorter than the time that a worker waits for the last block of an
+	// maxRetireTimeout is shorter than the time for which a worker waits for the last block of an
 	// interface that has gone.
 	maxRetireTimeout = 150 * time.Millisecond
-	// ipTCPHeaders is how many bytes of a packet are no payload at least: an IPv4 and a TCP header.
+	// ipTCPHeaders is the least length of a packet's headers in bytes: IPv4 and TCP without options.
 	ipTCPHeaders = 20 + 20
 	// statusInterval is how often a line of totals is logged.
 	statusInterval = time.Minute
@@ -51,8 +51,8 @@ const (
 	exitUsage
 )
 
-// Main runs the program with the arguments behind its name and returns its exit status. linked is the version that
-// the linker has set, or empty.
+// Main runs the program with the arguments behind its name and returns its exit status. linked is the version set
+// by the linker, or empty.
 func Main(args []string, linked string) int {
 	version = linked
 	return run(args, os.Stdout, os.Stderr)
@@ -90,8 +90,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitOK
 	}
-	// A reader of the log that dies must not end the exporter. Without this line a write to a closed pipe
-	// on standard output or error does; that is how -read FILE | head ends.
+	// A write to a closed pipe on standard output or error would end the exporter with the reader of its log
+	// (SIGPIPE); that is how -read FILE | head ends.
 	signal.Ignore(syscall.SIGPIPE)
 	level := slog.LevelInfo
 	if o.debug {
@@ -110,7 +110,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// offline are the options of a run over a capture file.
+// offline returns the options of a run over a capture file.
 func (o *options) offline(stderr io.Writer) offline.Options {
 	r := offline.Options{
 		File: o.read, Filter: o.filter, Flag: o.flag, Check: o.checkMemory,
@@ -125,7 +125,7 @@ func (o *options) offline(stderr io.Writer) offline.Options {
 	return r
 }
 
-// outputError is the error of a write to standard output.
+// outputError is a failed write to standard output.
 type outputError struct {
 	what string
 	err  error
@@ -229,12 +229,12 @@ func serve(o *options, log *slog.Logger) error {
 		},
 	})
 	go watcher.Run(ctx)
-	// A worker keeps its P for as long as there is no end of packets: others need one too.
+	// A worker keeps its P (of Go's scheduler) while packets keep coming: the other goroutines need one too.
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= o.workers {
 		runtime.GOMAXPROCS(o.workers + 1)
 	}
 	captured := make(chan error, 1)
-	ended := make(chan struct{}) // the worker's memory must not go before its goroutine has
+	ended := make(chan struct{}) // the worker's memory is in use until its goroutine has ended
 	go func() {
 		defer close(ended)
 		captured <- c.Run()
@@ -322,7 +322,7 @@ func logStatus(log *slog.Logger, message string, s worker.Stats) {
 
 // reopener opens the rings again by the interface's name: under it there may be another interface
 // now, with another index, and even of another kind, which takes another filter. kind is the one that
-// cfg was made for. given is told whether there is an interface of that name.
+// cfg was made for. given records whether there is an interface of that name.
 func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger, given *presence) capture.GroupOpener {
 	lastReason := ""
 	return func(ctx context.Context) ([]*ring.Ring, error) {
@@ -351,10 +351,10 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 			err = o.asFlags(err)
 		}
 		switch {
-		case ctx.Err() != nil: // nobody waits for them any more
+		case ctx.Err() != nil: // the program is ending
 		case err == nil:
 			lastReason = ""
-		case heard == thereAgain && errors.Is(err, ring.ErrDown): // else what comes of it is told
+		case heard == thereAgain && errors.Is(err, ring.ErrDown): // any other outcome is reported
 			log.Info("the interface exists again, and is down: waiting for it", "interface", o.iface)
 		case errors.Is(err, ring.ErrDown), errors.Is(err, ring.ErrGone), errors.As(err, &absent):
 			log.Debug("the interface is not back yet", "interface", o.iface, "reason", err)
@@ -366,7 +366,7 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 	}
 }
 
-// compileFilter makes the program that the kernel runs, which also says how much of a packet it copies.
+// compileFilter makes the program that the kernel runs, which also returns how much of a packet it copies.
 func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction, error) {
 	prog, err := pcapfilter.CompileLive(o.filter, kind, o.snapLen)
 	if err != nil {
@@ -394,8 +394,8 @@ func (o *options) newWorker(connections int) (*worker.Worker, error) {
 	return w, err
 }
 
-// newWorkers makes the workers, among which the connections that there is room for are shared out.
-// It returns those that there are also with an error.
+// newWorkers makes the workers and shares out the capacity for connections among them. With an error it
+// returns those already made.
 func (o *options) newWorkers() (workers []*worker.Worker, err error) {
 	for range o.workers {
 		w, err := o.newWorker((o.maxConnections + o.workers - 1) / o.workers)
@@ -433,7 +433,7 @@ func (o *options) listen() (net.Listener, error) {
 	return nil, fmt.Errorf("%s: %w: %s", o.flag("port"), err, listenRemedy(err))
 }
 
-// listenRemedy says what to do about an address that cannot be bound.
+// listenRemedy returns the remedy for an address that cannot be bound.
 func listenRemedy(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// commandLine parses the flags of another set, each of which may be given once: package flag lets
-// the last value win without a word.
+// commandLine parses the flags of another set, each of which may be given once: package flag silently
+// takes the last value.
 type commandLine struct {
 	*flag.FlagSet
 	typed map[string]string // by flag: its value as it was given
@@ -20,11 +20,11 @@ type commandLine struct {
 }
 
 // newCommandLine returns a commandLine with the flags of fs, which keep their variables. fs itself
-// prints them, because package flag tells the kinds of flags apart by their types.
+// prints them, because package flag distinguishes the kinds of flags by their types.
 func newCommandLine(fs *flag.FlagSet) *commandLine {
 	l := &commandLine{FlagSet: flag.NewFlagSet(fs.Name(), flag.ContinueOnError), typed: map[string]string{}}
 	l.SetOutput(io.Discard)
-	l.Usage = func() {} // the caller shows what is wrong, in one line
+	l.Usage = func() {} // the caller shows the error, in one line
 	fs.VisitAll(func(f *flag.Flag) { l.Var(&onceValue{f.Value, f.Name, l}, f.Name, f.Usage) })
 	return l
 }
@@ -74,7 +74,7 @@ func (l *commandLine) flag(name string) string {
 	return withValue(name, text)
 }
 
-// want says what a flag takes, for a value that is none of its kind.
+// want returns the remedy for a value that the flag's type does not take.
 func (l *commandLine) want(name string, err error) string {
 	example := l.Lookup(name).DefValue
 	var value any
@@ -113,7 +113,7 @@ func shortDuration(text string) string {
 // withValue returns a flag and its value as they may be typed.
 func withValue(name, value string) string { return "-" + name + " " + asTyped(value) }
 
-// longest is how many bytes of a value are shown.
+// longest is the number of bytes of a value that are shown.
 const longest = 200
 
 // asTyped returns a flag's value as it may be typed: in quotes where it has spaces or is empty. Of a long

@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// maxClients is how many connections to the metrics are kept at most. Half of them may wait for a
+	// maxClients is the most connections to the metrics that are kept. Half of them may wait for a
 	// scrape; each takes some 20 KiB.
 	maxClients = 128
 	// minClients let one scrape run while another client holds a connection.
 	minClients = 2
-	// maxProfileClients is the same of the profiles' server.
+	// maxProfileClients is the most connections to the profiles.
 	maxProfileClients = 4
 
 	// filesPerWorker are the packet socket, the eventfd, timerfd and epoll of its waiting, and the
@@ -31,19 +31,19 @@ const (
 	profileFiles = 2
 )
 
-// clientBound is how many connections to the metrics are kept at most: what the limit of open files leaves
-// when everything else has its descriptors. So clients cannot take those that an interface which comes back
-// is opened with; none need be held in reserve. It is called before anything is opened.
+// clientBound returns the most connections to the metrics that are kept: what the limit of open files leaves
+// when everything else has its descriptors. So clients cannot take those that opening a returned interface
+// needs; none are held in reserve. It is called before anything is opened.
 func (o *options) clientBound() (int, error) {
 	limit := unix.Rlimit{}
-	// What it reads is the hard limit: package os has raised the soft one to it.
+	// The soft limit equals the hard one: package os has raised it.
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil { // forbidden by a system call filter
 		limit.Cur = 1024 // INR_OPEN_CUR (linux/fs.h), the kernel's own
 	}
 	return o.clientsWithin(limit.Cur, openFiles())
 }
 
-// clientsWithin is the bound with a limit of open files of which some are open already.
+// clientsWithin returns the bound with a limit of open files of which some are open already.
 func (o *options) clientsWithin(limit uint64, open int) (int, error) {
 	need := open + laterFiles + filesPerWorker*o.workers
 	if o.metrics.ProcessMetrics {
@@ -61,7 +61,7 @@ func (o *options) clientsWithin(limit uint64, open int) (int, error) {
 		limit, need+minClients+web.Refusing(minClients), o.workers)
 }
 
-// openFiles is how many descriptors are open now: those that the program was started with, mostly.
+// openFiles returns the number of open descriptors: mostly those that the program was started with.
 func openFiles() int {
 	const standard = 3 // input, output, error: all that is known without /proc
 	dir, err := os.Open("/proc/self/fd")

@@ -1,3 +1,3 @@
 // Package app is the program: it turns flags into the options of a live capture or of a run over a capture file, sets
-// everything up, serves scrapes until a signal comes, and says how it went by its exit status.
+// everything up, serves scrapes until a signal comes, and returns the exit status.
 package app

@@ -37,7 +37,7 @@ func byWord(bits32, bits64 string) string {
 	return bits64
 }
 
-// extremes are the edges of every number and duration on the command line, and of what they are converted
+// extremes returns the edges of every number and duration on the command line, and of what they are converted
 // to and multiplied with: the kernel's fields of 16 and 32 bits, milliseconds, the mapping's length.
 func extremes() []extreme {
 	const beyond, noDuration, noAddress = "beyond any number: want one such as", "no duration: want a number and its unit, such as", "want host:port"
@@ -185,7 +185,7 @@ func extremes() []extreme {
 }
 
 // TestNumbersAtTheirExtremes: a number that cannot be is one line that begins with the flag and the value
-// as typed and says what to do; on every processor, whatever an int holds there.
+// as typed and has the remedy; on every processor, whatever an int holds there.
 func TestNumbersAtTheirExtremes(t *testing.T) {
 	check := func(row extreme, args ...string) {
 		_, err := parseFlags(append(args, "-"+row.flag, row.value), io.Discard)

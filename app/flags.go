@@ -20,7 +20,7 @@ import (
 	"tcp-stream-exporter/worker"
 )
 
-// options are the command line.
+// options holds the command line.
 type options struct {
 	iface          string
 	ifaceGiven     bool
@@ -60,7 +60,7 @@ func (o *options) flag(name string) string { return o.line.flag(name) }
 // errHelp is returned after -help has printed the flags.
 var errHelp = flag.ErrHelp
 
-// parseFlags reads the command line. Errors are one line that says what to do.
+// parseFlags reads the command line. Errors are one line with the remedy.
 func parseFlags(args []string, out io.Writer) (*options, error) {
 	o := &options{}
 	fs := flag.NewFlagSet("tcp-stream-exporter", flag.ContinueOnError)
@@ -150,8 +150,8 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	return o, o.check()
 }
 
-// resolveAges makes 0 never, and so an age that is not given with -read: a file's streams are all
-// wanted, whenever they were.
+// resolveAges turns 0 into worker.Never, with -read also an age that was not given: all streams of a file
+// are wanted, however old.
 func (o *options) resolveAges(given map[string]bool) error {
 	for _, age := range []struct {
 		name    string
@@ -173,7 +173,7 @@ func (o *options) resolveAges(given map[string]bool) error {
 	return nil
 }
 
-// ageText is an age as the log shows it.
+// ageText returns an age as the log shows it.
 func ageText(age time.Duration) string {
 	if age > worker.MaxAge {
 		return "never"
@@ -181,7 +181,7 @@ func ageText(age time.Duration) string {
 	return age.String()
 }
 
-// flagError turns package flag's messages about flags, not about their values, into ours.
+// flagError turns package flag's messages about flags, but not those about values, into ours.
 func (l *commandLine) flagError(err error) error {
 	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok && l.Lookup(name) != nil {
 		example := shortDuration(l.Lookup(name).DefValue)
@@ -210,7 +210,7 @@ const (
 
 var directions = []string{arriving, sent, both}
 
-// liveFlags make sense for a live capture only.
+// liveFlags lists the flags that a live capture alone has a use for.
 var liveFlags = []string{"interface", "wait", "direction", "promiscuous", "snaplen", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus"}
 
 // checkRead validates the flags that belong to -read and those that do not.
@@ -239,7 +239,7 @@ func (o *options) ageError(name, example string) error {
 	return fmt.Errorf("%s: want a duration, e.g. %s, or 0: never", o.flag(name), example)
 }
 
-// check validates what can be told without touching the system.
+// check validates what can be validated without touching the system.
 func (o *options) check() error {
 	if o.version {
 		return nil
@@ -287,8 +287,8 @@ const minSnapLen = 14 + 4 + 20 + 60
 // interfaces are captured, and the two directions of a connection that is forwarded arrive at different ones.
 func (o *options) byInterface() bool { return o.selection.String() != "" && o.direction != arriving }
 
-// isPort reports whether text is a TCP port or a service's name. Package net takes a number above 32 bits
-// for what is left of it in 32: 4294976396 for 9100.
+// isPort reports whether text is a TCP port or a service's name. Package net truncates a number to 32 bits:
+// it takes 4294976396 for 9100.
 func isPort(text string) bool {
 	if n, err := strconv.Atoi(text); err == nil || errors.Is(err, strconv.ErrRange) {
 		return err == nil && n >= 0 && n <= math.MaxUint16
@@ -297,7 +297,7 @@ func isPort(text string) bool {
 	return err == nil && text != ""
 }
 
-// ringConfig returns what the flags say of the ring.
+// ringConfig returns the ring's configuration by the flags.
 func (o *options) ringConfig() ring.Config {
 	return ring.Config{BlockSize: o.blockSize, NumBlocks: o.numBlocks, FrameSize: o.frameSize, RetireTov: o.retireTimeout}
 }
@@ -327,7 +327,7 @@ func (o *options) asFlags(err error) error {
 	}), err}
 }
 
-// flagsError is an error of another package in a text that names the flags.
+// flagsError is another package's error with a text that names the flags.
 type flagsError struct {
 	text string
 	err  error

@@ -67,7 +67,7 @@ func (o *options) chooseInterface() bool {
 	return true
 }
 
-// lookError words what the system answered to a look for an interface as package net does.
+// lookError words the error of an interface look-up as package net does.
 func lookError(err error) error {
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		return fmt.Errorf("route ip+net: netlinkrib: %w", errno)
@@ -75,7 +75,7 @@ func lookError(err error) error {
 	return err
 }
 
-// netlinkRemedy returns what helps where rtnetlink(7) may not be asked.
+// netlinkRemedy returns the remedy for a refused rtnetlink(7) request.
 func netlinkRemedy(err error) string {
 	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EPERM) {
 		return ": allow AF_NETLINK (RestrictAddressFamilies= in a systemd unit)"

@@ -98,7 +98,7 @@ func TestChooseInterface(t *testing.T) {
 	is("eth0 beside a default route", "eth0", false)
 }
 
-// What the system answers to a look for an interface reads as package net says it.
+// Errors of an interface look-up read as package net words them.
 func TestLookErrors(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EAFNOSUPPORT, syscall.EPERM, syscall.EMFILE} {
 		want := &net.OpError{Op: "route", Net: "ip+net", Err: os.NewSyscallError("netlinkrib", errno)}

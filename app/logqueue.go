@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// logLines is how many lines may wait for a slow reader of the log.
+	// logLines is the most lines that wait for a slow reader of the log.
 	logLines = 256
-	// logPatience is how long the end of the program waits for lines to be written.
+	// logPatience is how long the program waits at its end for lines to be written.
 	logPatience = 200 * time.Millisecond
 )
 
 // logQueue writes lines to w on a goroutine of its own. A full pipe that nobody reads, or a disk that
-// hangs, would hold up whoever writes to it: the capture, scrapes, the end after a signal. Lines that
-// find the queue full are lost, and their number is told before the next one that is written.
+// hangs, would block the writer: the capture, scrapes, the end after a signal. Lines that find the queue
+// full are lost, and the next one that is written comes after a line with their number.
 type logQueue struct {
 	w     io.Writer
 	lines chan []byte
@@ -54,7 +54,7 @@ func (q *logQueue) run() {
 
 func (q *logQueue) put(line []byte) {
 	q.tellLost()
-	_, _ = q.w.Write(line) // a full disk: nobody is left to tell
+	_, _ = q.w.Write(line) // a full disk: there is nowhere to report it
 }
 
 func (q *logQueue) tellLost() {

@@ -10,17 +10,17 @@ import (
 	"tcp-stream-exporter/table"
 )
 
-// perConnection is how many bytes the index, the timers and the lists take for each connection at most
+// perConnection is the most bytes that the index, the timers and the lists take for each connection
 // (docs/operations.md).
 const perConnection = 58
 
 // checkMemory refuses a table that is larger than the machine's memory: its pages come as they are
-// used, so that nothing else would say so before the memory is gone.
+// used, so that nothing else would fail before the memory is used up.
 func (o *options) checkMemory() error {
 	if total, ok := totalMemory(); ok {
 		return o.fitsMemory(total)
 	}
-	return nil // without /proc nobody knows
+	return nil // without /proc the size is not known
 }
 
 func (o *options) fitsMemory(total uint64) error {

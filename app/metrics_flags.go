@@ -9,7 +9,7 @@ import (
 	"tcp-stream-exporter/exposition"
 )
 
-// metricsFlags are the flags that say what is exported.
+// metricsFlags holds the flags that choose what is exported.
 type metricsFlags struct {
 	only, except string
 	noStreams    bool
@@ -28,10 +28,10 @@ func (m *metricsFlags) register(fs *flag.FlagSet) {
 	fs.DurationVar(&m.Limits.MinAge, "streams-min-age", 0, "export only streams with at least this uptime")
 }
 
-// streamFlags make no sense without per-stream metrics.
+// streamFlags lists the flags that have no effect without per-stream metrics.
 var streamFlags = []string{"metrics", "metrics-exclude", "streams-top", "streams-min-bytes", "streams-min-age"}
 
-// resolve validates the flags that were given and turns them into Options. flag shows one as typed.
+// resolve validates the flags that were given and turns them into Options. flag returns one as typed.
 func (m *metricsFlags) resolve(given map[string]bool, flag func(string) string) error {
 	if m.noStreams {
 		for _, name := range streamFlags {

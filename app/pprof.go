@@ -10,8 +10,8 @@ import (
 	"tcp-stream-exporter/web"
 )
 
-// profileAddress is where -pprof has profiles served. A port alone is one of 127.0.0.1: profiles are
-// for whoever is on this machine, unless an address says otherwise.
+// profileAddress returns the address of -pprof. A port alone is one of 127.0.0.1: profiles are for this
+// machine's users, unless an address is given.
 func profileAddress(text string) (string, error) {
 	if !strings.Contains(text, ":") {
 		text = ":" + text
@@ -30,7 +30,7 @@ func profileAddress(text string) (string, error) {
 // is where.
 func (o *options) serveProfiles() (stop func(), at string, err error) {
 	if o.pprof == "" {
-		// That a profile could be asked for has the runtime sample allocations from the start on.
+		// A program that links net/http/pprof samples allocations from its start on.
 		runtime.MemProfileRate = 0
 		return func() {}, "", nil
 	}

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// goneTime is how long there is no interface of the name that was given before the log says so: a PPPoE
-// session is dialled again, and a container started, within it.
+// goneTime is how long the named interface is missing before that is logged: redialling a PPPoE session or
+// starting a container takes less.
 const goneTime = 10 * time.Second
 
-// presence follows whether there is an interface of the name that was given. The zero value takes it for
-// there.
+// presence follows whether the named interface exists. The zero value takes it to exist.
 type presence struct {
 	absent atomic.Bool
-	// Of whoever calls note.
-	since     time.Time // that it is not there
-	announced bool      // that it is gone
+	// Used by note alone, which one goroutine calls.
+	since     time.Time // the interface is missing since then
+	announced bool      // the log has it that the interface is missing
 }
 
 // waitsFromTheStart notes that there has been no interface of the name so far, and that the log has said so.
@@ -27,16 +26,16 @@ func (p *presence) waitsFromTheStart() {
 // exists may be called from any goroutine.
 func (p *presence) exists() bool { return !p.absent.Load() }
 
-// news is what a look at the interface's name gives to tell.
+// news is what changed, as one look-up of the interface's name shows.
 type news int
 
 const (
 	nothingNew  news = iota
-	goneForGood      // for goneTime, and was not told before
+	goneForGood      // missing for goneTime, and not logged yet
 	thereAgain       // after goneForGood
 )
 
-// note takes what a look at time now has found.
+// note takes the result of a look-up at time now.
 func (p *presence) note(exists bool, now time.Time) news {
 	was := p.exists()
 	p.absent.Store(!exists)

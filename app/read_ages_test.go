@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// conversations are so many complete connections, that far apart in ms.
+// conversations returns so many complete connections, that far apart in ms.
 func conversations(n int, apart int64) (all []timed) {
 	for i := range n {
 		from := netip.AddrPortFrom(client.Addr(), uint16(40000+i))

@@ -28,7 +28,7 @@ type timed struct {
 	wire  int // length on the wire, 0: all of it was captured
 }
 
-// talk is a short conversation that starts at ms: handshake, 100 bytes sent twice, an ACK. Seven
+// talk returns a short conversation that starts at ms: handshake, 100 bytes sent twice, an ACK. Seven
 // packets, the client's 250 bytes among them.
 func talk(a, b netip.AddrPort, ms int64) []timed {
 	at := func(after int64, p packet.TCP) timed { return timed{ms: ms + after, frame: p.Ethernet()} }

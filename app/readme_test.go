@@ -106,7 +106,7 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-// documents are the Markdown files of the module, without those of the modules below it.
+// documents returns the Markdown files of the module, without those of the modules below it.
 func documents(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -153,7 +153,7 @@ func withoutCode(text string) string {
 	return regexp.MustCompile("(?ms)^ *```.*?^ *```$").ReplaceAllString(text, "")
 }
 
-// hasAnchor says whether a document has a heading whose anchor this is, made as GitHub and GitLab
+// hasAnchor reports whether a document has a heading whose anchor this is, made as GitHub and GitLab
 // do: lower case, without punctuation, hyphens for spaces.
 func hasAnchor(text, anchor string) bool {
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(withoutCode(text), -1) {

@@ -12,7 +12,7 @@ func serverLog(to *slog.Logger) *log.Logger { return log.New(serverLines{to}, ""
 
 type serverLines struct{ log *slog.Logger }
 
-// clientsFaults is how the lines of net/http begin that a client causes, by hanging up for example.
+// clientsFaults lists the beginnings of net/http's lines that a client causes, for example by hanging up.
 var clientsFaults = []string{"http: TLS handshake error", "http: URL query contains semicolon"}
 
 func (l serverLines) Write(line []byte) (int, error) {

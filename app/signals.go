@@ -14,7 +14,7 @@ const signalled = 128
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM, whose handling takes up to a
 // second. A second one means now: it ends the program. stop gives both signals back to the system.
 //
-// It is an exit and not the signal's default action, which does not exist for process 1 of a container.
+// It calls exit, because the signal's default action does not exist for process 1 of a container.
 func untilSignal() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2) // room for both, however close they come

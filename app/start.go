@@ -16,7 +16,7 @@ import (
 	"tcp-stream-exporter/worker"
 )
 
-// setup is what the capture begins with.
+// setup holds what a capture needs at its start.
 type setup struct {
 	at       link
 	lines    *lines // where several interfaces are captured; or nil
@@ -29,7 +29,7 @@ type setup struct {
 	rings    []*ring.Ring // nil if the interface is down or absent
 }
 
-// close gives everything back. Rings that a capture has had are closed already, which does no harm.
+// close closes everything. Closing rings that a capture has closed already does no harm.
 func (s *setup) close() {
 	if s.listener != nil {
 		s.listener.Close()
@@ -43,8 +43,8 @@ func (s *setup) close() {
 }
 
 // setUp makes the setup, unless ctx ends first: then it returns ctx's error at once. The kernel may need
-// half a minute for gigabytes of rings, a name in -port as long to be looked up, and neither can be called
-// off. What comes of them after all is given back.
+// half a minute for gigabytes of rings, and looking up a name in -port as long; neither can be cancelled. What
+// they return after that is closed.
 func (o *options) setUp(ctx context.Context, log *slog.Logger) (*setup, error) {
 	type result struct {
 		setup *setup
@@ -69,7 +69,7 @@ func (o *options) setUp(ctx context.Context, log *slog.Logger) (*setup, error) {
 	}
 }
 
-// makeSetup leaves nothing open after an error.
+// makeSetup does the work of setUp. It leaves nothing open after an error.
 func (o *options) makeSetup(ctx context.Context, log *slog.Logger) (_ *setup, err error) {
 	s := &setup{}
 	defer func() {

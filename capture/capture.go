@@ -25,7 +25,7 @@ type Opener func() (*ring.Ring, error)
 const (
 	// awayWait bounds a sleep while there is no ring.
 	awayWait = 100 * time.Millisecond
-	// expireBudget is how many due connections are looked at between two visits to the ring:
+	// expireBudget is the most due connections that are looked at between two visits to the ring:
 	// about 0.1 ms of work, and 0.3 ms where all of them go and nothing is in the cache.
 	expireBudget = 512
 	// housekeeping is how often the kernel's counters are read and the interface is looked at.
@@ -84,7 +84,7 @@ type Capture struct {
 	published worker.Stats
 }
 
-// Change tells of the interface going away (Err says why) or coming back.
+// Change reports that the interface has gone away (Err is the reason) or come back.
 type Change struct {
 	Up  bool
 	Err error
@@ -130,8 +130,8 @@ func CheckCPUs(cpus []int, workers int) error {
 const noTurn = math.MinInt64
 
 // New makes a capture that starts with the open ring r, or with nil if the interface is down: then
-// it waits for the interface first. open is used when the interface comes back; report is told
-// of both, on the capture's own goroutine.
+// it waits for the interface first. open is called when the interface comes back; report is called
+// of both events, on the capture's own goroutine.
 func New(w *worker.Worker, r *ring.Ring, open Opener, clock Clock, report func(Change)) *Capture {
 	c := &Capture{
 		cpuTime: ring.ThreadTime,
@@ -180,8 +180,9 @@ func (c *Capture) Run() error {
 	}
 }
 
-// capture takes blocks from the ring until Stop, or until the ring fails. It goes on while the interface
-// is down: the kernel fills the ring again as soon as it is up, before anybody here can know.
+// capture takes blocks from the ring until Stop, or until the ring fails. It goes on while the interface is
+// down: the kernel fills the ring again as soon as it is up (NETDEV_UP in packet_notifier,
+// net/packet/af_packet.c of Linux 6.18), before anybody here can know.
 //
 // The goroutine stays on one thread while it works, whose time it measures, and is free of it while it
 // waits, which costs less then (ring.Wait).
@@ -305,7 +306,7 @@ func (c *Capture) setRing(r *ring.Ring) {
 	c.current = r
 	c.mu.Unlock()
 	if old != nil {
-		// Nothing depends on it any more, and there is nobody to tell of a failure.
+		// Nothing depends on it any more, and there is nowhere to report a failure.
 		_ = old.Close()
 	}
 	c.ring, c.up, c.index = r, r != nil, worker.NoInterface
@@ -331,7 +332,7 @@ func (c *Capture) withRing(f func(*ring.Ring) error) error {
 	return nil // it has been closed meanwhile: its interface is gone
 }
 
-// total is what the kernel has counted on all rings so far.
+// total returns the kernel's counts of all rings so far.
 func (c *Capture) total() ring.Stats {
 	return ring.Stats{
 		Packets: c.before.Packets + c.last.Packets,

@@ -40,7 +40,7 @@ type opening struct {
 }
 
 // NewGroup makes a group of workers with one of the open rings each, or with nil if the interface is
-// down. open and report are as in New; report is told once of all workers.
+// down. open and report are as in New; report is called once for all workers.
 func NewGroup(workers []*worker.Worker, rings []*ring.Ring, open GroupOpener, clock Clock, report func(Change)) *Group {
 	g := &Group{open: open, report: report, ready: make([]*ring.Ring, len(workers))}
 	g.running, g.stop = context.WithCancel(context.Background())
@@ -58,9 +58,10 @@ func NewGroup(workers []*worker.Worker, rings []*ring.Ring, open GroupOpener, cl
 	return g
 }
 
-// take returns worker i's next ring, or ErrStopped after Stop. The rings of a group are opened together,
-// for the kernel moves connections from one to another whenever their number changes: the first worker
-// that finds its interface gone has them all opened, and the others wait for the same opening.
+// take returns worker i's next ring, or ErrStopped after Stop. The rings of a group are opened together, for
+// the kernel moves connections from one to another whenever their number changes (fanout_demux_hash in
+// net/packet/af_packet.c of Linux 6.18): the first worker that finds its interface gone has them all opened,
+// and the others wait for the same opening.
 func (g *Group) take(i int) (*ring.Ring, error) {
 	for {
 		r, o := g.readyOrOpening(i)
@@ -135,16 +136,16 @@ func closeAll(rings []*ring.Ring) {
 // last has it again.
 func (g *Group) changed(change Change) {
 	g.mu.Lock()
-	tell := false
+	all := false
 	if change.Up {
 		g.away--
-		tell = g.away == 0
+		all = g.away == 0
 	} else {
-		tell = g.away == 0
+		all = g.away == 0
 		g.away++
 	}
 	g.mu.Unlock()
-	if tell {
+	if all {
 		g.report(change)
 	}
 }
@@ -240,7 +241,7 @@ func (g *Group) Stats() worker.Stats {
 	return all
 }
 
-// Packets are the packets that each worker has taken out of its ring, as of at most a second ago.
+// Packets returns the packets that each worker has taken out of its ring, as of at most a second ago.
 func (g *Group) Packets() []uint64 {
 	all := make([]uint64, len(g.captures))
 	for i, c := range g.captures {

@@ -53,12 +53,12 @@ func TestRingsOfAGroupAreOpenedTogether(t *testing.T) {
 
 // Of many workers the operator hears once.
 func TestAGroupTellsOfTheInterfaceOnce(t *testing.T) {
-	var told []bool
-	g := &Group{captures: make([]*Capture, 3), report: func(c Change) { told = append(told, c.Up) }}
+	var reported []bool
+	g := &Group{captures: make([]*Capture, 3), report: func(c Change) { reported = append(reported, c.Up) }}
 	for _, up := range []bool{false, false, false, true, true, true, false, true} {
 		g.changed(Change{Up: up})
 	}
-	if !reflect.DeepEqual(told, []bool{false, true, false, true}) {
-		t.Errorf("%v", told)
+	if !reflect.DeepEqual(reported, []bool{false, true, false, true}) {
+		t.Errorf("%v", reported)
 	}
 }

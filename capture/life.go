@@ -29,10 +29,10 @@ const (
 	drainBeside = 256 << 20
 )
 
-// housekeep reads the kernel's counters and looks at the interface: one that is deleted after it
-// went down, or renamed, says nothing to its sockets. A ring whose interface bears another name now,
-// or has become one of another kind, which the filter was not made for, is of no more use than one
-// whose interface is deleted.
+// housekeep reads the kernel's counters and looks at the interface: one that is deleted after it went down, or
+// renamed, sends its sockets no event (packet_notifier in net/packet/af_packet.c of Linux 6.18). A ring whose
+// interface bears another name now, or has become one of another kind, which the filter was not made for, is of
+// no more use than one whose interface is deleted.
 func (c *Capture) housekeep() error {
 	c.publish()
 	now, err := c.ring.Link()
@@ -40,7 +40,7 @@ func (c *Capture) housekeep() error {
 	case errors.Is(err, ring.ErrGone):
 		return err
 	case err != nil && c.up: // a ring that works is kept
-	case err != nil: // whether it is up again only another ring can tell
+	case err != nil: // only another ring shows whether it is up again
 		return fmt.Errorf("%w: %w", ring.ErrGone, err)
 	case c.link == ring.Link{}: // it could not be asked when the ring was taken
 		c.link = now
@@ -56,7 +56,7 @@ func (c *Capture) housekeep() error {
 	return nil
 }
 
-// away notes that the interface is down or gone, and tells of it once.
+// away notes that the interface is down or gone, and reports it once.
 func (c *Capture) away(why error) {
 	c.up = false
 	c.publish()
@@ -66,7 +66,7 @@ func (c *Capture) away(why error) {
 	}
 }
 
-// back notes that the interface is captured again, and tells of it.
+// back notes that the interface is captured again, and reports it.
 func (c *Capture) back() {
 	c.up, c.announced = true, false
 	c.reopened++

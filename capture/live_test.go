@@ -139,7 +139,7 @@ func TestSnapshotsWhileCapturing(t *testing.T) {
 	readers.Wait()
 
 	// The last packets may lie in the ring still, and a connection that is accounted during a reading is
-	// in the next one. The sum of all bytes does not tell that they are there: bytes sent again count in it,
+	// in the next one. The sum of all bytes does not show that they are there: bytes sent again count in it,
 	// and a busy machine's lo has some.
 	var s worker.Snapshot
 	whole := func() (streams int) {

@@ -15,7 +15,7 @@ const (
 
 // naps decides when the worker sleeps over blocks.
 type naps struct {
-	nap    time.Duration // how long, if may has just said so
+	nap    time.Duration // how long, if may has just returned true
 	blocks uint64        // that had been walked at the last rest
 	rested int64         // when that was, ns
 }

@@ -71,7 +71,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// slowOpener is a GroupOpener that returns its rings once it is told to, as the kernel does with
+// slowOpener is a GroupOpener that returns its rings when the test lets it, as the kernel does with
 // gigabytes.
 type slowOpener struct {
 	rings  []*ring.Ring
@@ -123,7 +123,7 @@ func TestAnOpeningThatTakesLongHoldsUpNobody(t *testing.T) {
 		}
 	})
 	if ctx.Err() != nil {
-		t.Errorf("before the stop the opener is told: %v", ctx.Err())
+		t.Errorf("before the stop the opener's context has ended: %v", ctx.Err())
 	}
 	begin := time.Now()
 	g.Stop()
@@ -134,7 +134,7 @@ func TestAnOpeningThatTakesLongHoldsUpNobody(t *testing.T) {
 	})
 	t.Logf("ended after %v", time.Since(begin))
 	if ctx.Err() == nil {
-		t.Error("after the stop the opener is not told that nobody wants its rings")
+		t.Error("after the stop the opener's context has not ended")
 	}
 	close(o.finish)
 	for _, r := range rings {

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// PeakWindow is how long Stats remembers the largest of its Max figures. A reader that looks at
-// least so often sees every peak, and none takes it away from another reader.
-const PeakWindow = time.Minute
+// PeakAge is how long a peak stays in the Max figures of Stats. A reader that looks at least so often sees
+// every peak, and none takes it away from another reader.
+const PeakAge = time.Minute
 
 const (
 	peakSlot  = int64(time.Second)
-	peakSlots = int(PeakWindow / time.Second)
+	peakSlots = int(PeakAge / time.Second)
 )
 
-// peak is the largest value of each second of the last PeakWindow.
+// peak holds the largest value of each second of the last PeakAge.
 type peak struct {
 	now  int64 // of the second under way
 	past [peakSlots]int64
@@ -22,10 +22,10 @@ type peak struct {
 
 func (p *peak) note(v int64) { p.now = max(p.now, v) }
 
-// max is over the second under way and the PeakWindow before it.
+// max returns the largest value of the second under way and the PeakAge before it.
 func (p *peak) max() time.Duration { return time.Duration(max(p.now, slices.Max(p.past[:]))) }
 
-// peaks are the worker's worst moments, ns.
+// peaks holds the worker's worst moments, in ns.
 type peaks struct {
 	turn     peak // between two visits to the ring
 	work     peak // processor time spent between two visits to the ring
@@ -36,7 +36,7 @@ type peaks struct {
 	slot  int   // where its values will go
 }
 
-// advance begins a new second if mono says so. What was noted since the last one counts as of the
+// advance begins a new second if one has passed by mono. What was noted since the last one counts as of the
 // latest second that is over, also when many are: a worker that stood still for long notes it when
 // it goes on.
 func (p *peaks) advance(mono int64) {

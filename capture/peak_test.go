@@ -171,7 +171,7 @@ func TestWorkOfATurn(t *testing.T) {
 	}
 }
 
-// framesAt is a block whose frames came at the given times.
+// framesAt returns a block whose frames came at the given times.
 func framesAt(times ...int64) ring.Block {
 	data := packet.TCP{Src: netip.MustParseAddrPort("192.0.2.1:1"), Dst: netip.MustParseAddrPort("192.0.2.2:2"), Flags: packet.ACK}.Ethernet()
 	var frames []fakekernel.Frame

@@ -50,14 +50,14 @@ type loadFrame struct {
 const (
 	loadPayload = 1400
 	loadSnap    = 96   // bytes kept of each frame
-	loadGap     = 2000 // ns between packets, 0.5 Mpps, if -gap says nothing else
+	loadGap     = 2000 // ns between packets, 0.5 Mpps, unless -gap is given
 	loadBlock   = 1 << 18
 	loadMac     = 82 // where tpacket_rcv puts an Ethernet frame
 
 	repairAfter = 8 // segments of the same connection
 )
 
-// connAddrs are the two ends of connection conn.
+// connAddrs returns the two ends of connection conn.
 func connAddrs(conn int) (client, server netip.AddrPort) {
 	c := netip.AddrFrom4([4]byte{10, byte(conn >> 16), byte(conn >> 8), byte(conn)})
 	return netip.AddrPortFrom(c, connPort(conn)), netip.MustParseAddrPort("192.0.2.1:443")
@@ -134,7 +134,7 @@ func (l *load) fill(i int) {
 	}
 }
 
-// next is where the next data segment of connection conn begins: what was lost, if the sender knows of it
+// next returns where the next data segment of connection conn begins: what was lost, if the sender knows of it
 // by now, or what follows.
 func (l *load) next(conn int) uint32 {
 	h := &l.holes[conn]
@@ -152,7 +152,7 @@ func (l *load) next(conn int) uint32 {
 	return at
 }
 
-// answer is what connection conn's receiver acknowledges next: all up to what was lost, or to what is to
+// answer returns what connection conn's receiver acknowledges next: all up to what was lost, or to what is to
 // stay in flight.
 func (l *load) answer(conn int) uint32 {
 	if h := &l.holes[conn]; h.open {
@@ -222,7 +222,7 @@ func (l *load) open(w *worker.Worker) {
 	w.Expire(0)
 }
 
-// threadTime is the CPU time that this thread has used: unlike the time of day it does not count
+// threadTime returns the CPU time that this thread has used: unlike the time of day it does not count
 // what other processes take.
 func threadTime() time.Duration {
 	var ts unix.Timespec

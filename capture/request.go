@@ -9,11 +9,11 @@ import (
 	"tcp-stream-exporter/worker"
 )
 
-// ErrStopped is what readers get once the capture has ended.
+// ErrStopped is the readers' error once the capture has ended.
 var ErrStopped = errors.New("the capture has stopped")
 
-// requests is how readers ask the worker for streams: one reader at a time posts one request, and
-// the worker fills it piece by piece.
+// requests hands readers' requests for streams to the worker: one reader at a time posts one request,
+// and the worker fills it piece by piece.
 type requests struct {
 	turn    chan struct{}           // held by the reader whose request is under way
 	wanted  atomic.Pointer[request] // nil: none

@@ -24,7 +24,7 @@ var (
 	server = netip.MustParseAddrPort("198.51.100.7:443")
 )
 
-// newWorker makes a worker of 1000 connections that live for 5 s, if cfg says nothing else.
+// newWorker makes a worker of 1000 connections that live for 5 s, unless cfg sets other ages.
 func newWorker(t testing.TB, cfg worker.Config) *worker.Worker {
 	t.Helper()
 	if cfg.MaxConnections == 0 {

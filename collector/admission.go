@@ -10,7 +10,7 @@ import (
 
 const (
 	// maxOpen bounds the scrapes that have a place: they have begun and not ended, those that wait for a slow
-	// client included. Each holds a snapshot of its own, 104 bytes a stream, which is what bounds the number.
+	// client included. Each holds a snapshot of its own, 104 bytes a stream, which bounds the number.
 	maxOpen = 4
 	// maxWorking bounds the scrapes that copy streams or render at the same time. Two let a pair of
 	// Prometheus servers scrape side by side; more would take the CPU from the capture.
@@ -19,12 +19,12 @@ const (
 	// for a place and none has ended by itself for as long. Otherwise it has as long as the server gives it:
 	// where scrapes end, those that wait get a place, and a client on a busy machine may need a moment.
 	stallTime = 250 * time.Millisecond
-	// maxWaiting bounds the scrapes that wait for a place unless Options say otherwise. Each holds a
+	// maxWaiting bounds the scrapes that wait for a place unless Options sets another number. Each holds a
 	// connection and its goroutines, some 20 KiB, and no snapshot.
 	maxWaiting = 64
 )
 
-// semaphore holds as many permits as its capacity says. Callers that wait get one in the order in which
+// semaphore holds as many permits as its capacity. Callers that wait get one in the order in which
 // they came.
 type semaphore chan struct{}
 

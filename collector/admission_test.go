@@ -28,7 +28,7 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// places is how many scrapes have a place.
+// places returns how many scrapes have a place.
 func places(h *Handler) int {
 	open, _ := h.queue.counts()
 	return open

@@ -77,8 +77,8 @@ type compressor interface {
 	Reset(io.Writer)
 }
 
-// zstdWindow is how far back zstd looks, in bytes. Most of what repeats is in the line before; more only
-// costs memory.
+// zstdWindow is the Window_Size of RFC 8878, in bytes: how far back zstd looks. Most of what repeats is in the
+// line before; more only costs memory.
 const zstdWindow = 512 << 10
 
 // newCompressor returns a compressor of the fastest level, which works on the caller's goroutine: more

@@ -15,7 +15,7 @@ import (
 	"tcp-stream-exporter/exposition"
 )
 
-// Options choose what is exported. The zero value is what the exporter does without flags.
+// Options choose what is exported. The zero value stands for no flags.
 type Options struct {
 	GoMetrics      bool // the Go runtime's own metrics, go_*
 	ProcessMetrics bool // the exporter's CPU time, memory, file descriptors, process_*

@@ -46,7 +46,7 @@ func TestGoldenText(t *testing.T) {
 	}
 }
 
-// A scrape without flags is what the contract says.
+// A scrape without flags follows the contract.
 func TestScrapeKeepsTheContract(t *testing.T) {
 	stats := totals(123456789, 42, 7)
 	h := New(&fakeSource{views: expositiontest.Fixed(), stats: stats}, Options{})
@@ -429,7 +429,7 @@ func TestPromlint(t *testing.T) {
 	}
 }
 
-// accepts are what clients ask for.
+// accepts lists Accept headers of clients.
 var accepts = map[string]string{
 	"a client without Accept": "",
 	"curl":                    "*/*",
@@ -549,7 +549,7 @@ func BenchmarkScrape(b *testing.B) {
 	}
 }
 
-// BenchmarkSelection is what flags and name[] make of 20,000 streams: time, and bytes with and without
+// BenchmarkSelection measures flags and name[] with 20,000 streams: time, and bytes with and without
 // gzip.
 func BenchmarkSelection(b *testing.B) {
 	views, random := benchViews(20_000), rand.New(rand.NewPCG(3, 4))
@@ -618,7 +618,7 @@ func benchScrape(b *testing.B, h http.Handler, coding string) {
 	b.ReportMetric(float64(size), "bytes")
 }
 
-// benchViews are streams with every figure, so that all 19 lines are written.
+// benchViews returns streams with every figure, so that all 19 lines are written.
 func benchViews(n int) []expositiontest.Stream {
 	views := expositiontest.Random(rand.New(rand.NewPCG(1, uint64(n))), n)
 	for i := range views {

@@ -80,7 +80,7 @@ func TestRegistryComesBeforeTheStreams(t *testing.T) {
 	expositiontest.Parse(t, []byte(text))
 }
 
-// What a program without HTTP gets is what a scrape has, by name.
+// A program without HTTP gets the same families as a scrape, by name.
 func TestRuntime(t *testing.T) {
 	for _, o := range []Options{{}, {GoMetrics: true}, {ProcessMetrics: true}, {GoMetrics: true, ProcessMetrics: true}} {
 		families, err := Runtime(o)

@@ -91,14 +91,14 @@ func Own(stats func() Stats, interfaces func(*Stats) []Interface) prometheus.Col
 // Handler.Registry. packets returns the packets of each; it may be called from any goroutine.
 func Workers(packets func() []uint64) prometheus.Collector { return newSet(workerFamilies, packets) }
 
-// Losses returns the collector of the families that say whether the capture's figures can be trusted, to
+// Losses returns the collector of the families that show whether the capture's figures can be trusted, to
 // be registered with Handler.Registry. figures may be called from any goroutine and returns at once.
 func Losses(figures func() loss.Figures) prometheus.Collector { return newSet(lossFamilies, figures) }
 
 // build holds the figures of buildFamilies.
 type build struct{ version, goVersion, libpcap string }
 
-// BuildInfo returns the collector of the series whose labels say what is running, to be registered with
+// BuildInfo returns the collector of the series whose labels identify the build, to be registered with
 // Handler.Registry.
 func BuildInfo(version, goVersion, libpcap string) prometheus.Collector {
 	b := build{printable.Text(version), printable.Text(goVersion), printable.Text(libpcap)}

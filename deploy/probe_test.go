@@ -50,7 +50,7 @@ var hidden = []struct {
 	{"write where the mode of the folder lets everybody", func() error { return os.WriteFile("/srv/new", nil, 0o644) }, unix.EROFS},
 }
 
-// probe is what the unit runs in place of the exporter: it makes all attempts and prints one line each.
+// probe stands in for the exporter in the unit: it makes all attempts and prints one line each.
 func probe(w io.Writer) {
 	for _, a := range append(attempts, hidden...) {
 		fmt.Fprintf(w, "%s: %v\n", a.name, a.try())

@@ -10,7 +10,7 @@ import (
 	"tcp-stream-exporter/internal/need"
 )
 
-// verify runs systemd-analyze over the unit in a tree of its own and returns what it says. Silence is
+// verify runs systemd-analyze over the unit in a tree of its own and returns its output. Silence is
 // the only pass: an unknown key or group is a mere warning with exit status 0.
 func verify(t *testing.T, root string) string {
 	t.Helper()

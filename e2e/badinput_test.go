@@ -17,7 +17,7 @@ import (
 	"tcp-stream-exporter/internal/need"
 )
 
-// usageTimeout is how long the exporter may take to refuse what it is given.
+// usageTimeout is how long the exporter may take to refuse a command line.
 const usageTimeout = 20 * time.Second
 
 // TestBadInput is the inventory of what the command line can be given that cannot be: each flag empty,
@@ -294,7 +294,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// orPorts is the end of a filter that takes a comparison for each of n ports. Behind protochain libpcap
+// orPorts returns the end of a filter that takes a comparison for each of n ports. Behind protochain libpcap
 // does not optimize it, which would take seconds.
 func orPorts(n int) string {
 	var b strings.Builder
@@ -311,7 +311,7 @@ func refused(t *testing.T, ns *lab.NS, wrapper string, args []string, want strin
 	nothingLeft(t, ns)
 }
 
-// A message does not begin with the name of a package, and says what to do.
+// A message does not begin with the name of a package, and has the remedy.
 var (
 	packageName = regexp.MustCompile(`^[a-z/]+: `)
 	remedy      = regexp.MustCompile(`\b(want|use|give|name|leave|needs|choose|see|simplify|shorten|write|convert|decompress|help|docs)\b`)
@@ -384,5 +384,5 @@ func nothingLeft(t *testing.T, ns *lab.NS) {
 	}
 }
 
-// listens says whether a line of /proc/net/tcp is of a listening socket: state 0A, TCP_LISTEN.
+// listens reports whether a line of /proc/net/tcp is of a listening socket: state 0A, TCP_LISTEN.
 func listens(fields []string) bool { return len(fields) > 3 && fields[3] == "0A" }

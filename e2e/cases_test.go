@@ -36,7 +36,7 @@ const (
 // caseFlags keep every stream to the end and show every family.
 var caseFlags = []string{"-packet-filter", "", "-ipv6", "-stream-age", "55000h", "-finalized-age", "55000h", "-metrics", ".*"}
 
-// caseFile is what is known of one capture.
+// caseFile describes one capture.
 type caseFile struct {
 	lines []caseLine
 	again [][]string // flags of further runs, which have the same figures
@@ -49,7 +49,7 @@ type caseLine struct {
 	want   caseWant
 }
 
-// caseWant is what a figure has to be.
+// caseWant is the expectation of a figure.
 type caseWant struct {
 	text     string  // a state, absent, a number or lo..hi
 	arguable bool    // reported, not demanded
@@ -91,7 +91,7 @@ func (f *caseFile) test(t *testing.T, path string) {
 	}
 }
 
-// compare reports every line that the exposition does not bear out. run tells several runs apart.
+// compare reports every line that the exposition does not bear out. run numbers the run.
 func (f *caseFile) compare(t *testing.T, run string, m lab.Metrics) {
 	t.Helper()
 	for _, l := range f.lines {
@@ -138,7 +138,7 @@ func withFlags(args, others []string) []string {
 	return args
 }
 
-// caseFigure returns what the exposition says of a stream, as expected.tsv writes it.
+// caseFigure returns a stream's figure of the exposition, as expected.tsv writes it.
 func caseFigure(m lab.Metrics, f lab.Flow, metric string) string {
 	if dividend, divisor, ok := strings.Cut(metric, "/"); ok {
 		a, errA := strconv.ParseFloat(caseFigure(m, f, dividend), 64)
@@ -169,7 +169,7 @@ func caseFigure(m lab.Metrics, f lab.Flow, metric string) string {
 	return strconv.FormatFloat(m[f.Key(family, states[0])], 'g', -1, 64)
 }
 
-// met reports whether a figure is what it has to be. Counts and ends of ranges are exact.
+// met reports whether a figure is as expected. Counts and ends of ranges are exact.
 func (w *caseWant) met(metric, got string) bool {
 	if !w.number {
 		return got == w.text
@@ -251,7 +251,7 @@ func parseCaseWant(metric, value string) (w caseWant, err error) {
 	return w, err
 }
 
-// TestCasesTell wants each kind of line to tell right figures from wrong ones.
+// TestCasesTell wants each kind of line to accept right figures and refuse wrong ones.
 func TestCasesTell(t *testing.T) {
 	f := lab.Flow{Src: netip.MustParseAddrPort("192.0.2.1:1"), Dst: netip.MustParseAddrPort("[2001:db8::1]:2")}
 	m := lab.Metrics{

@@ -38,8 +38,8 @@ const (
 // crowd is many connections to an exporter from which nothing is read.
 type crowd []net.Conn
 
-// gather opens n connections with a small receive buffer inside the namespace, and sends request on each.
-func gather(t *testing.T, ns *lab.NS, n int, request string) crowd {
+// connect opens n connections with a small receive buffer inside the namespace, and sends request on each.
+func connect(t *testing.T, ns *lab.NS, n int, request string) crowd {
 	t.Helper()
 	dialer := net.Dialer{Timeout: httpTimeout, Control: func(_, _ string, raw syscall.RawConn) (err error) {
 		_ = raw.Control(func(fd uintptr) {
@@ -87,7 +87,7 @@ func TestClientsThatDoNotRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newPressure(t, 500, binary(t), "-go-metrics")
 			begin := time.Now()
-			gather(t, p.l.A, *clients, request)
+			connect(t, p.l.A, *clients, request)
 			t.Logf("%d clients connected in %v", *clients, time.Since(begin))
 			busy := processor(t, p.PID())
 			pauses := []time.Duration{0, 0, time.Second / 2}
@@ -131,7 +131,7 @@ func TestClientsThatDoNotRead(t *testing.T) {
 	}
 }
 
-// descriptors is how many files a process has open.
+// descriptors returns how many files a process has open.
 func descriptors(t *testing.T, pid int) int {
 	t.Helper()
 	all, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
@@ -144,7 +144,7 @@ func descriptors(t *testing.T, pid int) int {
 // A client that reads 100 kB/s all the time gets its whole answer, as nobody waits for its place.
 func TestASlowHonestScraper(t *testing.T) {
 	p := newPressure(t, fewConnections*2, binary(t))
-	c := gather(t, p.l.A, 1, "GET /metrics HTTP/1.0\r\n\r\n")[0]
+	c := connect(t, p.l.A, 1, "GET /metrics HTTP/1.0\r\n\r\n")[0]
 	var all strings.Builder
 	begin := time.Now()
 	for {
@@ -186,7 +186,7 @@ func TestReopensBesideClientsThatTakeAllDescriptors(t *testing.T) {
 				l := lab.New(t)
 				e := l.A.StartExporter(t, "prlimit", fmt.Sprintf("--nofile=%d:%[1]d", limit), binary(t), "-interface", lab.IfName, "-workers", workers, "-numblocks", "16")
 				idle := descriptors(t, e.PID())
-				gather(t, l.A, 5*limit, request)
+				connect(t, l.A, 5*limit, request)
 				said := func(line string) {
 					t.Helper()
 					begin := time.Now()

@@ -11,7 +11,7 @@ import (
 
 // delivered counts the IPv4 packets that come in through the interface called lab.IfName as the
 // kernel hands them to packet sockets. The interface's own counter has more: what comes between its
-// going up and the sockets' being told of it (NETDEV_UP in packet_notifier, net/packet/af_packet.c)
+// going up and the sockets' event of it (NETDEV_UP in packet_notifier, net/packet/af_packet.c)
 // is handed to none of them.
 type delivered struct {
 	fd    int
@@ -40,7 +40,7 @@ func countDelivered(t *testing.T, ns *lab.NS) *delivered {
 	return d
 }
 
-// packets are all until now. Nobody reads the socket: those it has no room for are in the figure
+// packets returns all until now. Nobody reads the socket: those it has no room for are in the figure
 // too (packet_getsockopt), which every reading sets to 0.
 func (d *delivered) packets(t *testing.T) float64 {
 	t.Helper()

@@ -109,7 +109,7 @@ func (d *download) whileOpen(t *testing.T) {
 
 	// The bitrate families need a complete second; the connection is idle and still active.
 	d.exporter.Await(t, 2*time.Second, func(m lab.Metrics) error {
-		return missing(m, d.data, "active", always, withDelay, withPackets, withWindow)
+		return missing(m, d.data, "active", always, withDelay, withPackets, withBitrate)
 	})
 }
 

@@ -69,7 +69,7 @@ func (a *arrivals) write(to io.Writer) (packets int, err error) {
 	return w.packets, w.Flush()
 }
 
-// left is how many streams of one and of two packets there are at the end if those are gone that have
+// left returns how many streams of one and of two packets there are at the end if those are gone that have
 // been silent for age.
 func (a *arrivals) left(age time.Duration) (once, twice int) {
 	silent := a.length - int(age/fileStep) // who showed a packet in this step or later is there
@@ -87,7 +87,7 @@ func (a *arrivals) left(age time.Duration) (once, twice int) {
 	return once, twice
 }
 
-// bytesOf is the payload of the i-th of the streams that go on.
+// bytesOf returns the payload of the i-th of the streams that go on.
 func (a *arrivals) bytesOf(i int) int {
 	return (a.length*a.rate + a.others - i) / a.others * filePayload
 }
@@ -107,7 +107,7 @@ func (w *recordWriter) header() {
 	w.Write(b)
 }
 
-// newRecord is a record in which packetsOf changes what differs from packet to packet. first is the
+// newRecord returns a record in which packetsOf changes what differs from packet to packet. first is the
 // first of the streams' addresses.
 func newRecord(first netip.Addr) []byte {
 	p := packet.TCP{
@@ -134,7 +134,7 @@ func (w *recordWriter) packetsOf(record []byte, from, upTo, number int) {
 	}
 }
 
-// expiryFiles are what TestExpiryOfFile reads.
+// expiryFiles returns the files of TestExpiryOfFile.
 func expiryFiles() []expiryFile {
 	// Half a million streams there are at any time, until five million have been there.
 	passing := expiryFile{
@@ -168,8 +168,8 @@ func (f *expiryFile) shrink(by int, memory int64) {
 }
 
 // Five million streams of a file expire by the file's own time: every packet finds room in a table
-// that is hardly larger than what there is at any time, what is left at the end is what must be, each
-// with its exact figures, and the memory is what the streams take. The file goes through a pipe.
+// that is hardly larger than what there is at any time, exactly the right streams are left at the end, each
+// with its exact figures, and the memory is that of the streams. The file goes through a pipe.
 func TestExpiryOfFile(t *testing.T) {
 	for _, f := range expiryFiles() {
 		t.Run(f.name, func(t *testing.T) { f.test(t) })
@@ -226,7 +226,7 @@ func (f *expiryFile) test(t *testing.T) {
 
 var fileRead = regexp.MustCompile(`^tcp-stream-exporter: standard input: (\d+) packets, (\d+) accounted; (\d+) streams(?:, \d+ more aged out)?; (.*)\n$`)
 
-// fileLeft is what the exporter prints: streams that came with one packet and with two, and others
+// fileLeft holds the counts that the exporter prints: streams that came with one packet and with two, and others
 // whose bytes are right; wrong are figures that must not be.
 type fileLeft struct{ once, twice, others, wrong int }
 
@@ -279,8 +279,8 @@ func (f *expiryFile) count(left *fileLeft, address string, bytes int) {
 	}
 }
 
-// watchPeak looks at a process until it ends, and returns a function that then tells its largest
-// resident memory in bytes. What wait4(2) tells includes the process that it was forked from.
+// watchPeak looks at a process until it ends, and returns a function that then returns its largest
+// resident memory in bytes. wait4(2)'s figure includes the process that it was forked from.
 func watchPeak(pid int) (peak func() int64) {
 	most := make(chan int64, 1)
 	go func() {

@@ -20,7 +20,7 @@ import (
 // expiryLong has the tests of expiry take their long forms: go test ./e2e -run Expiry -args -expiry
 var expiryLong = flag.Bool("expiry", false, "the long forms of the tests of expiry: half a million streams live, five million from a file")
 
-// expiry is what TestExpiry is about.
+// expiry holds the parameters of TestExpiry.
 type expiry struct {
 	streams int           // that come at once, show one packet and are never heard of again
 	room    int           // connections, of the table
@@ -56,7 +56,7 @@ const (
 )
 
 // Half a million streams that come in two seconds go again when their time has come, while other
-// traffic and scrapes go on: nothing is dropped, the memory is what the streams take, the ring is
+// traffic and scrapes go on: nothing is dropped, the memory is that of the streams, the ring is
 // visited all the time, and the figures of the other traffic are exact.
 //
 // The worker has the last CPU, and the kernel hands over the lab's packets on the first one: what it
@@ -141,7 +141,7 @@ func TestExpiry(t *testing.T) {
 	t.Logf("packets waited %v in the ring at most, streams went %v late at most", own("max_packet_wait_seconds"), own("max_expiry_lag_seconds"))
 }
 
-// lastCPU is the highest CPU that this process may run on.
+// lastCPU returns the highest CPU that this process may run on.
 func lastCPU(t *testing.T) (last int) {
 	t.Helper()
 	var set unix.CPUSet
@@ -186,7 +186,7 @@ func countStreams(t *testing.T, e *lab.Exporter) (streams float64, size int64) {
 
 var secondsTaken = regexp.MustCompile(`\bseconds=(\S+)`)
 
-// seconds is how long the generator, which has ended, says that it sent.
+// seconds returns how long the generator sent, by its report.
 func (g *generator) seconds(t *testing.T) string {
 	t.Helper()
 	out, err := os.ReadFile(g.out)

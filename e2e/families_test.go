@@ -22,12 +22,12 @@ var (
 	withPackets = []string{ // at least two packets (with payload), and time between them
 		"tcp_packet_rate_pps", "tcp_packet_size_variance", "tcp_interarrival_variance_seconds",
 	}
-	withWindow = []string{ // a complete one-second window
+	withBitrate = []string{ // a complete second
 		"tcp_bitrate_bps", "tcp_bitrate_variance",
 	}
 )
 
-// missing says which of the families a flow lacks in a state, and in which other state it is.
+// missing returns an error that names the families which a flow lacks in a state, or its other state.
 func missing(m lab.Metrics, f lab.Flow, state string, families ...[]string) error {
 	other := "finalized"
 	if state == other {
@@ -49,7 +49,7 @@ func missing(m lab.Metrics, f lab.Flow, state string, families ...[]string) erro
 	return nil
 }
 
-// gone says whether a flow has left the exposition.
+// gone returns an error if a flow is still in the exposition.
 func gone(m lab.Metrics, f lab.Flow) error {
 	for _, state := range []string{"active", "finalized"} {
 		if n := len(m.Of(f, state)); n != 0 {

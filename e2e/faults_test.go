@@ -52,7 +52,7 @@ func TestKilledAndRestartedUnderLoad(t *testing.T) {
 	}
 }
 
-// packetSockets is how many packet sockets there are in a namespace.
+// packetSockets returns how many packet sockets there are in a namespace.
 func packetSockets(t *testing.T, ns *lab.NS) int {
 	t.Helper()
 	return strings.Count(ns.Run(t, "cat", "/proc/net/packet"), "\n") - 1 // a heading
@@ -161,7 +161,7 @@ func TestLogsThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// fullDisk is a file on a file system of one page, which it fills.
+// fullDisk returns a file on a file system of one page, which it fills.
 func fullDisk(t *testing.T) string {
 	t.Helper()
 	need.Root(t)
@@ -181,7 +181,7 @@ func fullDisk(t *testing.T) string {
 	return path
 }
 
-// stuckPipe is a pipe that is full and that nobody reads.
+// stuckPipe returns a pipe that is full and that nobody reads.
 func stuckPipe(t *testing.T) string {
 	t.Helper()
 	path := t.TempDir() + "/log"
@@ -210,7 +210,7 @@ func TestFileDescriptorsDoNotRunOut(t *testing.T) {
 	p := newPressure(t, fewConnections, "prlimit", fmt.Sprintf("--nofile=%d:%[1]d", limit), binary(t))
 	before := descriptors(t, p.PID())
 	for i := range 3 * limit {
-		c := gather(t, p.l.A, 1, "GET / HTTP/1.1\r\nHost: exporter\r\n\r\n")[0]
+		c := connect(t, p.l.A, 1, "GET / HTTP/1.1\r\nHost: exporter\r\n\r\n")[0]
 		c.SetReadDeadline(time.Now().Add(httpTimeout))
 		if status, err := bufio.NewReader(c).ReadString('\n'); err != nil || status != "HTTP/1.1 200 OK\r\n" {
 			t.Fatalf("connection %d: %q, %v", i+1, status, err)

@@ -18,7 +18,7 @@ import (
 func TestFragmentsWithWorkers(t *testing.T) {
 	const connections = 40
 	for workers, want := range map[int]struct{ bytes4, gaps4 float64 }{
-		1: {200, 1}, // the first fragment does not say where it ends
+		1: {200, 1}, // the first fragment does not show where it ends
 		2: {1200, 0},
 	} {
 		t.Run(fmt.Sprint("workers ", workers), func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestFragmentsWithWorkers(t *testing.T) {
 	}
 }
 
-// framesInFragments are 100 bytes, 1000 in two fragments and 100 again of each flow, and their ACKs.
+// framesInFragments returns 100 bytes, 1000 in two fragments and 100 again of each flow, and their ACKs.
 func framesInFragments(flows []lab.Flow) (frames [][]byte) {
 	for _, f := range flows {
 		segment := func(seq uint32, n int) packet.TCP {

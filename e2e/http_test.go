@@ -141,7 +141,7 @@ func newClient(t *testing.T, ns *lab.NS) *client {
 	return c
 }
 
-// current is the connection that was opened last.
+// current returns the connection that was opened last.
 func (c *client) current() *net.TCPConn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,7 +170,7 @@ func (c *client) exchange(s *server, up, down int) error {
 	return nil
 }
 
-// repeated is how many payload bytes the kernel has sent again on this end of a connection
+// repeated returns how many payload bytes the kernel has sent again on this end of a connection
 // (tcpi_bytes_retrans, linux/tcp.h): an observer beside this end sees them a second time.
 func repeated(t *testing.T, c *net.TCPConn) int64 {
 	t.Helper()

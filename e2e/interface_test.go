@@ -30,7 +30,7 @@ var (
 )
 
 // While packets come, the interface goes away and comes back in every way there is. Capture
-// resumes, streams and counters stay, and the log, a gauge and a counter tell.
+// resumes, streams and counters stay, and the log, a gauge and a counter show it.
 func TestInterfaceLife(t *testing.T) {
 	f := newLife(t)
 	for _, event := range []struct {
@@ -38,7 +38,7 @@ func TestInterfaceLife(t *testing.T) {
 		away func(*testing.T) // takes the interface away; nil: it is away for a moment only
 		back func(*testing.T)
 		idle bool // watch the exporter while it is away
-		// misses is how many packets may arrive uncounted at the interface that is back. None is held
+		// misses is the most packets that may arrive uncounted at the interface that is back. None is held
 		// against what other packet sockets get, the rest against the interface's own counter, which
 		// begins anew with the interface.
 		misses float64
@@ -195,7 +195,7 @@ func (f *life) supersede(t *testing.T) {
 	f.beat.resume()
 }
 
-// lines are how often the log tells of the interface going away, and of it coming back.
+// lines returns how often the log has the interface going away, and coming back.
 func (f *life) lines() (away, back int) {
 	out := f.Output()
 	return strings.Count(out, "the interface went away"), strings.Count(out, "capturing again")
@@ -222,7 +222,7 @@ func (f *life) scrape(t *testing.T) lab.Metrics {
 	return m
 }
 
-// gone waits until the exporter says that the interface is away.
+// gone waits until the exporter reports that the interface is away.
 func (f *life) gone(t *testing.T) {
 	t.Helper()
 	begin := time.Now()
@@ -277,7 +277,7 @@ func (f *life) settle(t *testing.T) {
 	f.scrape(t)
 }
 
-// arrived is how many packets the kernel says have arrived at the interface; none if there is none.
+// arrived returns the kernel's count of packets that arrived at the interface; 0 if there is none.
 func (f *life) arrived(t *testing.T) float64 {
 	t.Helper()
 	text := f.l.A.Run(t, "sh", "-c", "cat /sys/class/net/veth0/statistics/rx_packets || echo 0")

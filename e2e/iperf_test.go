@@ -115,7 +115,7 @@ func (r *iperf) readReport(t *testing.T, report []byte) {
 	}
 }
 
-// of is a figure of a flow at the end, finalized or not.
+// of returns a figure of a flow at the end, finalized or not.
 func of(t *testing.T, m lab.Metrics, f lab.Flow, name string) float64 {
 	t.Helper()
 	for _, state := range []string{"finalized", "active"} {

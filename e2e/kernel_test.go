@@ -123,7 +123,7 @@ func loseData(t *testing.T, ns *lab.NS, percent int) {
 
 func direction(f lab.Flow) tsharkcmp.Direction { return tsharkcmp.Direction{Src: f.Src, Dst: f.Dst} }
 
-// tshark is its analysis of the recording. Both directions of the data must be in it.
+// tshark returns its analysis of the recording. Both directions of the data must be in it.
 func (r *iperf) tshark(t *testing.T) tsharkcmp.Table {
 	t.Helper()
 	return tsharkTable(t, r.capture, r.data)

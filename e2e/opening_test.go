@@ -52,7 +52,7 @@ func TestStopsWhileRingsAreOpened(t *testing.T) {
 	}
 }
 
-// largeRings are the flags for rings that take a good part of the memory that is available.
+// largeRings returns the flags for rings that take a good part of the memory that is available.
 func largeRings(t *testing.T, workers int) []string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/meminfo")

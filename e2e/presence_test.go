@@ -10,7 +10,7 @@ import (
 )
 
 // A container's interface bears another name after each start: the one that was given never comes back. A
-// gauge says so at once, and the log once it has lasted; and both say so when there is one of that name again.
+// gauge shows it at once, and the log once it has lasted; and both show when there is one of that name again.
 func TestTheNameGivenNoLongerExists(t *testing.T) {
 	l := lab.New(t)
 	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName)

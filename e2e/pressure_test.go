@@ -27,7 +27,7 @@ const (
 	memoryBound = 24 << 20
 )
 
-// pressure is what every fault meets: an exporter beside A, packets of many streams whose counts
+// pressure is the set-up of every fault: an exporter beside A, packets of many streams whose counts
 // are known, and a real transfer between the namespaces.
 type pressure struct {
 	*lab.Exporter
@@ -102,7 +102,7 @@ func (p *pressure) calm(t *testing.T) lab.Metrics {
 	return m
 }
 
-// nothingDropped wants the exporter to say that no packet was lost.
+// nothingDropped wants the exporter's counters of lost packets to be 0.
 func nothingDropped(t *testing.T, m lab.Metrics) {
 	t.Helper()
 	for _, name := range []string{
@@ -115,7 +115,7 @@ func nothingDropped(t *testing.T, m lab.Metrics) {
 	}
 }
 
-// resident is the resident memory of a process in bytes, from which peak counts from now on
+// resident returns the resident memory of a process in bytes, from which peak counts from now on
 // (proc_pid_clear_refs(5)).
 func resident(t *testing.T, pid int) int64 {
 	t.Helper()
@@ -125,10 +125,10 @@ func resident(t *testing.T, pid int) int64 {
 	return memory(t, pid, "VmRSS")
 }
 
-// peak is the largest resident memory of a process so far, in bytes.
+// peak returns the largest resident memory of a process so far, in bytes.
 func peak(t *testing.T, pid int) int64 { return memory(t, pid, "VmHWM") }
 
-// memory is a field of /proc/PID/status in bytes.
+// memory returns a field of /proc/PID/status in bytes.
 func memory(t *testing.T, pid int, field string) int64 {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
@@ -148,7 +148,7 @@ func memory(t *testing.T, pid int, field string) int64 {
 	return 0
 }
 
-// processor returns a function that tells which share of one processor a process has had since,
+// processor returns a function that returns the share of one processor that a process has had since,
 // from /proc/PID/stat.
 func processor(t *testing.T, pid int) (share func() float64) {
 	t.Helper()

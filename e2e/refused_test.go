@@ -274,7 +274,7 @@ func answerEverybody(t *testing.T, l *lab.Lab) {
 	l.A.Run(t, "ip", "route", "add", "default", "via", l.B.Addr.String())
 }
 
-// hardwareAddress is that of a namespace's end of the veth.
+// hardwareAddress returns that of a namespace's end of the veth.
 func hardwareAddress(t *testing.T, ns *lab.NS) string {
 	t.Helper()
 	return strings.TrimSpace(ns.Run(t, "cat", "/sys/class/net/"+lab.IfName+"/address"))

@@ -76,7 +76,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("%v connections, %v streams opened, none left", connections, m["tcp_stream_exporter_streams_opened_total"])
 }
 
-// point is what one scrape and the kernel say of the exporter.
+// point holds figures of the exporter by one scrape and by the kernel.
 type point struct {
 	opened, streams, goroutines, threads, packets, dropped float64
 	resident, heap, goal                                   int64
@@ -185,7 +185,7 @@ func comeAndGo(t *testing.T, l *lab.Lab) *traffic {
 	return c
 }
 
-// sleep waits, and says whether to go on.
+// sleep waits, and reports whether to go on.
 func (c *traffic) sleep(d time.Duration) bool {
 	select {
 	case <-c.ended:

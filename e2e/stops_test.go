@@ -12,7 +12,7 @@ import (
 	"tcp-stream-exporter/internal/lab"
 )
 
-// While traffic runs, and while a scraper has sent half a request and says no more.
+// While traffic runs, and while a scraper has sent half a request and no more.
 func TestStops(t *testing.T) {
 	const patience = time.Second
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {

@@ -17,14 +17,14 @@ const (
 	Gauge   Type = "gauge"
 )
 
-// Header holds what the HELP and TYPE lines of a family say. Help texts hold neither a backslash, a
+// Header holds the HELP and TYPE lines of a family. Help texts hold neither a backslash, a
 // quotation mark nor a line feed, the characters that would have to be escaped.
 type Header struct {
 	Name, Help string
 	Type       Type
 }
 
-// number says how a family's values are written.
+// number chooses how a family's values are written.
 type number uint8
 
 const (

@@ -17,7 +17,7 @@ type Streams struct {
 	InterfaceName func(index uint32) string
 }
 
-// Limits say which streams are exported. The zero value lets all pass.
+// Limits choose the streams that are exported. The zero value lets all pass.
 type Limits struct {
 	Top      int           // the streams with the most bytes since the scrape before, at most so many; 0: all
 	MinBytes uint64        // streams with at least so many bytes of payload

@@ -102,7 +102,7 @@ func (fs Families) Select(names []string) Selection {
 	return Selection{fs, names}
 }
 
-// Selection says which families a text holds. The zero value holds all totals and no family of streams.
+// Selection chooses the families that a text holds. The zero value holds all totals and no family of streams.
 type Selection struct {
 	families Families
 	names    []string // empty: all

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// PieceSize is how many bytes a Writer fills a piece with before it hands the piece on: large enough
+	// PieceSize is the number of bytes at which a Writer hands a piece on: large enough
 	// that a write costs little, small enough that a client that hangs up is noticed soon.
 	PieceSize = 64 << 10
 	// lineSpace holds the longest line or header after a piece is full, so that the buffer is never moved:
@@ -27,7 +27,7 @@ const (
 	OpenMetrics               // OpenMetrics 1.0
 )
 
-// Content holds what one text says.
+// Content holds the data of one text.
 type Content struct {
 	Format    Format
 	Selection Selection

@@ -282,7 +282,7 @@ func BenchmarkText(b *testing.B) {
 	}
 }
 
-// benchStreams are streams with every figure, so that all 19 lines are written.
+// benchStreams returns streams with every figure, so that all 19 lines are written.
 func benchStreams(n int) []expositiontest.Stream {
 	views := expositiontest.Random(rand.New(rand.NewPCG(1, uint64(n))), n)
 	for i := range views {

@@ -8,7 +8,7 @@ import (
 	"tcp-stream-exporter/printable"
 )
 
-// The losses of an interface that are watched. netif.Stats says what each is.
+// The losses of an interface that are watched, see netif.Stats.
 const (
 	RxDropped = iota
 	RxMissed
@@ -26,14 +26,14 @@ func counters(s *netif.Stats) [NumCounters]uint64 {
 }
 
 const (
-	// maxListed is how many interfaces have figures of their own at a time.
+	// maxListed is the most interfaces that have figures of their own at a time.
 	maxListed = 64
 	// Others is the name under which the losses of all further ones are summed up. No interface
 	// can bear it: names have no space in them (dev_valid_name in net/core/dev.c).
 	Others = "all others"
 )
 
-// counter sums up a counter of the kernel's from its first reading on.
+// counter sums up a kernel counter from its first reading on.
 type counter struct {
 	last, total uint64
 	known       bool

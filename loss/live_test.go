@@ -59,7 +59,7 @@ func arrive(t *testing.T, fd, n int) {
 	}
 }
 
-// beRefused has n packets arrive that the device throws away: of IP version 0
+// beRefused has n packets arrive that the device drops: of IP version 0
 // (tun_get_user in drivers/net/tun.c). It counts them in rx_dropped.
 func beRefused(t *testing.T, fd, n int) {
 	t.Helper()
@@ -70,7 +70,7 @@ func beRefused(t *testing.T, fd, n int) {
 	}
 }
 
-// kernelSays is a counter of an interface as sysfs has it.
+// kernelSays returns a counter of an interface as sysfs has it.
 func kernelSays(t *testing.T, ns *lab.NS, iface, counter string) uint64 {
 	t.Helper()
 	text := ns.Run(t, "cat", "/sys/class/net/"+iface+"/statistics/"+counter)
@@ -93,7 +93,7 @@ func awaitComplete(t *testing.T, w *Watcher, want bool, within time.Duration) {
 // A capture in a namespace of its own: each loss makes its figures doubtful, and when it has passed
 // they are trusted again.
 func TestLossesOfARealCapture(t *testing.T) {
-	const window = 1500 * time.Millisecond
+	const doubtTime = 1500 * time.Millisecond
 	ns := lab.New(t).A
 	fd := tun(t, ns)
 
@@ -133,7 +133,7 @@ func TestLossesOfARealCapture(t *testing.T) {
 	c = capture.New(worker, r, open, clock, func(ch capture.Change) { t.Logf("%+v", ch) })
 	err = ns.Do(func() error {
 		w = New(Config{
-			Interface: "tun0", Window: window, MTU: mtu.Store, Report: func(err error) { t.Errorf("told: %v", err) },
+			Interface: "tun0", DoubtTime: doubtTime, MTU: mtu.Store, Report: func(err error) { t.Errorf("reported: %v", err) },
 			Capture: func() Capture {
 				s := c.Stats()
 				return Capture{Lost: s.Lost(), Up: s.InterfaceUp, IfIndex: s.IfIndex}
@@ -202,11 +202,11 @@ func TestLossesOfARealCapture(t *testing.T) {
 	ns.Run(t, "ip", "link", "set", "tun0", "down")
 	awaitComplete(t, w, false, 2*time.Second)
 	ns.Run(t, "ip", "link", "set", "tun0", "mtu", "1400", "up")
-	awaitComplete(t, w, true, 2*time.Second+2*window+2*time.Second)
+	awaitComplete(t, w, true, 2*time.Second+2*doubtTime+2*time.Second)
 	if got := w.Figures().Links[0].Lost[RxDropped]; got != 5 {
 		t.Errorf("rx_dropped is %d after the interface was away, want 5 as before", got)
 	}
-	// The figures are complete again a window after the loss, which may be before the next sample.
+	// The figures are complete again a doubtTime after the loss, which may be before the next sample.
 	for end := time.Now().Add(2 * interval); mtu.Load() != 1400; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("MTU %d, want the new one", mtu.Load())

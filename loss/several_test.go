@@ -32,7 +32,7 @@ func TestLossesOfSeveralInterfaces(t *testing.T) {
 		h.links, h.capture.IfIndex = links(), 0
 		w := &watched{h: h, now: time.Now()}
 		w.Watcher = newWatcher(Config{
-			Window: time.Minute, Capture: func() Capture { return h.capture },
+			DoubtTime: time.Minute, Capture: func() Capture { return h.capture },
 			Selected: func(name string) bool { return strings.HasPrefix(name, "ppp") },
 			MTU:      func(mtu uint32) { h.mtus = append(h.mtus, mtu) },
 		}, h, func() (softnet, error) { return h.softnet, h.softErr })

@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// procSelf is where procfs looks for net/softnet_stat, which has a line of hexadecimal numbers for
-	// each processor that is online (softnet_seq_show in net/core/net-procfs.c). The file is of the
-	// whole machine, in every network namespace. Below /proc/self it is there with ProcSubset=pid in a
-	// systemd unit too, which hides /proc/net.
+	// procSelf is where procfs looks for net/softnet_stat, which has a line of hexadecimal numbers for each
+	// processor that is online (softnet_seq_show in net/core/net-procfs.c of Linux 6.18). The file counts
+	// for the whole machine in every network namespace. Below /proc/self it is there with ProcSubset=pid in
+	// a systemd unit too, which hides /proc/net.
 	procSelf    = "/proc/self"
 	softnetFile = procSelf + "/net/softnet_stat"
 )
@@ -19,7 +19,7 @@ const (
 // softnet holds the sums over the processors. Each processor's number has 32 bits and wraps.
 type softnet struct {
 	dropped  uint64 // packets that found the queue of a processor full
-	squeezed uint64 // times that a processor ran out of its turn with packets waiting
+	squeezed uint64 // times that a processor's softirq turn ended with packets waiting
 }
 
 var errSoftnet = errors.New("malformed " + softnetFile)

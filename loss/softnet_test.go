@@ -21,7 +21,7 @@ func fakeProc(t testing.TB) (proc string) {
 	return proc
 }
 
-// softnetOf returns what is read of a softnet_stat with this text.
+// softnetOf reads a softnet_stat with this text.
 func softnetOf(t testing.TB, proc string, text []byte) (softnet, error) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(proc, "net", "softnet_stat"), text, 0o644); err != nil {
@@ -67,7 +67,7 @@ func TestSoftnet(t *testing.T) {
 	}
 }
 
-// Without /proc the error says what to do.
+// Without /proc the error has the remedy.
 func TestSoftnetWithoutProc(t *testing.T) {
 	empty := t.TempDir()
 	for _, proc := range []string{empty, filepath.Join(empty, "missing")} {
@@ -117,7 +117,7 @@ func addSoftnet(text []byte) (sum softnet, err error) {
 	return sum, nil
 }
 
-// FuzzSoftnet: what is read of any text is the sum of its columns or an error.
+// FuzzSoftnet wants the sum of the columns of any text, or an error.
 func FuzzSoftnet(f *testing.F) {
 	f.Add([]byte("0cfe1eff 000000bb 00000001 0 0 0 0 0 0\n"))
 	f.Add([]byte("1 2 3 0 0 0 0 0 0 9 a b c d e\n1 2 3 0 0 0 0 0 0 9 a b c d e"))

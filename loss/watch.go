@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// Window is how long a loss makes the figures doubtful.
-	Window = time.Minute
+	// DoubtTime is how long a loss makes the figures doubtful.
+	DoubtTime = time.Minute
 
-	// interval is how often everything is read, unless that takes long: then so seldom that it
-	// takes one part in share of one processor's time. On a silent machine each reading is some six
-	// switches of threads of the program, most of them of Go's scheduler.
+	// interval is the time between two readings, longer if a reading takes long: it then
+	// takes 1/share of one processor's time. On a silent machine a reading costs some six
+	// thread switches, most of them of Go's scheduler.
 	interval = 2 * time.Second
 	share    = 50
 	// slack is how late a reading may come before it counts as missing.
@@ -26,14 +26,14 @@ const (
 	maxLowers = 4
 	// maxBelow bounds the interfaces below several captured ones that are followed.
 	maxBelow = 64
-	// answerTime bounds the wait for what is asked about interfaces. It is only long while the kernel
-	// takes interfaces apart.
+	// answerTime bounds the wait for an answer about interfaces, which is long only while the kernel
+	// deletes some (rtnl_lock).
 	answerTime = 2 * time.Second
 )
 
 var errNoStats = errors.New("rtnetlink message without 64-bit statistics (needs Linux 2.6.35 or newer)")
 
-// Config says what to watch and whom to tell.
+// Config holds what to watch and the functions to report to.
 type Config struct {
 	// Interface is the name of the captured interface, under which its losses are listed; those
 	// below it (the parent of a VLAN) go by their own. With several interfaces captured it is not used.
@@ -41,21 +41,21 @@ type Config struct {
 	// Selected reports which interfaces a capture on several is for; nil: on all. Those below them are
 	// watched, too.
 	Selected func(name string) bool
-	// Capture returns how the capture stands. It is called from any goroutine and must return at once.
+	// Capture returns the capture's state. It is called from any goroutine and must return at once.
 	Capture func() Capture
-	// Window is how long a loss makes the figures doubtful; 0: the constant.
-	Window time.Duration
+	// DoubtTime is how long a loss makes the figures doubtful; 0: the constant.
+	DoubtTime time.Duration
 	// MTU is called with the MTU of the captured interface, in bytes, whenever it changes; with several
 	// interfaces captured, with the largest but for loopback. It may be nil.
 	MTU func(bytes uint32)
-	// Report is called with the reason when something can no longer be read. It may be nil.
+	// Report is called with the reason when a source becomes unreadable. It may be nil.
 	Report func(err error)
 }
 
-// Capture holds how a capture stands.
+// Capture holds the state of a capture.
 type Capture struct {
-	Lost    uint64 // what it lost itself so far; any growth is a loss
-	Up      bool   // it captures
+	Lost    uint64 // its own losses so far; any growth is a loss
+	Up      bool   // whether it captures
 	IfIndex int    // the interface that it captures on, 0 for several; of no meaning while it is not up
 	Absent  bool   // an interface that was asked for by name is down or gone, while others are captured
 }
@@ -66,20 +66,20 @@ type Link struct {
 	Lost [NumCounters]uint64
 }
 
-// Figures holds what a Watcher knows. Counts begin with the watch.
+// Figures holds the figures of a Watcher. Counts begin with the watch.
 type Figures struct {
-	// Complete says that nothing was lost anywhere in the last Window, and that this could be seen.
+	// Complete is set if nothing was lost anywhere in the last DoubtTime, and all sources were readable.
 	Complete bool
 	// Links are the captured interface and those below it, or all; empty if they cannot be read. The
 	// caller must not change them.
 	Links []Link
-	// Softnet says that the next two counts are known.
+	// Softnet is set if the next two counts are known.
 	Softnet         bool
 	SoftnetDropped  uint64 // packets that found a processor's queue full, on the whole machine
-	SoftnetSqueezed uint64 // times that a processor's turn ended with packets waiting; nothing is lost by it
+	SoftnetSqueezed uint64 // times that a processor's softirq turn ended with packets waiting; that loses nothing
 }
 
-// interfaces is what a Watcher needs of netif.Conn.
+// interfaces lists the methods of netif.Conn that a Watcher calls.
 type interfaces interface {
 	ByIndex(index int) (netif.Interface, error)
 	All(each func(*netif.Interface)) (whole bool, err error)
@@ -92,7 +92,7 @@ type Watcher struct {
 	links       interfaces
 	readSoftnet func() (softnet, error)
 
-	// Of the goroutine that samples.
+	// Used by the sampling goroutine alone.
 	ledger            ledger
 	dropped, squeezed counter
 	mtu               uint32
@@ -101,22 +101,22 @@ type Watcher struct {
 	linksErr, softErr error
 
 	mu       sync.Mutex // guards the rest
-	figures  Figures    // but for Complete
-	readable bool       // everything, at the last sample
+	figures  Figures    // without Complete
+	readable bool       // whether all sources were, at the last sample
 	due      time.Time  // of the next sample
-	lost     uint64     // as Capture last said
+	lost     uint64     // the latest Capture.Lost
 	lastLoss time.Time  // zero: none
 }
 
 // New makes a watcher of the calling thread's network namespace and takes the first readings, from
-// which it counts. It is to be called about when the capture starts.
+// which it counts. Call it about when the capture starts.
 func New(cfg Config) *Watcher {
 	return newWatcher(cfg, &netif.Conn{Timeout: answerTime}, func() (softnet, error) { return readSoftnet(procSelf) })
 }
 
 func newWatcher(cfg Config, links interfaces, readSoftnet func() (softnet, error)) *Watcher {
-	if cfg.Window == 0 {
-		cfg.Window = Window
+	if cfg.DoubtTime == 0 {
+		cfg.DoubtTime = DoubtTime
 	}
 	w := &Watcher{cfg: cfg, links: links, readSoftnet: readSoftnet}
 	w.lost = cfg.Capture().Lost
@@ -144,11 +144,11 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
-// pause returns how long to wait after a sample that took so long.
+// pause returns the wait after a sample that took that long.
 func pause(took time.Duration) time.Duration { return max(interval, share*took) }
 
-// Figures returns the figures as of the last sample, at most some seconds old; what the capture
-// itself has lost is of this moment. It makes no system call.
+// Figures returns the figures as of the last sample, at most some seconds old; the capture's own losses are
+// up to date. It makes no system call.
 func (w *Watcher) Figures() Figures { return w.at(time.Now()) }
 
 func (w *Watcher) at(now time.Time) Figures {
@@ -156,12 +156,12 @@ func (w *Watcher) at(now time.Time) Figures {
 	defer w.mu.Unlock()
 	w.askCapture(now)
 	f := w.figures
-	quiet := w.lastLoss.IsZero() || now.Sub(w.lastLoss) >= w.cfg.Window
+	quiet := w.lastLoss.IsZero() || now.Sub(w.lastLoss) >= w.cfg.DoubtTime
 	f.Complete = quiet && w.readable && now.Sub(w.due) < slack
 	return f
 }
 
-// askCapture notes a loss of the capture's own. The caller holds w.mu.
+// askCapture notes a loss of the capture itself. The caller holds w.mu.
 func (w *Watcher) askCapture(now time.Time) Capture {
 	c := w.cfg.Capture()
 	if !c.Up || c.Absent || c.Lost != w.lost {
@@ -279,12 +279,12 @@ func lowersOf(all []netif.Interface, selected func(string) bool, into []int) []i
 	return into
 }
 
-// sampleTower reads the captured interface and those below it: what a card loses, its VLANs miss.
+// sampleTower reads the captured interface and those below it: a card's losses are missing from its VLANs.
 func (w *Watcher) sampleTower(index int) (lossy bool, mtu uint32, err error) {
 	above := 0
 	for level := range 1 + maxLowers {
 		k, err := w.links.ByIndex(index)
-		// Each end of a veth pair names the other as the one below.
+		// Each end of a veth pair has the other as its lower interface.
 		if errors.Is(err, netif.ErrNotExist) || err == nil && level > 0 && k.Lower == above {
 			break
 		}
@@ -307,7 +307,7 @@ func (w *Watcher) sampleTower(index int) (lossy bool, mtu uint32, err error) {
 	return lossy, mtu, nil
 }
 
-// report keeps the state of a source, and tells when it has become unreadable.
+// report keeps the state of a source, and calls Config.Report when it becomes unreadable.
 func (w *Watcher) report(last *error, err error) {
 	if err != nil && *last == nil && w.cfg.Report != nil {
 		w.cfg.Report(err)

@@ -73,11 +73,11 @@ func (h *host) All(each func(*netif.Interface)) (whole bool, err error) {
 
 func (h *host) Close() {}
 
-// watch starts a watcher of h, which looks when it is told to.
+// watch starts a watcher of h, whose samples the test starts.
 func (h *host) watch() *watched {
 	w := &watched{h: h}
 	w.Watcher = newWatcher(Config{
-		Interface: "wan", Window: time.Minute,
+		Interface: "wan", DoubtTime: time.Minute,
 		Capture: func() Capture { return h.capture },
 		MTU:     func(mtu uint32) { h.mtus = append(h.mtus, mtu) },
 		Report:  func(err error) { h.reports = append(h.reports, err.Error()) },
@@ -232,7 +232,7 @@ func TestWhatCannotBeSeenIsNotVouchedFor(t *testing.T) {
 				}
 			}
 			if len(h.reports) != 2 || h.reports[0] != "refused" {
-				t.Errorf("told %q, want one line each time that it became unreadable", h.reports)
+				t.Errorf("reported %q, want one line each time that it became unreadable", h.reports)
 			}
 		})
 	}
@@ -246,7 +246,7 @@ func TestNothingIsListedThatWasNeverRead(t *testing.T) {
 	}
 }
 
-// A watcher that got stuck does not go on saying that all is well.
+// A watcher that got stuck does not go on reporting complete figures.
 func TestStaleFigures(t *testing.T) {
 	w := newHost().watch()
 	w.pass(time.Second)
@@ -318,7 +318,7 @@ func TestTheCapturedInterface(t *testing.T) {
 	w.pass(time.Second)
 	want(t, w, map[string][NumCounters]uint64{"wan": {2, 2, 3, 4}})
 	if len(h.reports) != 0 {
-		t.Errorf("told of %q", h.reports)
+		t.Errorf("reported %q", h.reports)
 	}
 }
 

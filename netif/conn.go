@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answerSize is how many bytes the kernel puts into one datagram of a long answer at most
+// answerSize is the most bytes that the kernel puts into one datagram of a long answer
 // (netlink_dump in net/netlink/af_netlink.c).
 const answerSize = 32 << 10
 

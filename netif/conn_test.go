@@ -66,7 +66,7 @@ func TestInterfacesOfTheNamespace(t *testing.T) {
 	}
 }
 
-// What package net and sysfs say of the same interfaces is the same.
+// Package net and sysfs describe the same interfaces alike.
 func TestAgreesWithPackageNet(t *testing.T) {
 	ns := lab.New(t).A
 	ns.Run(t, "ip", "link", "add", "-\xff\xfe", "type", "bridge") // a name that is not UTF-8
@@ -145,7 +145,7 @@ func TestConnOpensAnotherSocket(t *testing.T) {
 	}
 }
 
-// An answer that has more than there is room for is an error that says so, and the next one has room.
+// An answer that has more than there is room for is an error, and the next one has room.
 func TestAnAnswerThatIsCutOff(t *testing.T) {
 	c := Conn{buf: make([]byte, 100)}
 	defer c.Close()

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tries is how often the list of interfaces is asked for when it may have gaps, or was longer than
-// there was room for.
+// tries is the most requests for the list of interfaces, made again when it may have gaps or was longer than
+// the buffer.
 const tries = 3
 
 // Find returns the interface that bears the name. The error is ErrNotExist if none does. Other names

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Interface holds what rtnetlink(7) says of one network interface.
+// Interface holds one network interface as rtnetlink(7) describes it.
 type Interface struct {
 	Index    int
 	Name     string // as the kernel has it: it need not be UTF-8

@@ -26,7 +26,7 @@ func datagram(kind, flags uint16, seq uint32, payload []byte) []byte {
 	return padded(append(b, payload...))
 }
 
-// attr is one attribute with its padding.
+// attr returns one attribute with its padding.
 func attr(kind uint16, value []byte) []byte {
 	b := make([]byte, 4, 4+len(value)+3)
 	binary.NativeEndian.PutUint16(b, uint16(4+len(value)))
@@ -51,7 +51,7 @@ func statistics(words int) (b []byte) {
 	return b
 }
 
-// info is struct ifinfomsg and attributes behind it.
+// info returns struct ifinfomsg and attributes behind it.
 func info(hatype uint16, index int32, flags uint32, attrs ...[]byte) []byte {
 	b := make([]byte, 16) // family, padding
 	binary.NativeEndian.PutUint16(b[2:], hatype)
@@ -72,7 +72,7 @@ const (
 	netlinkDone  = 3
 )
 
-// vlan is a whole answer of today's kernel for eth0.5 above interface 2.
+// vlan returns a whole answer of today's kernel for eth0.5 above interface 2.
 func vlan() []byte {
 	return info(1, 9, 0x11043, attr(ifName, []byte("eth0.5\x00")), attr(13, []byte{0}), attr(ifMTU, u32(1500)), attr(ifLink, u32(2)),
 		attr(26|nested, make([]byte, 30)), attr(ifStats64, statistics(25)), attr(60000, nil))
@@ -165,7 +165,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// Cut anywhere, a message is an error and no interface. With lengths that say that it is whole, no figure comes
+// Cut anywhere, a message is an error and no interface. With lengths as of a whole one, no figure comes
 // of half of it.
 func TestEveryCut(t *testing.T) {
 	whole := datagram(newLink, 0, testSeq, vlan())

@@ -45,7 +45,7 @@ func TestWatch(t *testing.T) {
 	ns := lab.New(t).A
 	w := watchIn(t, ns)
 	ended := waits(w)
-	settle := func() {
+	drain := func() {
 		for quiet := false; !quiet; {
 			select {
 			case <-ended:
@@ -54,7 +54,7 @@ func TestWatch(t *testing.T) {
 			}
 		}
 	}
-	settle()
+	drain()
 	for _, change := range [][]string{
 		{"link", "add", "new0", "type", "bridge"},
 		{"link", "set", "new0", "up"},
@@ -70,9 +70,9 @@ func TestWatch(t *testing.T) {
 				t.Fatalf("%v: %v", change, err)
 			}
 		case <-time.After(patience):
-			t.Fatalf("%v: nothing is told within %v", change, patience)
+			t.Fatalf("%v: nothing is reported within %v", change, patience)
 		}
-		settle()
+		drain()
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestWatchOverflows(t *testing.T) {
 		case <-time.After(300 * time.Millisecond):
 		}
 		if n == 0 {
-			t.Error("nothing is told of 30 changes")
+			t.Error("nothing is reported of 30 changes")
 		}
 		break
 	}
@@ -134,6 +134,6 @@ func TestWatchOverflows(t *testing.T) {
 			t.Errorf("after the overflow: %v", err)
 		}
 	case <-time.After(patience):
-		t.Error("after the overflow nothing is told any more")
+		t.Error("after the overflow nothing is reported any more")
 	}
 }

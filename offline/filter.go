@@ -107,7 +107,7 @@ func (p *filterProgram) accepts(data []byte, wireLen uint32) bool {
 // maxLengths bounds how many programs are kept.
 const maxLengths = 4096
 
-// forLength is the program for packets of one length on the wire. The machine takes the captured
+// forLength returns the program for packets of one length on the wire. The machine takes the captured
 // length for "len", "greater" and "less", where libpcap and the kernel take the length on the wire.
 func (p *filterProgram) forLength(wireLen uint32) *bpf.VM {
 	if vm := p.byLength[wireLen]; vm != nil {

@@ -15,10 +15,10 @@ import (
 	"tcp-stream-exporter/worker"
 )
 
-// expireEvery is how far packet time advances between two looks for streams whose time has come.
+// expireEvery is the packet time between two expiries of streams.
 const expireEvery = int64(100 * time.Millisecond)
 
-// Options say what Run reads and how.
+// Options holds what Run reads and how.
 type Options struct {
 	File   string // - for standard input
 	Filter string // in pcap-filter(7)'s language; empty: every packet
@@ -30,13 +30,13 @@ type Options struct {
 	Others    func() ([]exposition.Encoded, error) // returns what else is written
 
 	Flag  func(name string) string // shows a flag as it was typed
-	Say   func(line string)        // tells the operator something
+	Say   func(line string)        // shows the operator a line
 	Check func() error             // is called before memory is taken, with a file that can be read
 }
 
 // Run accounts the packets of a capture file instead of a live capture, with packet time as
 // its clock, and writes one exposition to stdout. A terminal at stderr shows the progress. A file that is damaged is
-// accounted up to the damage, and the error says where that is.
+// accounted up to the damage, and the error has its place.
 func Run(o Options, stdout, stderr io.Writer) error {
 	name, in, size, err := o.openInput()
 	if err != nil {
@@ -99,7 +99,7 @@ func (o *Options) openInput() (name string, in *os.File, size int64, err error) 
 	return arg, in, size, nil
 }
 
-// withRemedy says what can be done about a file in another format.
+// withRemedy returns err with the remedy for a file in another format.
 func withRemedy(err error, arg string) error {
 	var compressed *pcapfile.CompressedError
 	var format *pcapfile.FormatError
@@ -120,7 +120,7 @@ func withRemedy(err error, arg string) error {
 	return err
 }
 
-// readOnce accounts packets as they are read. damage is what ended the file early.
+// readOnce accounts packets as they are read. damage is the error that ended the file early.
 func (o *Options) readOnce(file *pcapfile.Reader, filter *fileFilter, progress *progress, report *fileReport) (w *worker.Worker, damage, err error) {
 	w, err = o.NewWorker()
 	if err != nil {
@@ -159,7 +159,7 @@ func (o *Options) readOnce(file *pcapfile.Reader, filter *fileFilter, progress *
 	}
 }
 
-// endOf is nil for the clean end of a file.
+// endOf returns err, or nil for the clean end of a file.
 func endOf(err error) error {
 	if err == io.EOF {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"tcp-stream-exporter/worker"
 )
 
-// BenchmarkFileInMemory is what -repeat measures.
+// BenchmarkFileInMemory measures the same as -repeat.
 func BenchmarkFileInMemory(b *testing.B) {
 	for _, c := range []struct {
 		name               string

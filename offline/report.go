@@ -14,7 +14,7 @@ import (
 	"tcp-stream-exporter/worker"
 )
 
-// fileReport is what the closing line of -read says.
+// fileReport holds the figures of the closing line of -read.
 type fileReport struct {
 	name        string
 	packets     uint64 // in the file, up to its end or its damage
@@ -76,9 +76,9 @@ func millions(n uint64, took time.Duration) float64 {
 	return float64(n) / max(took.Seconds(), 1e-9) / 1e6
 }
 
-// progress tells a person at a terminal how far a large file has been read.
+// progress shows a person at a terminal how far a large file has been read.
 type progress struct {
-	to    io.Writer // nil: tell nobody
+	to    io.Writer // nil: nowhere
 	size  int64     // of the file in bytes, 0: unknown
 	count uint32
 	shown time.Time

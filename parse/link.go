@@ -2,7 +2,7 @@ package parse
 
 import "encoding/binary"
 
-// Link says which header a frame starts with.
+// Link names the header that a frame starts with.
 type Link uint8
 
 const (
@@ -224,7 +224,7 @@ func mpls(b []byte, wireLen uint32, seg *Segment) Reason {
 	return BadLinkHeader
 }
 
-// ipByVersion decodes IPv4 or IPv6 by the version nibble, where no header says which.
+// ipByVersion decodes IPv4 or IPv6 by the version nibble, where no header gives it.
 func ipByVersion(b []byte, wireLen uint32, seg *Segment) Reason {
 	if len(b) == 0 {
 		return Truncated

@@ -51,7 +51,7 @@ const (
 )
 
 // synOptions returns the options that only a SYN may carry. The walk ends where the snap length has cut off
-// bytes, and at a length that leads nowhere; it keeps what it has read before. cut says that bytes are missing
+// bytes, and at a length that leads nowhere; it keeps what it has read before. cut reports that bytes are missing
 // at the end of b.
 func synOptions(b []byte, cut bool) Options {
 	mss, wscale := uint16(0), int8(NoWScale)

@@ -253,7 +253,7 @@ func TestEveryCut(t *testing.T) {
 				t.Errorf("%s cut at %d: %v", name, n, why)
 			}
 			if why == OK {
-				// Options may be cut off. The scale is told if it was not.
+				// Options may be cut off. The scale is returned if it was not.
 				if got, all := seg.Options.WScale(), whole.Options.WScale(); got != all && got != CutWScale {
 					t.Errorf("%s cut at %d: window scale %d, want %d or %d", name, n, got, all, CutWScale)
 				}

@@ -1,6 +1,6 @@
 package parse
 
-// Reason says why a frame gave no segment. The zero value is OK. It is a number, not an error, because the
+// Reason is why a frame gave no segment. The zero value is OK. It is a number, not an error, because the
 // packet path counts reasons in an array.
 type Reason uint8
 

@@ -44,15 +44,15 @@ const (
 	URG
 	ECE
 	CWR
-	// LenUnknown says that Segment.Len means nothing: the data offset lies beyond the segment, or the
-	// packet is the first of several IP fragments. Such a segment is counted, not analysed.
+	// LenUnknown marks a meaningless Segment.Len: the data offset lies beyond the segment, or the packet
+	// is the first of several IP fragments. Such a segment is counted, not analysed.
 	LenUnknown
-	// Fragmented says that the packet is the first of several IP fragments. LenUnknown is set, too. Such a
+	// Fragmented marks a packet that is the first of several IP fragments. LenUnknown is set, too. Such a
 	// segment opens no connection.
 	Fragmented
-	// OverIPv6 says that the packet is IPv6.
+	// OverIPv6 marks an IPv6 packet.
 	OverIPv6
-	// Timestamped says that the segment carries a timestamps option: see Options.
+	// Timestamped marks a segment with a timestamps option: see Options.
 	Timestamped
 )
 

@@ -5,7 +5,7 @@ import "encoding/binary"
 const tcpMinLen = 20
 
 // tcp decodes a TCP header (RFC 9293 section 3.1). The caller has checked that b holds at least the 20 fixed
-// bytes. n is the segment's length in bytes by the IP header, TCP header included. first says that the packet
+// bytes. n is the segment's length in bytes by the IP header, TCP header included. first: the packet
 // is the first of several fragments.
 func tcp(b []byte, n uint32, first bool, src, dst Addr, seg *Segment) Reason {
 	if len(b) < tcpMinLen { // proves the constant indices below

@@ -126,7 +126,7 @@ func (f *file) old(iface uint16, stamp uint64, data string, want Packet) *file {
 	})
 }
 
-// foreign adds blocks that say nothing of packets: names, secrets, statistics, a custom one.
+// foreign adds blocks without packets: names, secrets, statistics, a custom one.
 func (f *file) foreign() *file {
 	return f.block(4, func() { f.u16(1).u16(4 + 5).u32(0x01020304).b = append(f.b, "host\x00"...) }).
 		block(10, func() { f.u32(0x544c534b).u32(3).b = append(f.b, "key"...) }).

@@ -7,7 +7,7 @@
 //	for err = r.Next(&p); err == nil; err = r.Next(&p) {
 //		use(p.Link, p.Data, p.Time) // Data is valid until the next call
 //	}
-//	// io.EOF, or a *DamageError that says at which byte
+//	// io.EOF, or a *DamageError with the byte offset
 //
 // gopacket's pcapgo decodes the files. A gate in front of it lets a record through only when it is whole and
 // its lengths agree:

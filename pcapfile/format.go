@@ -24,7 +24,7 @@ type CompressedError struct {
 
 func (e *CompressedError) Error() string { return "compressed with " + e.Format }
 
-// DamageError says where a file is damaged or cut off. All packets before have been delivered.
+// DamageError is the place at which a file is damaged or cut off. All packets before have been delivered.
 type DamageError struct {
 	Offset int64  // byte at which the damaged record begins
 	Packet uint64 // number of the packet that could not be read, counted from 1

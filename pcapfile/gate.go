@@ -20,7 +20,7 @@ type gate struct {
 	unread []byte // the part of it that the decoder has not read
 	begun  bool   // the file header or the first section header was read
 	err    error  // what ended the file
-	broken bool   // err comes from reading src, and says nothing about the file's contents
+	broken bool   // err comes from reading src: the file's contents may be in order
 
 	// Of the latest packet record.
 	packets  int    // packet records since the reader set it to 0
@@ -60,7 +60,7 @@ func (g *gate) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// take appends the next n bytes of the file to the record at hand. first says that the record begins here,
+// take appends the next n bytes of the file to the record at hand. first: the record begins here,
 // where a file may end.
 func (g *gate) take(n int, first bool) error {
 	at := len(g.rec)
@@ -99,7 +99,7 @@ func (g *gate) skip(n int64) error {
 	return nil
 }
 
-// damage returns an error that says what is wrong with the record at hand.
+// damage returns the error of the record at hand.
 func (g *gate) damage(format string, args ...any) error {
 	return &DamageError{Offset: g.start, What: fmt.Sprintf(format, args...)}
 }

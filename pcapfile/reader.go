@@ -50,7 +50,7 @@ type decoder interface {
 	ZeroCopyReadPacketData() ([]byte, gopacket.CaptureInfo, error)
 }
 
-// NewReader returns a Reader of the file r. It reads the first bytes to tell the format; the first Next reads
+// NewReader returns a Reader of the file r. It reads the first bytes to detect the format; the first Next reads
 // the headers. The error is ErrEmpty, a *CompressedError, a *FormatError, or that of reading r.
 func NewReader(r io.Reader) (*Reader, error) {
 	src := bufio.NewReaderSize(r, readSize)
@@ -163,7 +163,7 @@ func (r *Reader) explain(err error) error {
 	return r.damage(err.Error())
 }
 
-// damage returns an error that says what the decoder finds wrong with the record at hand, or should. The
+// damage returns the decoder's complaint about the record at hand, or what it should complain about. The
 // decoder may have read on into later records.
 func (r *Reader) damage(what string) *DamageError {
 	at := r.gate.start

@@ -16,7 +16,7 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// samples are small files of every kind that is read.
+// samples returns small files of every kind that is read.
 func samples() map[string]*file {
 	little, big := binary.AppendByteOrder(binary.LittleEndian), binary.AppendByteOrder(binary.BigEndian)
 	long := strings.Repeat("0123456789", 500)
@@ -114,7 +114,7 @@ func TestCutOff(t *testing.T) {
 }
 
 // TestDamaged turns every byte into others: what stands before the record it is in comes unchanged,
-// nothing panics, and the end is clean or says where it is.
+// nothing panics, and the end is clean or an error with its place.
 func TestDamaged(t *testing.T) {
 	for name, f := range samples() {
 		t.Run(name, func(t *testing.T) {

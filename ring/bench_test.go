@@ -10,7 +10,7 @@ import (
 var sink int
 
 // BenchmarkWalk walks prepared blocks and reads the first byte of the IP header of each frame.
-// "data" is what is captured per frame, "ring" the memory that the blocks take together: the first
+// "data" is the captured length per frame, "ring" the memory that the blocks take together: the first
 // stays in the L2 cache, the second does not fit L3, as a ring that a kernel fills does not.
 func BenchmarkWalk(b *testing.B) {
 	for _, size := range []int{54, 96, 192, 1514} {

@@ -10,7 +10,7 @@ import (
 	fk "tcp-stream-exporter/internal/fakekernel"
 )
 
-// ether is an Ethernet frame of n bytes that is different for every i.
+// ether returns an Ethernet frame of n bytes that is different for every i.
 func ether(i, n int) []byte {
 	b := make([]byte, n)
 	for k := range b {
@@ -20,7 +20,7 @@ func ether(i, n int) []byte {
 	return b
 }
 
-// frames are n frames of which every field is different.
+// frames returns n frames of which every field is different.
 func frames(n, size int) []fk.Frame {
 	fs := make([]fk.Frame, n)
 	for i := range fs {
@@ -39,7 +39,7 @@ func frames(n, size int) []fk.Frame {
 	return fs
 }
 
-// walk is every frame that the block yields, and whether it ended badly.
+// walk returns every frame that the block yields, and whether it ended badly.
 func walk(b Block) (fs []seen, bad bool) {
 	var f seen
 	for b.next(&f) {

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Config says what to capture and how large a ring to capture it into.
+// Config holds what to capture and the size of the ring.
 type Config struct {
 	// IfIndex is the index of the interface; 0 captures from all interfaces of the network namespace.
 	IfIndex int
 
 	// BlockSize is the size of a block in bytes, a multiple of the page size. The kernel allocates each
-	// block in one piece, and cuts a frame that a block cannot hold.
+	// block in one piece (alloc_one_pg_vec_page), and cuts a frame that a block cannot hold (tpacket_rcv).
 	BlockSize int
 	// NumBlocks is the number of blocks in the ring, 1 to 65536. The kernel accepts more but fills only the
 	// first 65536: a reader then waits at the next one for ever (tried on Linux 6.18).
@@ -25,7 +25,8 @@ type Config struct {
 
 	// RetireTov is the longest time for which the kernel holds a partly filled block before it hands it
 	// over, 0 to 65.535 s, in steps of 1 ms rounded up (tp_retire_blk_tov). 0 lets the kernel choose by the
-	// link's speed. A block may come earlier.
+	// link's speed (prb_calc_retire_blk_tmo). A block may come earlier: opening one does not restart the timer
+	// (prb_open_block).
 	RetireTov time.Duration
 
 	// Filter is the classic BPF program that runs on each frame, at most 4096 instructions. What it

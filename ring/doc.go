@@ -55,6 +55,6 @@
 //
 // # Sources
 //
-// What the comments say of the kernel stands in net/packet/af_packet.c and net/packet/internal.h of Linux
-// 6.18, in the function or structure named beside it, unless another version is named.
+// Facts about the kernel in comments were read in net/packet/af_packet.c and net/packet/internal.h of Linux
+// 6.18, in the function or structure named beside them, unless another file or version is named.
 package ring

@@ -15,17 +15,17 @@ const MaxRings = 256
 // RejectAll is a filter that accepts no frame. It must not be changed.
 var RejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 
-// OpenGroup opens n rings among which the kernel shares out the interface's traffic by its flow hash,
-// which is the same for both directions of a connection (PACKET_FANOUT_HASH, packet(7)). One ring is
-// a plain Open.
+// OpenGroup opens n rings among which the kernel shares out the interface's traffic by its flow hash, which is
+// the same for both directions of a connection (PACKET_FANOUT_HASH, fanout_demux_hash). One ring is a plain
+// Open.
 //
-// Of a fragmented packet only the first fragment has ports, which a flow hash needs, so the kernel puts
-// IPv4 packets together for a group (PACKET_FANOUT_FLAG_DEFRAG). It does not do so for IPv6, nor behind
-// PPPoE, MPLS or a second VLAN tag: those fragments are shared out by their addresses.
+// Of a fragmented packet only the first fragment has ports, which a flow hash needs, so the kernel puts IPv4
+// packets together for a group (PACKET_FANOUT_FLAG_DEFRAG, packet_rcv_fanout). It does not do so for IPv6, nor
+// behind PPPoE, MPLS or a second VLAN tag: those fragments are shared out by their addresses.
 //
 // A socket that is bound and not yet in the group receives everything, so all sockets reject every frame
 // until the last has joined. IgnoreOutgoing becomes a flag of the group (Linux 5.11), because that of a
-// socket has no effect in a group.
+// socket has no effect in a group (fanout_add).
 //
 // Nothing interrupts the kernel while it allocates. OpenGroup looks whether ctx has ended before each ring,
 // and before each piece of a large one (prefault), and returns its error.
@@ -56,7 +56,7 @@ func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 	defer func() {
 		if err != nil {
 			for _, r := range rings {
-				r.Close() // err says more than its error
+				r.Close() // err is the cause
 			}
 		}
 	}()

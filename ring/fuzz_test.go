@@ -52,7 +52,7 @@ func slowWalk(mem []byte) (fs []seen, bad bool) {
 	return fs, false
 }
 
-// guarded is memory with a page before and a page behind it that must not be touched: reading there
+// guarded returns memory with a page before and a page behind it that must not be touched: reading there
 // ends the test program.
 func guarded(t testing.TB, pages int) []byte {
 	t.Helper()
@@ -137,7 +137,7 @@ func FuzzBlockFields(f *testing.F) {
 	})
 }
 
-// headerAt is where frame i starts, if all of its header lies in the block.
+// headerAt returns where frame i starts, if all of its header lies in the block.
 func headerAt(mem []byte, i int) (at int, ok bool) {
 	at = int(fk.U32(mem, fk.OffsetToFirstPkt))
 	for ; ; i-- {
@@ -151,7 +151,7 @@ func headerAt(mem []byte, i int) (at int, ok bool) {
 	}
 }
 
-// realFrames are recorded ones, 1 ms apart.
+// realFrames returns recorded ones, 1 ms apart.
 func realFrames() (frames []fk.Frame) {
 	for i, r := range recorded.Frames(recorded.Ethernet) {
 		frames = append(frames, fk.Frame{Data: r.Data, WireLen: r.WireLen, Time: int64(i) * 1_000_000, IfIndex: 3})

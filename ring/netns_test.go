@@ -82,7 +82,7 @@ func (s *sender) send(t *testing.T, frames ...[]byte) {
 	}
 }
 
-// numbered is an Ethernet frame of n bytes that carries i behind its header.
+// numbered returns an Ethernet frame of n bytes that carries i behind its header.
 func numbered(i, n int) []byte {
 	b := ether(i, n)
 	copy(b, []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}) // locally administered addresses
@@ -112,7 +112,7 @@ func onlyTestFrames(t *testing.T, snapLen uint32) []bpf.RawInstruction {
 	)
 }
 
-// small is a ring of a few pages whose blocks come within milliseconds.
+// small returns a ring of a few pages whose blocks come within milliseconds.
 func small(t *testing.T, ifIndex int) Config {
 	t.Helper()
 	return Config{

@@ -23,7 +23,7 @@ import (
 // The poller takes one descriptor for a reader. Here it is an epoll set (epoll(7)) of the three that end a
 // wait: the packet socket, the eventfd of Wake, and a timerfd, which wakes neither the monitor nor a second
 // thread as Go's timers do. Nothing reads from the set: look asks the three themselves. No call here may be
-// unix.Syscall, or made of it: the scheduler is told of those, and wakes the monitor.
+// unix.Syscall, or built on it: those enter the scheduler, and wake its monitor.
 type parking struct {
 	set     *os.File
 	conn    syscall.RawConn // of set

@@ -19,7 +19,7 @@ var (
 	ErrGone = errors.New("interface is gone")
 )
 
-// Ring holds an open packet socket and its mapped ring. The package comment says which goroutine may call
+// Ring holds an open packet socket and its mapped ring. The package comment lists which goroutine may call
 // what.
 type Ring struct {
 	mem       []byte // the mapping: the blocks, one behind another
@@ -39,7 +39,7 @@ type Ring struct {
 // Open opens a packet socket on the interface and maps its ring. The first frame comes in when everything
 // is set up: it has passed the filter, and the statistics start at zero.
 //
-// Errors say what to do about them, those of a setting as a *SettingError. errors.Is finds unix.EPERM (no
+// Errors have their remedy, those of a setting as a *SettingError. errors.Is finds unix.EPERM (no
 // CAP_NET_RAW), unix.ENOMEM, ErrDown and ErrGone in them. Nothing stays open after an error.
 func Open(c Config) (*Ring, error) {
 	if err := c.Validate(); err != nil {
@@ -58,7 +58,7 @@ func open(c Config) (_ *Ring, err error) {
 	r := &Ring{fd: -1, wakeFd: -1, parking: parking{timer: -1}, blockSize: c.BlockSize}
 	defer func() {
 		if err != nil {
-			r.Close() // closes what is open by now; err says more than its error
+			r.Close() // closes what is open by now; err is the cause
 		}
 	}()
 	if r.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {

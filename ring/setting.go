@@ -19,7 +19,7 @@ const (
 	SettingRings                    // the number of rings that OpenGroup opens
 )
 
-// SettingError says in one line that a setting, or several together, cannot be had, and what to use instead.
+// SettingError refuses a setting, or several together, and names in one line what to use instead.
 // A caller that knows the settings by other names gets the line with those from Text.
 type SettingError struct {
 	settings []Setting // at least one; what to change first comes first

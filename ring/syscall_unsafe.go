@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// x/sys/unix has these only as calls that Go's scheduler is told of, which wakes its monitor (see parking).
+// x/sys/unix makes these calls through Go's scheduler only, which wakes its monitor (see parking).
 // None of them blocks.
 
 // pollNow calls ppoll(2) on r.poll with a timeout of 0, and returns the number of descriptors that are ready.
@@ -25,7 +25,7 @@ func (r *Ring) pollNow() (n int, err error) {
 	return int(ready), nil
 }
 
-// ThreadTime returns the processor time of the calling thread in ns, 0 if the kernel does not tell.
+// ThreadTime returns the processor time of the calling thread in ns, 0 if the kernel refuses it.
 //
 // Sound: the kernel writes t only during the call, whose conversion keeps it alive; unix.Timespec is the
 // structure of clock_gettime(2) on every architecture that Go supports on Linux.

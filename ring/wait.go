@@ -89,7 +89,7 @@ func (r *Ring) pollError() error {
 }
 
 // socketError returns and clears SO_ERROR. ENETDOWN stands for an interface that is down and for one that is
-// deleted, which goes down first (packet_notifier): only getsockname tells them apart.
+// deleted, which goes down first (packet_notifier): only getsockname distinguishes them.
 func (r *Ring) socketError() error {
 	code, err := unix.GetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err != nil {

@@ -2,7 +2,7 @@ package stream
 
 import "tcp-stream-exporter/parse"
 
-// Event says what a segment changed beyond counters. 0: nothing.
+// Event holds what a segment changed beyond counters, as bits. 0: nothing.
 type Event uint8
 
 const (
@@ -41,7 +41,7 @@ const (
 //	seg.Seq is nxt, control bits are ACK      compared here
 //	lastAck <= seg.Ack <= r.contig            compared here: the ACK is acceptable and closes no hole
 //	no pause of maxGap or more                compared here: it would be no gap between packets
-//	no window ends, or no hole is open        accountWindowEnd
+//	no second ends, or no hole is open        accountSecondEnd
 //	no hole before seg.Seq                    accountPastHole puts it aside
 //	a place for a new stretch                 accountCrowded makes one
 //
@@ -56,8 +56,8 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 		seg.Ack-f.lastAck > r.contig-f.lastAck { // it acknowledges less than before, or what was not seen
 		return c.accountSlow(dir, seg, now, t)
 	}
-	if now >= f.winEnd {
-		return c.accountWindowEnd(dir, seg, now, t)
+	if now >= f.secondEnd {
+		return c.accountSecondEnd(dir, seg, now, t)
 	}
 	if n := seg.Len; n != 0 {
 		end := seg.Seq.Add(n)
@@ -74,7 +74,7 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 		}
 		f.bytes += uint64(n)
 		f.nxt, f.contig = end, end
-		if d.sizeN > window {
+		if d.sizeN > averageLen {
 			d.size.follow(float32(n))
 		} else {
 			d.size.take(&d.sizeN, float32(n))
@@ -82,7 +82,7 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 	} else if seg.Ack == f.lastAck { // a duplicate ACK, a keep-alive's answer or a window update
 		return c.accountSlow(dir, seg, now, t)
 	}
-	if d.gapN > window {
+	if d.gapN > averageLen {
 		d.gap.follow(float32(gap))
 	} else {
 		d.gap.take(&d.gapN, float32(gap))
@@ -103,15 +103,15 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 // What few segments need before they can take the fast path, they need at its beginning: a call amid it would
 // take registers from all others.
 
-// accountWindowEnd is Account for a segment before which windows end. A hole that is open must be looked at then, see
+// accountSecondEnd is Account for a segment before which seconds end. A hole that is open must be looked at then, see
 // outlive.
 //
 //go:noinline
-func (c *Conn) accountWindowEnd(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
+func (c *Conn) accountSecondEnd(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
 	if f := &c.hot[dir&1]; f.contig != f.nxt {
 		return c.accountSlow(dir, seg, now, t)
 	}
-	c.hot[dir&1].closeWindows(&c.cold[dir&1], now)
+	c.hot[dir&1].closeSeconds(&c.cold[dir&1], now)
 	return c.Account(dir, seg, now, t)
 }
 
@@ -164,11 +164,11 @@ func (c *Conn) closeFastPath() {
 
 // fastPathOpen reports whether f is under way with everything known that is ever known of it and of the reverse
 // side, whose window is open, or of which nothing was seen. A hole may be open, unless the clock was set back: then
-// more than a second could pass before the window ends.
+// more than a second could pass before the second ends.
 func fastPathOpen(f, r *Stream) bool {
 	const all = nxtKnown | ackKnown | isnKnown
 	const not = finalized | lastKeepAlive | lastProbe | lastSYN | firstEmpty | resync
-	return f.flags&(all|not) == all && (f.nxt == f.contig || f.winEnd-f.lastTime <= second) &&
+	return f.flags&(all|not) == all && (f.nxt == f.contig || f.secondEnd-f.lastTime <= second) &&
 		(r.flags&(all|resync) == all && r.lastWin != 0 && !f.lastAck.After(r.contig) || r.packets == 0)
 }
 
@@ -193,7 +193,7 @@ func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 	}
 
 	// Totals of the direction.
-	ends := now >= f.winEnd
+	ends := now >= f.secondEnd
 	if f.packets == 0 {
 		ev |= Opened
 		c.open(dir, now, t)
@@ -201,7 +201,7 @@ func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 		if gap := now - f.lastTime; uint64(gap) < uint64(maxGap) {
 			d.gap.take(&d.gapN, float32(gap))
 		}
-		f.closeWindows(d, now)
+		f.closeSeconds(d, now)
 	}
 	f.packets++
 	if seg.Flags&parse.LenUnknown != 0 {
@@ -346,7 +346,7 @@ func (s *Stream) acceptProbeByte() {
 
 // open starts direction dir's stream with its first packet.
 func (c *Conn) open(dir uint32, now int64, t *Tally) {
-	c.hot[dir&1].winEnd = now + second
+	c.hot[dir&1].secondEnd = now + second
 	t.Opened++
 	t.Streams++
 	t.Active++

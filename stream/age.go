@@ -12,10 +12,10 @@ type Ages struct {
 	Syn       int64 // since the latest packet, while only SYNs were seen
 }
 
-// Shortest is the age below which nothing can have expired.
+// Shortest returns the age below which nothing can have expired.
 func (a *Ages) Shortest() int64 { return min(a.Stream, a.Finalized, a.Syn) }
 
-// deadline is when direction dir expires, or Never.
+// deadline returns when direction dir expires, or Never.
 func (c *Conn) deadline(dir int, a *Ages) int64 {
 	s := &c.hot[dir&1]
 	age := a.Stream
@@ -31,7 +31,7 @@ func (c *Conn) deadline(dir int, a *Ages) int64 {
 	return s.lastTime + age
 }
 
-// Deadline is when the first of the connection's streams expires, in ns, or Never.
+// Deadline returns when the first of the connection's streams expires, in ns, or Never.
 func (c *Conn) Deadline(a *Ages) int64 {
 	return min(c.deadline(0, a), c.deadline(1, a))
 }

@@ -4,18 +4,20 @@ import "math"
 
 const second = int64(1e9) // ns
 
-// rateWeight is the weight of the n-th one-second window.
+// The bitrate is measured in seconds that begin at the direction's first packet, see Stream.secondEnd.
+
+// rateWeight returns the weight of the n-th second.
 func rateWeight(n uint8) float32 {
-	if n > rateWindow {
-		return 2 / float32(rateWindow+1)
+	if n > rateAverageLen {
+		return 2 / float32(rateAverageLen+1)
 	}
 	return 1 / float32(n)
 }
 
-// fade is the factor by which a silent window shrinks the mean once rateWindow windows have ended.
-const fade = 1 - 2/float64(rateWindow+1)
+// fade is the factor by which a silent second shrinks the mean once rateAverageLen seconds have ended.
+const fade = 1 - 2/float64(rateAverageLen+1)
 
-// fades[k] is fade to the power of k, for as many silent windows as the fast path can find (maxGap): it has no time
+// fades[k] is fade to the power of k, for as many silent seconds as the fast path can find (maxGap): it has no time
 // for math.Pow.
 var fades = func() (all [maxGap/second + 1]float64) {
 	for k := range all {
@@ -24,7 +26,7 @@ var fades = func() (all [maxGap/second + 1]float64) {
 	return all
 }()
 
-// faded returns the factor by which silent windows shrink the mean.
+// faded returns the factor by which silent seconds shrink the mean.
 func faded(silent int64) float64 {
 	if k := uint64(silent); k < uint64(len(fades)) {
 		return fades[k]
@@ -32,23 +34,23 @@ func faded(silent int64) float64 {
 	return math.Pow(fade, float64(silent))
 }
 
-// closeWindows ends the one-second windows that end by now: the current one with its bytes, then
+// closeSeconds ends the seconds that end by now: the current one with its bytes, then
 // the silent ones after it, all at once however many they are.
 //
-// Not inlined: in Account it would take registers from those packets that end no window.
+// Not inlined: in Account it would take registers from those packets that end no second.
 //
 //go:noinline
-func (s *Stream) closeWindows(d *Detail, now int64) {
-	if now < s.winEnd {
+func (s *Stream) closeSeconds(d *Detail, now int64) {
+	if now < s.secondEnd {
 		return
 	}
-	silent := (now - s.winEnd) / second
-	s.winEnd += (silent + 1) * second
-	d.windows += uint32(silent) + 1
-	done := (s.bytes - (uint64(s.winStartHigh)<<32 | uint64(d.winStart))) & (1<<40 - 1)
-	s.winStartHigh, d.winStart = uint8(s.bytes>>32), uint32(s.bytes)
+	silent := (now - s.secondEnd) / second
+	s.secondEnd += (silent + 1) * second
+	d.seconds += uint32(silent) + 1
+	done := (s.bytes - (uint64(s.secondStartHigh)<<32 | uint64(d.secondStart))) & (1<<40 - 1)
+	s.secondStartHigh, d.secondStart = uint8(s.bytes>>32), uint32(s.bytes)
 	s.rateBytesHigh, d.rateBytes = uint8(done>>32), uint32(done)
-	if d.rateN <= rateWindow {
+	if d.rateN <= rateAverageLen {
 		d.rateN++
 	}
 	d.rate.add(float32(done)*8, rateWeight(d.rateN))
@@ -56,18 +58,18 @@ func (s *Stream) closeWindows(d *Detail, now int64) {
 		return
 	}
 	s.rateBytesHigh, d.rateBytes = 0, 0
-	// Zeros up to the window's length weigh 1/n each: together they scale the mean by n/(n+k).
-	if n := int64(d.rateN); n < rateWindow {
-		k := min(silent, rateWindow-n)
+	// Zeros up to the average's length weigh 1/n each: together they scale the mean by n/(n+k).
+	if n := int64(d.rateN); n < rateAverageLen {
+		k := min(silent, rateAverageLen-n)
 		d.rate.decay(float64(n) / float64(n+k))
 		d.rateN += uint8(k)
 		silent -= k
 	}
 	if silent > 0 {
-		d.rateN = rateWindow + 1
+		d.rateN = rateAverageLen + 1
 		d.rate.decay(faded(silent))
 	}
 }
 
-// firstTime is when the direction's first packet was seen, in ns.
-func (s *Stream) firstTime(d *Detail) int64 { return s.winEnd - (int64(d.windows)+1)*second }
+// firstTime returns when the direction's first packet was seen, in ns.
+func (s *Stream) firstTime(d *Detail) int64 { return s.secondEnd - (int64(d.seconds)+1)*second }

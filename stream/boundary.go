@@ -112,7 +112,7 @@ func (c *Conn) unanswered(dir uint32) bool {
 	return c.state&established == 0 && f.flags&(synSent|synAckSent) == synSent && r.flags&nxtKnown == 0
 }
 
-// takeBack returns to the attempt before this one if that is what the other side answers.
+// takeBack returns to the attempt before this one if the other side answers that one.
 func (c *Conn) takeBack(dir uint32, seg *parse.Segment) {
 	r := &c.hot[dir&1^1]
 	if c.opens(dir^1) && seg.Flags&(parse.SYN|parse.ACK) == parse.SYN|parse.ACK && seg.Ack == c.pendingISN+1 {

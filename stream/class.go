@@ -2,11 +2,11 @@ package stream
 
 import "tcp-stream-exporter/parse"
 
-// class tells whether a segment with payload, SYN or FIN is new to its direction.
+// class classifies a segment with payload, SYN or FIN: new to its direction, a retransmission or out of order.
 type class uint8
 
 const (
-	unseen class = iota // new, as far as the capture can tell
+	unseen class = iota // new, as far as the capture shows
 	again               // some of it was sent before: a retransmission
 	late                // sent once, and overtaken on its way to the capture point
 )

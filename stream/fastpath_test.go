@@ -19,7 +19,7 @@ type traffic struct {
 func (g *traffic) next() (dir uint32, seg parse.Segment, now int64) {
 	dir = g.r.Uint32N(2)
 	g.now += int64(g.r.IntN(40)) * int64(g.r.IntN(1e6))
-	if g.r.IntN(5) == 0 { // some windows of a second later, or after more than is a gap, or before
+	if g.r.IntN(5) == 0 { // some seconds later, or after more than is a gap, or before
 		g.now += int64(g.r.IntN(13)-1) * int64(g.r.IntN(1e9))
 	}
 	seg = parse.Segment{
@@ -79,7 +79,7 @@ func (g *traffic) next() (dir uint32, seg parse.Segment, now int64) {
 type bothWays struct {
 	short, long           *Conn
 	shortTally, longTally Tally
-	trace                 bool // tell which way Account took
+	trace                 bool // log which path Account took
 	onFastPath, all       int  // with trace
 }
 
@@ -210,9 +210,9 @@ func TestTheFastPathAmidALargeFlight(t *testing.T) {
 	}
 }
 
-// Connections of a packet a second or so stay on the fast path, silent windows and full ones included: it
+// Connections of a packet a second or so stay on the fast path, silent seconds and busy ones included: it
 // alone leaves the flags of a direction as they are.
-func TestTheFastPathEndsWindows(t *testing.T) {
+func TestTheFastPathEndsSeconds(t *testing.T) {
 	c, tally := fresh(), Tally{}
 	data := parse.Segment{Seq: 1, Ack: 1, Flags: parse.ACK, Window: 100, Len: 10}
 	answer := data
@@ -224,10 +224,10 @@ func TestTheFastPathEndsWindows(t *testing.T) {
 		if warm {
 			c.hot[0].flags |= trace
 		}
-		ended := c.hot[0].winEnd
+		ended := c.hot[0].secondEnd
 		c.Account(0, &data, now, &tally)
-		if warm && (c.hot[0].flags&(fastPath|trace) != fastPath|trace || c.hot[0].winEnd <= ended) {
-			t.Fatalf("packet %d, at %d s: flags %b, the window ends at %d and ended at %d", i, now/second, c.hot[0].flags, c.hot[0].winEnd, ended)
+		if warm && (c.hot[0].flags&(fastPath|trace) != fastPath|trace || c.hot[0].secondEnd <= ended) {
+			t.Fatalf("packet %d, at %d s: flags %b, the second ends at %d and ended at %d", i, now/second, c.hot[0].flags, c.hot[0].secondEnd, ended)
 		}
 		data.Seq += 10
 		answer.Ack = data.Seq

@@ -16,7 +16,7 @@ const (
 	handshakeBase
 )
 
-// handshakeOf is the handshake of an RTT of ns; one that is no period measures nothing.
+// handshakeOf returns the handshake of an RTT of ns; one that is no period measures nothing.
 func handshakeOf(ns int64) handshake {
 	if !isPeriod(ns) {
 		return handshakeVoid
@@ -24,7 +24,7 @@ func handshakeOf(ns int64) handshake {
 	return handshake(min(periodOf(ns), math.MaxUint32-period(handshakeBase))) + handshakeBase
 }
 
-// measured reports whether the RTT is known; rtt is what it is then, in ns.
+// measured reports whether the RTT is known; rtt returns it then, in ns.
 func (h handshake) measured() bool { return h >= handshakeBase }
 func (h handshake) rtt() int64     { return period(h - handshakeBase).ns() }
 
@@ -83,7 +83,7 @@ func (c *Conn) reset(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Ev
 	acceptable := f.flags&nxtKnown != 0 && seg.Seq == f.nxt ||
 		r.flags&ackKnown != 0 && seg.Seq == r.lastAck ||
 		f.flags&nxtKnown == 0 && r.flags&synSent != 0 && seg.Flags&parse.ACK != 0 && c.answersSYN(r, seg.Ack)
-	if acceptable || f.flags&nxtKnown == 0 { // no other packet tells a window
+	if acceptable || f.flags&nxtKnown == 0 { // no other packet has a window
 		d.resync = parse.Seq(seg.Window)
 		f.flags = f.flags&^resync | lastRST
 	}
@@ -100,7 +100,7 @@ func (c *Conn) answersSYN(r *Stream, ack parse.Seq) bool {
 	return ack == r.nxt || c.state&established == 0 && ack.After(r.isn) && r.nxt.After(ack)
 }
 
-// scales settles the window scales (RFC 7323 section 2.2): the option counts in SYN and SYN+ACK
+// scales sets the window scales (RFC 7323 section 2.2): the option counts in SYN and SYN+ACK
 // only, each side's shift is its own, and scaling is in use only if both carried the option.
 func scales(f, r *Stream, syn *parse.Segment) {
 	switch {
@@ -108,13 +108,13 @@ func scales(f, r *Stream, syn *parse.Segment) {
 		f.wscale, r.wscale = scaleOff, scaleOff
 	case r.wscale == scaleOff: // the other side's came without it: no repeated SYN brings it back
 		f.wscale = scaleOff
-	case syn.Options.WScale() == parse.CutWScale: // nor does one whose options were not captured tell
+	case syn.Options.WScale() == parse.CutWScale: // nor one whose options were not captured
 	default:
 		f.wscale = syn.Options.WScale()
 	}
 }
 
-// window is the latest advertised window in bytes.
+// window returns the latest advertised window in bytes.
 func (s *Stream) window(d *Detail) uint32 {
 	win := uint32(s.lastWin)
 	if s.flags&lastRST != 0 {

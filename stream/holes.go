@@ -11,7 +11,7 @@ import (
 //	contig      middle        start    end       nxt
 //	  | oldest    | middle      | newest |  seen   |
 //
-// Three are told apart: the newest, the one before it, which is there if middle is before start, and all
+// Three are distinguished: the newest, the one before it, which is there if middle is before start, and all
 // older ones together, if contig is before middle. A segment in between, of what was seen, counts to the hole before it.
 type holes struct {
 	start, end parse.Seq // of the newest hole
@@ -40,10 +40,10 @@ func leadOf(units uint32) lead {
 
 func (l lead) units() uint32 { return uint32(l&(1<<leadBits-1)) << (l >> leadBits) }
 
-// units is a time of ns as holes keep it.
+// units returns a time of ns as holes keep it.
 func units(now int64) uint32 { return uint32(now / holeUnit) }
 
-// age is how long ago the hole was opened that a segment at seq would fill, in ns.
+// age returns how long ago the hole was opened that a segment at seq would fill, in ns.
 func (h *holes) age(seq parse.Seq, now int64) int64 {
 	age := units(now) - h.opened
 	switch {
@@ -110,7 +110,7 @@ func (s *Stream) shut(h *holes) {
 }
 
 // outlive forgets all holes before their times mean other ones: in the third quarter, which packets cannot miss
-// unless they are a quarter apart. Both is longer than any limit. The fast path leaves this out until the window ends,
+// unless they are a quarter apart. Both is longer than any limit. The fast path leaves this out until the second ends,
 // and so a packet that ends one forgets the holes that may come to that age in the next. ends: this one does.
 func (s *Stream) outlive(h *holes, now int64, ends bool) {
 	oldest := uint32(2 * quarter)
@@ -141,7 +141,7 @@ const (
 	leastReorder   = 50e3
 )
 
-// reorderLimit is how late a hole may be filled to be called reordering: half a round trip, in ns. A
+// reorderLimit returns how late a hole may be filled to be called reordering: half a round trip, in ns. A
 // sender hears of a loss a round trip after the hole was opened, and what is late by more than a
 // fraction of it is taken for lost by senders themselves (RFC 8985 section 6.2). known: the round trip
 // is, as the sum of both directions' or from the handshake.
@@ -158,7 +158,7 @@ func (c *Conn) reorderLimit() (limit int64, known bool) {
 }
 
 // stampedLimit returns the limit for a segment with a timestamp: three quarters of a round trip, if that is known.
-// It need not leave as much to chance, because timestamps tell most of what was sent again.
+// It need not leave as much to chance, because timestamps show most of what was sent again.
 func stampedLimit(limit int64, known bool) int64 {
 	if known {
 		limit += limit / 2

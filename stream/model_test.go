@@ -248,7 +248,7 @@ func TestModelOddTraffic(t *testing.T) {
 	t.Run("equal classes of what reaches from a hole to behind it", func(t *testing.T) { classes.straddling.check(t, 50, 0) })
 }
 
-// What the endpoints know is what Conn finds, where both halves' round trips are known.
+// Conn's verdicts equal the endpoints' knowledge where both halves' round trips are known.
 func TestModelTruth(t *testing.T) {
 	classOf := [...]tcpmodel.Class{tcpsim.New: tcpmodel.New, tcpsim.SentAgain: tcpmodel.Retransmission, tcpsim.Overtaken: tcpmodel.OutOfOrder}
 	var one, several, hidden, skew shares

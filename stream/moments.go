@@ -2,40 +2,41 @@ package stream
 
 import "math"
 
-// moments is a running mean and population variance. A sample weighs 1/n up to the window's
-// length N, so that the first N samples give the plain population figures, and 2/(N+1) after it,
-// so that the figure follows the recent window. Single precision: seven digits of an average.
+// moments holds a running mean and population variance. A sample weighs 1/n up to the length N of
+// the average, so that the first N samples give the plain population figures, and 2/(N+1) after it
+// (an exponential moving average), so that the figure follows the latest samples. Single precision:
+// seven digits of an average.
 type moments struct{ mean, variance float32 }
 
-// Window lengths, in samples.
+// Lengths N of the averages, in samples.
 const (
-	window     = 100 // RTT, payload sizes, gaps between packets
-	rateWindow = 60  // one-second windows
+	averageLen     = 100 // RTT, payload sizes, gaps between packets
+	rateAverageLen = 60  // bitrates of a second
 )
 
-// sampleWeight is the weight of a sample once a window of 100 is full, steady the weight of what was
-// there before.
+// sampleWeight is the weight of a sample after the first averageLen, steady the weight of those
+// before it.
 const (
-	sampleWeight float32 = 2.0 / (window + 1)
+	sampleWeight float32 = 2.0 / (averageLen + 1)
 	steady       float32 = 1 - sampleWeight
 )
 
-// take brings the sample x of a window of 100. n is how many samples there were, and stays at
-// window+1 once the window is full: follow does the same then, without a division and a count.
+// take adds the sample x to an average of length averageLen. n counts the samples and stays at
+// averageLen+1 after that: follow does the same then, without a division and a count.
 func (m *moments) take(n *uint8, x float32) {
-	if *n > window {
+	if *n > averageLen {
 		m.follow(x)
 		return
 	}
 	*n++
 	w := sampleWeight
-	if *n <= window {
+	if *n <= averageLen {
 		w = 1 / float32(*n)
 	}
 	m.add(x, w)
 }
 
-// follow is add with the weight of a full window of 100.
+// follow is add with sampleWeight.
 func (m *moments) follow(x float32) {
 	d := x - m.mean
 	wd := sampleWeight * d
@@ -43,7 +44,7 @@ func (m *moments) follow(x float32) {
 	m.variance = steady * (m.variance + wd*d)
 }
 
-// add brings the sample x with weight w. With w = 1/n this is Welford's update.
+// add takes in the sample x with weight w. With w = 1/n this is Welford's update.
 func (m *moments) add(x, w float32) {
 	d := x - m.mean
 	wd := w * d
@@ -58,10 +59,10 @@ func (m *moments) decay(q float64) {
 	m.mean, m.variance = float32(mean), float32(max(square-mean*mean, 0))
 }
 
-// deviation is the population standard deviation.
+// deviation returns the population standard deviation.
 func (m moments) deviation() float32 { return float32(math.Sqrt(float64(m.variance))) }
 
-// variation is the coefficient of variation, deviation over mean; 0 for a mean of 0.
+// variation returns the coefficient of variation, deviation over mean; 0 for a mean of 0.
 func (m moments) variation() float32 {
 	if m.mean == 0 {
 		return 0

@@ -103,10 +103,10 @@ func TestOptionalAgreesWithTheConnection(t *testing.T) {
 				if e.Wire != s.packets {
 					t.Fatalf("seed %d, packet %d, direction %d: %d packets of one byte, %d bytes", seed, n, dir, s.packets, e.Wire)
 				}
-				if uint32(d.delayN) != e.RTTs && d.delayN <= window {
+				if uint32(d.delayN) != e.RTTs && d.delayN <= averageLen {
 					t.Fatalf("seed %d, packet %d, direction %d: %d RTT samples, the connection has %d", seed, n, dir, e.RTTs, d.delayN)
 				}
-				if mean := float64(e.RTTSum) / float64(e.RTTs); e.RTTs > 0 && d.delayN <= window && math.Abs(mean-float64(d.delay.mean)) > 1e-4*mean+1 {
+				if mean := float64(e.RTTSum) / float64(e.RTTs); e.RTTs > 0 && d.delayN <= averageLen && math.Abs(mean-float64(d.delay.mean)) > 1e-4*mean+1 {
 					t.Fatalf("seed %d, packet %d, direction %d: a mean RTT of %v ns, the connection has %v", seed, n, dir, mean, d.delay.mean)
 				}
 				if e.Repeated > s.bytes || e.Repeated > 0 && d.retransmits == 0 {

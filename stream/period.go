@@ -24,7 +24,7 @@ func periodOf(ns int64) period {
 	return periodCoarse | period(ns/periodUnit)
 }
 
-// ns is the time in ns.
+// ns returns the time in ns.
 func (p period) ns() int64 {
 	if p&periodCoarse != 0 {
 		return int64(p&^periodCoarse) * periodUnit
@@ -48,7 +48,7 @@ func elapsedOf(ns int64) elapsed {
 	return power<<elapsedBits | elapsed((ns-ns/unit*unit+unit/2)/unit+ns/unit)
 }
 
-// ns is the time in ns.
+// ns returns the time in ns.
 func (e elapsed) ns() int64 {
 	ns := int64(e & (1<<elapsedBits - 1))
 	for e >>= elapsedBits; e > 0; e-- {

@@ -31,7 +31,7 @@ func feed(packets []sent) (*Conn, Tally) {
 	return c, t
 }
 
-// view is what is exported of both directions at now.
+// views returns the exported figures of both directions at now.
 func views(c *Conn, now int64) (v [2]View) {
 	for dir := range v {
 		c.View(dir, now, &v[dir])

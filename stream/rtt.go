@@ -6,8 +6,8 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// timedStretches is how many stretches of a direction wait for their ACKs at once. What that costs against an
-// unlimited list of segments is in docs/tshark.md.
+// timedStretches is the most stretches of a direction that wait for their ACKs at once. docs/tshark.md compares
+// its figures with an unlimited list of segments.
 const timedStretches = 4
 
 // stretches are consecutive parts of what is in flight, in a circle of timedStretches places. Of each, the
@@ -29,13 +29,13 @@ const (
 
 	// untimed is a time too far from base for 32 bits, or before it.
 	untimed = math.MaxUint32
-	// rebaseAbove is how far after base, in ns, the oldest stretch may begin.
+	// rebaseAbove is the farthest after base, in ns, that the oldest stretch may begin.
 	rebaseAbove = 1 << 31
 	// stretchShare is the part of what is in flight that a stretch holds: a third of it. With a half the longest
 	// times of a transfer that fills a queue were missed, with a quarter places would often be wanting.
 	stretchShare = 3
-	// pauseFactor is how many times longer than its stretch a pause is that begins a new one, leastPause how
-	// long at least, in ns.
+	// A pause begins a new stretch if it is pauseFactor times as long as the stretch before it, and longer than
+	// leastPause, in ns.
 	pauseFactor = 2
 	leastPause  = 200e3
 	// pauseShare is the part of the time that all stretches take which such a pause must be while no place is
@@ -68,7 +68,7 @@ func (s *Stream) timeFirst(q *stretches, seq, end parse.Seq, now int64) {
 // timeNext times a new segment that ends at end while others are in flight: inFlight bytes, this one's
 // included. s.nxt is where it should begin. A new stretch begins when the segment lies a fair part of what
 // is in flight after the beginning of the newest one, or after a pause: the times of a stretch's two ends
-// would say little of when the segments in between were sent. It reports false, and has done nothing, if that takes
+// would then not date the segments in between. It reports false, and has done nothing, if that takes
 // a place and none is free: see makeRoom.
 func (s *Stream) timeNext(q *stretches, end parse.Seq, inFlight uint32, now int64) bool {
 	newest := s.timed >> timedNewest & timedMask
@@ -91,8 +91,8 @@ func (s *Stream) timeNext(q *stretches, end parse.Seq, inFlight uint32, now int6
 	return true
 }
 
-// makeRoom makes one stretch of the two neighbours, of a full circle, of which that tells least wrong times
-// of the segments in between.
+// makeRoom merges two neighbouring stretches of a full circle: those whose merged times of the segments in
+// between are least wrong.
 //
 //go:noinline
 func (s *Stream) makeRoom(q *stretches) {
@@ -122,7 +122,7 @@ func (s *Stream) makeRoom(q *stretches) {
 	s.timed = (newest-1)&timedMask<<timedNewest | (timedStretches - 1)
 }
 
-// markAmbiguous marks [seq, end) as sent twice or out of order. acked is what the reverse side has acknowledged.
+// markAmbiguous marks [seq, end) as sent twice or out of order. acked is the reverse side's latest acknowledgment number.
 func (a *span) markAmbiguous(seq, end, acked parse.Seq, ackKnown bool) {
 	if a.from == a.to || ackKnown && !a.to.After(acked) {
 		*a = span{seq, end}
@@ -259,7 +259,7 @@ func (d *Detail) between(rtt int64) int64 {
 	return rtt
 }
 
-// leastDelay is the smallest exact RTT sample in ns; known: there is one.
+// leastDelay returns the smallest exact RTT sample in ns; known: there is one.
 func (d *Detail) leastDelay() (ns int64, known bool) {
 	if d.delayN == 0 || d.minDelay > d.maxDelay {
 		return 0, false

@@ -10,22 +10,22 @@ import (
 // direction, reads or writes. One cache line of 64 bytes. A Stream without packets is not a stream: it is neither
 // counted nor exported.
 type Stream struct {
-	lastTime int64 // ns, latest packet; never while there is none
-	ackTime  int64 // ns, when lastAck last advanced
-	winEnd   int64 // ns, when the current one-second window ends; windows begin at the first packet
-	bytes    uint64
-	packets  uint64
-	nxt      parse.Seq // highest end seen: the next expected sequence number
-	contig   parse.Seq // everything before it has been seen or acknowledged; nxt while no hole is open
-	lastAck  parse.Seq // of the latest segment with ACK
-	isn      parse.Seq // initial sequence number; in mid-stream the first one minus 1
-	lastWin  uint16    // window of the latest packet as on the wire
-	flags    flags
-	wscale   int8  // shift this side sent: 0..14, scaleUnknown or scaleOff
-	timed    uint8 // stretches that wait for their ACK: the newest one's place, how many
+	lastTime  int64 // ns, latest packet; never while there is none
+	ackTime   int64 // ns, when lastAck last advanced
+	secondEnd int64 // ns, when the current second ends; the first begins at the first packet
+	bytes     uint64
+	packets   uint64
+	nxt       parse.Seq // highest end seen: the next expected sequence number
+	contig    parse.Seq // everything before it has been seen or acknowledged; nxt while no hole is open
+	lastAck   parse.Seq // of the latest segment with ACK
+	isn       parse.Seq // initial sequence number; in mid-stream the first one minus 1
+	lastWin   uint16    // window of the latest packet as on the wire
+	flags     flags
+	wscale    int8  // shift this side sent: 0..14, scaleUnknown or scaleOff
+	timed     uint8 // stretches that wait for their ACK: the newest one's place, how many
 
-	winStartHigh  uint8 // bits 32 to 39 of what Detail.winStart begins
-	rateBytesHigh uint8 // likewise of Detail.rateBytes
+	secondStartHigh uint8 // bits 32 to 39 of what Detail.secondStart begins
+	rateBytesHigh   uint8 // likewise of Detail.rateBytes
 }
 
 // Detail holds the rest of a direction. 192 bytes: segments in order touch the first two cache lines, other events
@@ -37,13 +37,13 @@ type Detail struct {
 
 // InOrder holds what segments in order touch, and the ACKs of the reverse direction. 128 bytes.
 type InOrder struct {
-	gap      moments // ns between packets
-	size     moments // payload bytes of packets with payload
-	gapN     uint8
-	sizeN    uint8
-	rateN    uint8
-	delayN   uint8
-	winStart uint32 // Stream.bytes when the current one-second window began, the lower 32 of 40 bits
+	gap         moments // ns between packets
+	size        moments // payload bytes of packets with payload
+	gapN        uint8
+	sizeN       uint8
+	rateN       uint8
+	delayN      uint8
+	secondStart uint32 // Stream.bytes when the current second began, the lower 32 of 40 bits
 
 	stretches stretches
 	ambiguous span // what was sent twice or came out of order: its ACK measures no round trip
@@ -51,13 +51,13 @@ type InOrder struct {
 	delay     moments // ns
 	minDelay  period  // of exact samples; above maxDelay while there is none
 	maxDelay  period
-	rateBytes uint32 // payload bytes in the last complete window, the lower 32 of 40 bits
-	windows   uint32 // one-second windows that are complete
+	rateBytes uint32 // payload bytes in the last complete second, the lower 32 of 40 bits
+	seconds   uint32 // that are complete, since the first packet
 }
 
 // Eventual holds what open holes, events, scrapes and the end of a second touch. 64 bytes.
 type Eventual struct {
-	rate  moments // bits per second, window rateWindow
+	rate  moments // bits per second, over rateAverageLen
 	ended elapsed // from the first packet to the FIN or RST that finalized the stream
 	hole  holes   // means nothing while no hole is open
 

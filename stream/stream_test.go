@@ -33,7 +33,7 @@ const (
 	rst = parse.RST
 )
 
-// counts is what a scenario expects of one direction.
+// counts holds what a scenario expects of one direction.
 type counts struct {
 	packets, bytes                         uint64
 	retrans, ooo, gaps, dups, zero, resets uint32
@@ -383,7 +383,7 @@ func TestMomentsEqualThePlainFiguresOfTheFirstSamples(t *testing.T) {
 	var m moments
 	var n uint8
 	var sum, squares float64
-	for i := range window {
+	for i := range averageLen {
 		x := math.Sin(float64(i))*400 + 700
 		m.take(&n, float32(x))
 		sum += x
@@ -394,7 +394,7 @@ func TestMomentsEqualThePlainFiguresOfTheFirstSamples(t *testing.T) {
 			t.Fatalf("after %d samples: mean %v, deviation %v; want %v, %v", i+1, m.mean, m.deviation(), mean, dev)
 		}
 	}
-	for range 1000 { // the window moves on to what is new
+	for range 1000 { // the average follows the latest samples
 		m.take(&n, 50)
 	}
 	if math.Abs(float64(m.mean)-50) > 0.01 || m.deviation() > 0.1 {
@@ -402,37 +402,37 @@ func TestMomentsEqualThePlainFiguresOfTheFirstSamples(t *testing.T) {
 	}
 }
 
-func TestSilentWindowsAllAtOnceEqualOneByOne(t *testing.T) {
+func TestSilentSecondsAllAtOnceEqualOneByOne(t *testing.T) {
 	for _, busy := range []int64{10, 70} {
 		for _, silent := range []int64{1, 2, 10, 11, 30, 59, 60, 61, 500} {
-			silentWindows(t, busy, silent)
+			silentSeconds(t, busy, silent)
 		}
 	}
 }
 
-// silentWindows ends some windows with bytes and then silent ones, all at once and one by one.
-func silentWindows(t *testing.T, busy, silent int64) {
+// silentSeconds ends some seconds with bytes and then silent ones, all at once and one by one.
+func silentSeconds(t *testing.T, busy, silent int64) {
 	var once, single struct {
 		Stream
 		Detail
 	}
-	once.winEnd, single.winEnd = second, second
+	once.secondEnd, single.secondEnd = second, second
 	for i := range busy {
 		once.bytes += uint64(1000 * i)
 		single.bytes = once.bytes
-		once.closeWindows(&once.Detail, (i+1)*second)
-		single.closeWindows(&single.Detail, (i+1)*second)
+		once.closeSeconds(&once.Detail, (i+1)*second)
+		single.closeSeconds(&single.Detail, (i+1)*second)
 	}
 	once.bytes += 5000
 	single.bytes = once.bytes
-	once.closeWindows(&once.Detail, (busy+1+silent)*second)
+	once.closeSeconds(&once.Detail, (busy+1+silent)*second)
 	for i := range silent + 1 {
-		single.closeWindows(&single.Detail, (busy+1+i)*second)
+		single.closeSeconds(&single.Detail, (busy+1+i)*second)
 	}
-	if once.rateN != single.rateN || once.Stream != single.Stream || once.winStart != single.winStart || once.rateBytes != 0 || once.windows != single.windows ||
+	if once.rateN != single.rateN || once.Stream != single.Stream || once.secondStart != single.secondStart || once.rateBytes != 0 || once.seconds != single.seconds ||
 		math.Abs(float64(once.rate.mean-single.rate.mean)) > 1e-3*float64(single.rate.mean)+1e-9 ||
 		math.Abs(float64(once.rate.deviation()-single.rate.deviation())) > 1e-3*float64(single.rate.deviation())+1e-9 {
-		t.Errorf("%d silent windows after %d: at once %+v (%d), one by one %+v (%d)", silent, busy, once.rate, once.rateN, single.rate, single.rateN)
+		t.Errorf("%d silent seconds after %d: at once %+v (%d), one by one %+v (%d)", silent, busy, once.rate, once.rateN, single.rate, single.rateN)
 	}
 }
 
@@ -499,7 +499,7 @@ func TestHealth(t *testing.T) {
 		{"duplicate ACKs cost at most 10", Detail{Eventual: Eventual{duplicateAcks: 4e9}}, 90},
 		{"zero windows cost at most 20", Detail{Eventual: Eventual{zeroWindows: 3}}, 80},
 		{"gaps cost at most 15", Detail{Eventual: Eventual{gaps: 6}}, 85},
-		{"five windows are too few for an uneven bitrate", Detail{InOrder{rateN: 5}, Eventual{rate: moments{10, 100}}}, 100},
+		{"five seconds are too few for an uneven bitrate", Detail{InOrder{rateN: 5}, Eventual{rate: moments{10, 100}}}, 100},
 		{"an uneven bitrate", Detail{InOrder{rateN: 6}, Eventual{rate: moments{10, 100}}}, 90},
 		{"jitter of 60 ms", Detail{InOrder: InOrder{delayN: 6, delay: moments{1e9, 0.0036e18}}}, 95},
 		{"everything at once", Detail{Eventual: Eventual{retransmits: 9, resets: 3, outOfOrder: 99, duplicateAcks: 99, gaps: 99}}, 0},

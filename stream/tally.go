@@ -1,6 +1,6 @@
 package stream
 
-// Tally is what a worker counts over all of its connections. Account keeps it in events only,
+// Tally holds a worker's counts over all of its connections. Account keeps it in events only,
 // never for an ordinary packet.
 type Tally struct {
 	Streams int64 // directions that have seen a packet and have not expired

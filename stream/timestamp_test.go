@@ -6,7 +6,7 @@ import (
 	"tcp-stream-exporter/parse"
 )
 
-// Timestamps (RFC 7323) tell what was sent after a hole was opened. The connection's round trip is 20 ms.
+// Timestamps (RFC 7323) show what was sent after a hole was opened. The connection's round trip is 20 ms.
 func TestTimestampsTellRepairs(t *testing.T) {
 	const none = -1
 	for _, tc := range []struct {

@@ -8,14 +8,14 @@ const (
 	leastReach = 1 << 18
 	// midstreamShift stands for the window scale of a side whose handshake was not captured.
 	midstreamShift = 8
-	// midstreamPackets is how many packets a direction without a captured handshake must have shown.
+	// midstreamPackets is the least number of packets of a direction without a captured handshake.
 	midstreamPackets = 8
 	// silence is how long a direction must have been silent for the other one to be taken at its
 	// word.
 	silence = second
 )
 
-// reach is how far from where the reverse side stands a segment may lie: the window that s
+// reach returns how far from where the reverse side stands a segment may lie: the window that s
 // advertised last, in bytes.
 func (s *Stream) reach() uint32 {
 	w := uint32(s.lastWin)
@@ -35,7 +35,7 @@ func acknowledges(ack parse.Seq, f, r *Stream) bool {
 	return !f.lastAck.After(r.nxt) && ack.InRange(f.lastAck, r.nxt)
 }
 
-// judgeable reports whether enough is known of a direction to say what is unacceptable: the
+// judgeable reports whether enough is known of a direction to judge what is unacceptable: the
 // handshake was captured, or a number of packets in mid-stream.
 func (c *Conn) judgeable(f *Stream) bool {
 	return c.handshake != handshakeOpen || f.packets > midstreamPackets
@@ -44,7 +44,7 @@ func (c *Conn) judgeable(f *Stream) bool {
 // unacceptable reports whether a segment of an established connection lies where its receiver cannot
 // accept it (RFC 9293 section 3.10.7.4): outside the window, or with an acknowledgment of what was
 // never sent. Either it is not of this connection, forged or much delayed, or more of the connection
-// went by unseen than a window. What tells them apart is what comes next: see resynchronise.
+// went by unseen than a window. The next segments decide: see resynchronise.
 //
 // A segment that goes on exactly where its direction stands is accepted whatever the window: the
 // peer's segments may not be captured.
@@ -75,7 +75,7 @@ func (c *Conn) unacceptable(dir uint32, seg *parse.Segment, end parse.Seq, now i
 }
 
 // resynchronise takes up a direction at seq, far from where it stood, because the peer acknowledged what
-// was seen there, or because it goes on there and the peer says nothing.
+// was seen there, or because it goes on there and the peer is silent.
 func (s *Stream) resynchronise(d *Detail, seq parse.Seq) {
 	s.nxt, s.contig = seq, seq
 	s.flags &^= resync

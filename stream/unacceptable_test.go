@@ -48,7 +48,7 @@ func (d *download) step() {
 	d.acked = d.data
 }
 
-// far is a distance that no window of the download reaches: 509 << 7 and leastReach are below 2^20.
+// far returns a distance that no window of the download reaches: 509 << 7 and leastReach are below 2^20.
 func far(r *rand.Rand) parse.Seq {
 	return parse.Seq(1<<20 + r.Uint32N(1<<32-1-(2<<20)))
 }
@@ -158,7 +158,7 @@ func TestForgedSegmentsAddOnlyThemselves(t *testing.T) {
 	}
 }
 
-// at is where direction dir stands.
+// at returns where direction dir stands.
 func (d *download) at(dir uint32) parse.Seq {
 	if dir == b {
 		return d.data
@@ -183,7 +183,7 @@ func TestFiguresGoOnAfterAnUncapturedStretch(t *testing.T) {
 		if after[b].Gaps > before[b].Gaps+1 || after[b].Retransmits > before[b].Retransmits+1 || after[b].OutOfOrder != before[b].OutOfOrder {
 			t.Errorf("%d bytes missed: %+v", missed, after[b])
 		}
-		if n := d.c.cold[b].delayN - samples; n < 28 && samples < window {
+		if n := d.c.cold[b].delayN - samples; n < 28 && samples < averageLen {
 			t.Errorf("%d bytes missed: %d RTT samples after it, of 30 ACKs", missed, n)
 		}
 		if d.c.hot[b].nxt != d.data || d.c.hot[a].lastAck != d.acked {

@@ -2,13 +2,13 @@ package stream
 
 import "tcp-stream-exporter/parse"
 
-// Has says which of a View's conditional figures exist yet.
+// Has marks the conditional figures of a View that exist.
 type Has uint8
 
 const (
 	HasRate         Has = 1 << iota // PacketRate: uptime above zero
 	HasDelay                        // AvgDelay, Jitter, MinDelay, MaxDelay: at least one RTT sample
-	HasBitrate                      // Bitrate, BitrateVariation: a complete one-second window
+	HasBitrate                      // Bitrate, BitrateVariation: a complete second
 	HasSize                         // SizeVariation: at least two packets with payload
 	HasInterarrival                 // InterarrivalDeviation: at least two gaps between packets
 )
@@ -45,7 +45,10 @@ type View struct {
 // ViewSize is the size of a View in bytes.
 const ViewSize = 104
 
-// Ends are the addresses of a stream, and where it was seen.
+// EndsSize is the size of an Ends in bytes.
+const EndsSize = 48
+
+// Ends holds the addresses of a stream, and where it was seen.
 type Ends struct {
 	Src, Dst parse.Addr
 	Origin
@@ -78,7 +81,7 @@ func (v *View) Ends(wide []Ends) Ends {
 	return Ends{Src: parse.AddrFrom4(v.ends[0]), Dst: parse.AddrFrom4(v.ends[1])}
 }
 
-// PacketRate is packets per second of uptime, which must not be 0.
+// PacketRate returns packets per second of uptime, which must not be 0.
 func (v *View) PacketRate() float64 { return float64(v.Packets) / v.Uptime }
 
 // View fills v with direction dir as it stands at now, without the addresses and ports, which the
@@ -119,9 +122,9 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 		v.Has |= HasInterarrival
 		v.InterarrivalDeviation = d.gap.deviation() * 1e-9
 	}
-	if now >= s.winEnd { // windows that ended since the latest packet are closed in a copy: a reader changes nothing
+	if now >= s.secondEnd { // seconds that ended since the latest packet are closed in a copy: a reader changes nothing
 		stream, detail := *s, *d
-		stream.closeWindows(&detail, now)
+		stream.closeSeconds(&detail, now)
 		s, d = &stream, &detail
 	}
 	if d.rateN > 0 {

@@ -12,7 +12,7 @@ const BatchSize = 32
 // Found holds what FindAll or Match has found of a batch: bit i stands for segment i.
 type Found struct {
 	// Data has the segments with payload and Bare those without, of connections that were found. A
-	// segment in neither is new to the table, or one of the few whose slot only Find tells. Of one
+	// segment in neither is new to the table, or one of the few whose slot only Find returns. Of one
 	// connection all segments are found, or none.
 	Data, Bare uint32
 	// After has the segments of Data that come behind one of Bare of the same connection.

@@ -149,7 +149,7 @@ func TestIdentitiesShareNoSlot(t *testing.T) {
 	}
 }
 
-// spread is how far chi-square of the counts of n keys is from its mean, in standard deviations, and
+// spread returns how far chi-square of the counts of n keys is from its mean, in standard deviations, and
 // the largest count.
 func spread(counts []int, n int) (deviation float64, most int) {
 	want := float64(n) / float64(len(counts))

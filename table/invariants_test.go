@@ -63,7 +63,7 @@ func TestInvariantsBite(t *testing.T) {
 	}
 }
 
-// home is the group that record i stands in, its first one in a table that is nearly empty.
+// home returns the group that record i stands in, its first one in a table that is nearly empty.
 func home(t *Table, i uint32) uint64 { return t.Hash(&t.records[i].Key) & t.mask }
 
 // panicOf returns what f panics with, or "".

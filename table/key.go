@@ -17,7 +17,7 @@ var noKey = parse.NoFlow()
 type Seeds [6]uint64
 
 // narrow returns the hash of a plain flow: not wide, no identity. It mixes the key with 64×64→128-bit
-// multiplications of words masked by the seeds. Without the seeds nobody can tell which keys share a
+// multiplications of words masked by the seeds. Without the seeds nobody can know which keys share a
 // group.
 //
 // Every bit that a sender can choose passes two multiplications. After one alone, keys at equal distances

@@ -19,9 +19,8 @@ var (
 
 	_ [stream.OptionalSize]byte = [unsafe.Sizeof(stream.Optional{})]byte{}
 	_ [stream.ExtraSize]byte    = [unsafe.Sizeof(stream.Extra{})]byte{}
+	_ [stream.EndsSize]byte     = [unsafe.Sizeof(stream.Ends{})]byte{}
 )
-
-const endsSize = int(unsafe.Sizeof(stream.Ends{}))
 
 // plain lists the types that may stand in a mapping: none holds a pointer, every bit pattern of their
 // fields is a valid value, and 8 bytes are alignment enough for each.
@@ -32,12 +31,17 @@ type plain interface {
 // values returns the first n values of T in mem, which begins at a multiple of 8 bytes. It panics if mem
 // is too short for them.
 //
-// Sound: plain says what T may be, and the bounds are checked here. mem is a mapping or a part of one,
-// which its owner keeps until Close, as long as what is returned.
+// Sound: plain lists the types of T, and the bounds are checked here. mem is a mapping, which its owner keeps
+// until Close, as long as what is returned.
 func values[T plain](mem []byte, n int) []T {
-	var t T
-	_ = mem[:n*int(unsafe.Sizeof(t))]
+	_ = mem[:n*sizeOf[T]()]
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(mem))), n)
+}
+
+// sizeOf returns the size of a T in bytes.
+func sizeOf[T plain]() int {
+	var t T
+	return int(unsafe.Sizeof(t))
 }
 
 // group returns the first group of h's probe sequence: t.groups[h&t.mask] without the bounds check, which

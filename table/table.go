@@ -199,7 +199,7 @@ func (t *Table) takeBack(h, n uint64) {
 	}
 }
 
-// Probes says how many groups look-ups visit.
+// Probes counts the groups that look-ups visit.
 type Probes struct {
 	Longest int     // groups visited to find the farthest entry; 1: the first of its probe sequence
 	Mean    float64 // over all entries

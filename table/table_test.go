@@ -22,7 +22,7 @@ func newTable(tb testing.TB, n int) *Table {
 	return t
 }
 
-// numbered is the n-th of a family of different keys.
+// numbered returns the n-th of a family of different keys.
 func numbered(n uint32) Key {
 	return parse.FlowOf(parse.AddrFrom4(0x0a000000|n&0xffff), parse.AddrFrom4(0xc0000201), uint16(n>>16), 443)
 }
@@ -95,7 +95,7 @@ func TestAgainstMaps(t *testing.T) {
 	}
 }
 
-// What the batch finds is what Find finds, also for keys that were removed and for the key of all
+// The batch finds the same as Find, also for keys that were removed and for the key of all
 // zeros, which fresh memory looks like; and it finds nearly all that there is.
 func TestFindAllAgreesWithFind(t *testing.T) {
 	known, found := 0, 0

@@ -203,7 +203,7 @@ func (b *Bounded) victim() (*conn, reason) {
 	return chosen, why
 }
 
-// reason says why a connection may be closed to make room for another one. The least is the best.
+// reason ranks why a connection may be closed to make room for another one. The least is the best.
 type reason int
 
 const (
@@ -240,7 +240,7 @@ func (c *conn) reasonToClose(now int64) (connState, reason, int64) {
 	return state, noReason, since
 }
 
-// connState says what a connection is doing.
+// connState is the state of a connection.
 type connState int32
 
 const (

@@ -1,4 +1,4 @@
-// Package wheel tells which records' deadlines have come: a hierarchical timing wheel (Varghese & Lauck,
+// Package wheel finds the records whose deadlines have come: a hierarchical timing wheel (Varghese & Lauck,
 // 1987, scheme 7) that holds record indices, not timers.
 //
 //	w := wheel.New(len(records))
@@ -50,7 +50,7 @@
 // second one: the cache misses of the first then overlap. BenchmarkVisit with a million records of 512 bytes
 // takes 35 to 38 ns a record instead of 134.
 //
-// Advance pops no more than out holds, and says whether more is due. What is left stays armed, and can be
+// Advance pops no more than out holds, and reports whether more is due. What is left stays armed, and can be
 // moved or cancelled meanwhile.
 //
 // # Cost

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// expirer is what a caller needs of a wheel; the storage variants that lost fulfil it too, so
+// expirer holds the methods that a caller needs of a wheel; the storage variants that lost have them too, so
 // that the benchmarks compare things that work.
 type expirer interface {
 	Reset(now uint32)

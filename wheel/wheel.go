@@ -147,7 +147,7 @@ func (w *Wheel) Advance(now uint32, out []uint32) (n int, more bool) {
 			return n, true
 		}
 		w.cur += step
-		w.gather()
+		w.moveDue()
 	}
 }
 
@@ -172,12 +172,12 @@ func (w *Wheel) Next() (step uint32, ok bool) {
 	return step, ok
 }
 
-// gather moves the lists of the slots that fall due at cur to the due places, which are all empty.
+// moveDue moves the lists of the slots that fall due at cur to the due places, which are all empty.
 //
 // The wheel has just moved to cur, and no occupied slot lay before. So a pointer that has just moved, the bits
 // of cur below it being zero, finds the slot of this tick: one of the next lap would have been more than 64
 // moves ahead.
-func (w *Wheel) gather() {
+func (w *Wheel) moveDue() {
 	for level := range uint32(levels) {
 		shift := level * slotBits
 		if w.cur&(1<<shift-1) != 0 {

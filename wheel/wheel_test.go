@@ -64,7 +64,7 @@ func TestArmWithinTheSlotDoesNoWork(t *testing.T) {
 	check(t, w)
 }
 
-// halfPopped is a wheel at tick 64, where 40 indices of level 0 and 60 of level 1 fell due and
+// halfPopped returns a wheel at tick 64, where 40 indices of level 0 and 60 of level 1 fell due and
 // 10 of level 0 have been popped: 0-39 were armed from tick 1 on, 40-99 before.
 func halfPopped(t *testing.T) (p *pair, popped []uint32) {
 	p = newPair(t, 101, 0)

@@ -141,7 +141,7 @@ func figuresOf(t *testing.T, w *Worker) map[stream.Ends]figures {
 }
 
 // While SYNs of strangers push one another out of a full table, in the middle of batches, the
-// established connections' figures are what they are without them. Each stranger knocks twice, the
+// established connections' figures are the same as without them. Each stranger knocks twice, the
 // second time about when it is pushed out: the record may be another's by then.
 func TestRecyclingBetweenLookUpAndAccounting(t *testing.T) {
 	const connections = 4500

@@ -19,10 +19,10 @@ func (w *Worker) setNow(now int64) {
 	w.now = max(w.now, now)
 }
 
-// tick is the last tick that has begun at time t.
+// tick returns the last tick that has begun at time t.
 func tick(t int64) uint32 { return uint32(t / tickTime) }
 
-// mostAhead is how far ahead, in ns, a connection is armed at most: ticks farther apart than the wheel
+// mostAhead is the farthest, in ns, that a connection is armed ahead: ticks farther apart than the wheel
 // can compare would count as passed.
 const mostAhead = wheel.MaxAhead * tickTime
 
@@ -70,11 +70,11 @@ func (w *Worker) Expire(budget int) (more bool) {
 	return true
 }
 
-// Behind is how late, in ns, the streams are that come next, after an Expire that has left some:
+// Behind returns the lateness in ns of the streams that come next, after an Expire that has left some:
 // none of them has been due for longer.
 func (w *Worker) Behind() int64 { return int64(w.wheel.Behind(tick(w.now))) * tickTime }
 
-// NextDue is when Expire, which has left nothing, may find something next: never, if there is nothing.
+// NextDue returns the earliest time at which Expire, which has left nothing, may find a stream, or never.
 func (w *Worker) NextDue() int64 {
 	ahead, ok := w.wheel.Next()
 	if !ok {

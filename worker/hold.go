@@ -3,9 +3,9 @@ package worker
 // HoldBounds are the upper bounds of Holds, ns.
 var HoldBounds = [...]int64{10e3, 20e3, 50e3, 100e3, 200e3, 500e3, 1e6, 10e6}
 
-// Holds is how much processor time pieces of snapshots took from the worker. Packets that come meanwhile
-// wait in the ring. What others took of the processor during a piece is not in it: that no piece's
-// size can help, and Stats.MaxTurn has it.
+// Holds is a histogram of the processor time that pieces of snapshots took from the worker. Packets that come meanwhile
+// wait in the ring. Time that other threads had the processor during a piece is left out: no piece's
+// size can help that, and Stats.MaxTurn has it.
 type Holds struct {
 	Counts [len(HoldBounds) + 1]uint64 // pieces up to each bound and above the one before; the last: above all
 	Sum    uint64                      // ns

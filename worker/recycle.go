@@ -2,7 +2,7 @@ package worker
 
 import "tcp-stream-exporter/stream"
 
-// class says what a connection is worth when the table is full.
+// class ranks connections by their worth when the table is full.
 type class uint8
 
 const (

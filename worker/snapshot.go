@@ -2,11 +2,10 @@ package worker
 
 import (
 	"tcp-stream-exporter/stream"
-	"tcp-stream-exporter/table"
 )
 
-// Snapshot is what a reader gets: every stream, taken piece by piece while packets go on coming, and the
-// totals of the moment after the last piece. It is reused from call to call. Close gives its memory
+// Snapshot holds a reader's copy of every stream, taken piece by piece while packets go on coming, and of the
+// totals right after the last piece. It is reused from call to call. Close gives its memory
 // back.
 type Snapshot struct {
 	// What the reader asks for, set before the call.
@@ -14,12 +13,12 @@ type Snapshot struct {
 	WithExtras bool // Extras, too
 
 	Views  []stream.View
-	Wide   []stream.Ends  // what View.Ends needs
+	Wide   []stream.Ends  // the argument of View.Ends
 	Extras []stream.Extra // of the streams in Views, if asked for; times are real time
 	Stats  Stats
 
-	rows *table.Rows // where they are
-	most int         // streams that there were before Keep
+	rows *rows // where they are
+	most int   // streams that there were before Keep
 }
 
 // Keep drops all streams but the first n.
@@ -31,13 +30,13 @@ func (s *Snapshot) Keep(n int) {
 	}
 }
 
-// keptViews is how many streams' memory a snapshot at rest keeps: 26 MB.
+// keptViews is the number of streams whose memory a snapshot at rest keeps: 26 MB.
 const keptViews = 1 << 18
 
-// Release tells that the streams are not looked at any more. Much memory goes back to the kernel.
+// Release ends the reader's use of the streams. Memory beyond keptViews goes back to the kernel.
 func (s *Snapshot) Release() {
 	if s.rows != nil {
-		s.rows.Shrink(max(s.most, len(s.Views)), keptViews)
+		s.rows.shrink(max(s.most, len(s.Views)), keptViews)
 	}
 	s.Views, s.Wide, s.Extras, s.most = nil, nil, nil, 0
 }
@@ -49,7 +48,7 @@ func (s *Snapshot) Close() error {
 	if rows == nil {
 		return nil
 	}
-	return rows.Close()
+	return rows.close()
 }
 
 // Empty makes the snapshot empty, with room for all streams of tables of n connections.
@@ -59,13 +58,13 @@ func (s *Snapshot) Empty(n int) error {
 		return nil
 	}
 	if s.rows == nil {
-		rows, err := table.NewRows(n)
+		rows, err := newRows(n)
 		if err != nil {
 			return err
 		}
 		s.rows = rows
 	}
-	s.Views, s.Wide, s.Extras = s.rows.Views(), s.rows.Ends(), s.rows.Extras()
+	s.Views, s.Wide, s.Extras = s.rows.views.Values[:0], s.rows.ends.Values[:0], s.rows.extras.Values[:0]
 	return nil
 }
 

@@ -39,7 +39,7 @@ type Stats struct {
 	InterfaceUp bool
 	IfIndex     int // of the captured interface; 0: all, NoInterface: it is away
 
-	// The largest of the last PeakWindow.
+	// The largest of the last capture.PeakAge.
 	MaxTurn      time.Duration // between two visits to the ring, waits for frames left out
 	MaxTurnWork  time.Duration // processor time that the worker spent between two visits to the ring
 	MaxFrameAge  time.Duration // that the oldest frame of a block had lain in the ring when it was walked
@@ -49,7 +49,7 @@ type Stats struct {
 // NoInterface is the index of an interface that is away.
 const NoInterface = -1
 
-// Lost is how many things went wrong since the start that cost packets: frames dropped, queue
+// Lost returns the number of events since the start that lost packets: frames dropped, queue
 // freezes, packets without room in the table, blocks that could not be walked, and times that the
 // interface was away.
 func (s *Stats) Lost() uint64 {

@@ -12,14 +12,14 @@ import (
 	"tcp-stream-exporter/wheel"
 )
 
-// Config is what a worker needs to know.
+// Config holds the settings of a worker.
 type Config struct {
 	// MaxConnections bounds the table, 1 to table.MaxConnections.
 	MaxConnections int
 	// StreamAge is how long a stream without packets is kept, FinalizedAge the same once a FIN or
 	// RST was seen. Above zero; above MaxAge: for ever.
 	StreamAge, FinalizedAge time.Duration
-	// SynAge is how long a connection is kept that has shown nothing but SYNs. 0: as StreamAge;
+	// SynAge is how long a connection of which only SYNs were seen is kept. 0: as StreamAge;
 	// above MaxAge: for ever.
 	SynAge time.Duration
 	// IPv6 accounts IPv6 too; without it such frames are counted as skipped.
@@ -34,14 +34,14 @@ type Config struct {
 }
 
 const (
-	// BatchSize is how many frames are decoded before the first is looked up, so that their cache
+	// BatchSize is the number of frames that are decoded before the first is looked up, so that their cache
 	// misses overlap.
 	BatchSize = table.BatchSize
 	// tickTime is the wheel's resolution.
 	tickTime = int64(100 * time.Millisecond)
-	// MaxAge is the longest age whose end the wheel can tell from the past: 59652 hours.
+	// MaxAge is the longest age whose end the wheel can distinguish from the past: 59652 hours.
 	MaxAge = time.Duration((1<<31 - 1) * tickTime)
-	// SnapLen is how many bytes of a frame are needed at most: the longest header stack, Ethernet, two
+	// SnapLen is the most bytes of a frame that are needed: the longest header stack, Ethernet, two
 	// VLAN tags, PPPoE, IP and TCP with all their options, but never the payload.
 	SnapLen = 192
 	// Never as an age keeps streams for ever.
@@ -71,7 +71,7 @@ type Worker struct {
 	superAbove uint32 // bytes of payload above which a frame is a super-packet
 
 	batches [3]Batch
-	// gathered is how many frames wait for the first batch to fill, in Frame.
+	// gathered counts the frames in the first batch that wait for it to fill, in Frame.
 	gathered uint
 
 	// reading is the number of the latest reading (ViewsFrom), since what it was when each record was taken
@@ -123,7 +123,7 @@ func New(cfg Config) (*Worker, error) {
 	return w, nil
 }
 
-// ageOf is d in ns, or stream.Never.
+// ageOf returns d in ns, or stream.Never.
 func ageOf(d time.Duration) int64 {
 	if d > MaxAge {
 		return stream.Never
@@ -140,7 +140,7 @@ func (w *Worker) Capacity() int { return w.table.Cap() }
 // Used returns how many records have been in use so far: they are those with the lowest indices.
 func (w *Worker) Used() int { return w.table.Used() }
 
-// PageRecords is how many records a huge page of memory holds.
+// PageRecords is the number of records in a huge page of memory.
 const PageRecords = table.PageRecords
 
 // Populate has the kernel give memory for records from to upTo-1 before their use, on any goroutine. It fails

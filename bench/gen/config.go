@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Order says which connection sends the next packet.
+// Order is the order in which connections send.
 type Order uint8
 
 const (
@@ -31,7 +31,7 @@ func (o *Order) Set(s string) error {
 	return fmt.Errorf("order %q is unknown: take one of %s", s, strings.Join(orders[:], ", "))
 }
 
-// Method says how frames reach the kernel.
+// Method is the way that frames take to the kernel.
 type Method uint8
 
 const (
@@ -54,7 +54,7 @@ func (m *Method) Set(s string) error {
 	return fmt.Errorf("method %q is unknown: take one of %s", s, strings.Join(methods[:], ", "))
 }
 
-// Config says what to send. Shares are between 0 and 1; rates are per second.
+// Config holds what to send. Shares are between 0 and 1; rates are per second.
 type Config struct {
 	Interface string // its name in the caller's network namespace
 	Force     bool   // allow an interface that is not a known virtual one
@@ -91,7 +91,7 @@ type Config struct {
 	KeepStreams   bool // remember ended connections for WriteStreams: 64 bytes each
 }
 
-// Validate checks every value; the message names the value and what would be allowed.
+// Validate checks every value; an error names the value and the range.
 func (c *Config) Validate() error {
 	for _, check := range []struct {
 		bad  bool
@@ -125,12 +125,12 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// maxPayload is what fits behind two headers in the 16-bit total length of IPv4.
+// maxPayload is the most that fits behind two headers in the 16-bit total length of IPv4.
 const maxPayload = maxTotalLen - ipv4Len - tcpLen
 
 // maxBurst keeps a burst well inside of the backlog that a veth pair hands it over in (sysctl
 // net.core.netdev_max_backlog, 1000 packets), where one too many would be lost without an error.
 const maxBurst = 512
 
-// share is false for NaN too.
+// share reports whether v is a share. NaN is none.
 func share(v float64) bool { return v >= 0 && v <= 1 }

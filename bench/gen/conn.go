@@ -1,6 +1,6 @@
 package gen
 
-// step is what a connection sends next.
+// step is the next packet of a connection.
 type step uint8
 
 const (
@@ -32,7 +32,7 @@ type conn struct {
 	data             uint64 // of forward: packets with payload
 }
 
-// end says how a stream ended.
+// end is the way a stream ended.
 type end uint8
 
 const (

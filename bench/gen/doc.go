@@ -3,13 +3,13 @@
 // to one interface as fast as one core can or at a given rate.
 //
 // It keeps exact counts of what it sent, per kind of packet and, on request, per stream (one
-// direction of a connection), so that the figures of whoever captures on the other end can be
-// compared number by number. Nothing is ever answered: both ends of each connection are played
+// direction of a connection), so that the figures of a capture on the other end can be compared
+// number by number. Nothing is ever answered: both ends of each connection are played
 // by the generator.
 //
 // New opens the socket in the network namespace of the calling thread; Run sends from a thread
 // of its own and may be called once. A Generator belongs to one goroutine at a time.
 //
-// It writes to virtual interfaces only (veth, dummy, ifb, lo) unless it is told otherwise, and it
-// never reads a packet.
+// It writes to virtual interfaces only (veth, dummy, ifb, lo) unless Config.Force is set, and never
+// reads a packet.
 package gen

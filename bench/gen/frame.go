@@ -33,7 +33,7 @@ const (
 	minMSS        = 1460
 )
 
-// segment is what differs from one frame to the next.
+// segment holds the fields that differ from one frame to the next.
 type segment struct {
 	src, dst         uint32
 	srcPort, dstPort uint16
@@ -41,7 +41,7 @@ type segment struct {
 	flags            uint8
 	payload          int  // bytes behind the TCP header, all of them zero
 	burst            bool // the kernel cuts the payload into segments and completes their checksums
-	totalLen         int  // IPv4 total length if it shall differ from the true one, else 0
+	totalLen         int  // IPv4 total length if it is to differ from the true one, else 0
 }
 
 // putEther writes an Ethernet header.

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Source address of all frames, and the destination unless Config.DestMAC says otherwise: locally
+// Source address of all frames, and the destination unless Config.DestMAC is set: locally
 // administered and unlike any address the kernel draws for a veth (those are random, and these
-// would be one in 2^46). The receiving end's IP stack therefore takes the frames for somebody
-// else's (PACKET_OTHERHOST) and drops them, instead of answering each with a RST; packet sockets
+// would be one in 2^46). To the receiving end's IP stack the frames are therefore another host's
+// (PACKET_OTHERHOST), and it drops them, instead of answering each with a RST; packet sockets
 // see them all the same.
 var (
 	sourceMAC = [6]byte{0x02, 0x00, 0x5e, 0x10, 0x00, 0x01}
@@ -27,7 +27,7 @@ type Generator struct {
 	sender sender
 }
 
-// New checks cfg and the interface, both with errors that say what to change, and opens the
+// New checks cfg and the interface, both with errors that have the remedy, and opens the
 // socket in the network namespace of the calling thread.
 func New(cfg Config) (*Generator, error) {
 	if err := cfg.Validate(); err != nil {
@@ -121,8 +121,8 @@ func (g *Generator) run(ctx context.Context) (r Report, err error) {
 
 func cpuSeconds(t unix.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
 
-// maxLag is how much of the rate is made up for after a pause of the thread; what is older is
-// let go, so that a pause does not end in a burst that only tests the receiver's ring.
+// maxLag bounds how much of the rate is made up for after a pause of the thread, so that a pause does
+// not end in a burst that only tests the receiver's ring.
 const maxLag = 20 * time.Millisecond
 
 // loop sends batch after batch. It returns how many packets were counted but not sent.
@@ -184,7 +184,7 @@ func (g *Generator) loop(ctx context.Context, start time.Time) (unsent uint64, e
 	}
 }
 
-// packets is how many packets a frame becomes on the wire.
+// packets returns the number of packets that a frame becomes on the wire.
 func (g *Generator) packets(n length) int {
 	if n.payload <= g.cfg.Payload {
 		return 1
@@ -192,14 +192,13 @@ func (g *Generator) packets(n length) int {
 	return (n.payload + g.cfg.Payload - 1) / g.cfg.Payload
 }
 
-// pace is how a rate is kept: how much was sent since when. since moves on when the rate could
-// not be kept.
+// pace keeps a rate: how much was sent since when. since moves on when the rate could not be kept.
 type pace struct {
 	since time.Time
 	sent  uint64
 }
 
-// due says how many packets the rate allows at the time now.
+// due returns the number of packets that the rate allows at now.
 func (g *Generator) due(p *pace, now time.Time) int {
 	since := now.Sub(p.since)
 	n := g.cfg.Rate*since.Seconds() - float64(p.sent)
@@ -210,7 +209,7 @@ func (g *Generator) due(p *pace, now time.Time) int {
 	return int(max(n, 0))
 }
 
-// untilDue says how long after now the next packet is due, when none is.
+// untilDue returns the time from now to the next due packet, when none is due.
 func (g *Generator) untilDue(p *pace, now time.Time) time.Duration {
 	at := p.since.Add(time.Duration(float64(p.sent+1) / g.cfg.Rate * float64(time.Second)))
 	return min(max(at.Sub(now), shortPause), longPause)

@@ -140,7 +140,7 @@ func (s *source) step(b []byte, c *conn) length {
 	panic("gen: a closed connection has nothing to send")
 }
 
-// end makes next finish what is under way and close every connection, then return 0.
+// end makes next finish the handshakes and ends under way, close every connection, then return 0.
 func (s *source) end() {
 	s.ending = true
 	for i := range s.laneCount {

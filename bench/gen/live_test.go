@@ -105,7 +105,7 @@ func capture(t *testing.T, p *lab.Pair, cfg Config, visit func(walk.Frame)) (*Ge
 	return g, report
 }
 
-// Whatever way the frames go to the kernel, what arrives is what is counted, packet by packet.
+// Whatever way the frames go to the kernel, the counts are those of what arrives, packet by packet.
 func TestWhatArrivesIsWhatWasCounted(t *testing.T) {
 	p := newLab(t, lab.Options{OffloadsOff: true})
 	for _, test := range []struct {
@@ -198,8 +198,8 @@ func TestTruncatedFramesClaimTheirPayload(t *testing.T) {
 	}
 }
 
-// tshark, which knows TCP better than the model, finds nothing to complain about in a clean run,
-// and does in a forged one.
+// tshark, which knows TCP better than the model, has no complaint about a clean run and some about a
+// forged one.
 func TestTsharkFindsACleanRunClean(t *testing.T) {
 	need.Tool(t, "tshark")
 	p := newLab(t, lab.Options{OffloadsOff: true})
@@ -330,7 +330,7 @@ func TestNewRefusesInterfacesThatAreWrong(t *testing.T) {
 	}
 }
 
-// An interface that goes away in the middle ends the run with an error, and the counts still say
+// An interface that goes away in the middle ends the run with an error, and the counts are still of
 // what was sent.
 func TestInterfaceGoneEndsTheRun(t *testing.T) {
 	p := newLab(t, lab.Options{})

@@ -18,7 +18,7 @@ type packet struct {
 	payload  int
 }
 
-// decode takes a frame apart by the RFCs and says what is wrong with it.
+// decode takes a frame apart by the RFCs and returns what is wrong with it.
 func decode(frame []byte, tcpChecksum bool) (p packet, err error) {
 	if len(frame) < 54 || frame[12] != 8 || frame[13] != 0 {
 		return p, fmt.Errorf("no IPv4 in %x", frame)

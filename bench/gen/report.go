@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Counts is what was sent, exactly. Packets is the sum of the eight kinds from SYN to Forged.
+// Counts holds exact counts of what was sent. Packets is the sum of the eight kinds from SYN to Forged.
 type Counts struct {
 	Packets      uint64 `json:"packets"`
 	PayloadBytes uint64 `json:"payload_bytes"` // TCP payload of Data
@@ -27,7 +27,7 @@ type Counts struct {
 	Closed uint64 `json:"connections_closed"` // by the last ACK behind two FINs, or by RST
 }
 
-// Report is the outcome of a run.
+// Report holds the outcome of a run.
 type Report struct {
 	Counts
 	Seconds       float64 `json:"seconds"` // from the first packet to the last
@@ -38,7 +38,7 @@ type Report struct {
 	Unsent        uint64  `json:"unsent"`         // counted above but not sent, because of the error that ended the run
 }
 
-// Line gives all figures as key=value on one line, with the keys of the JSON form.
+// Line returns all figures as key=value on one line, with the keys of the JSON form.
 func (r Report) Line() string {
 	var b strings.Builder
 	appendFields(&b, reflect.ValueOf(r))
@@ -60,7 +60,7 @@ func appendFields(b *strings.Builder, v reflect.Value) {
 	}
 }
 
-// JSON gives all figures as one JSON object.
+// JSON returns all figures as one JSON object.
 func (r Report) JSON() string {
 	b, err := json.Marshal(r)
 	if err != nil {

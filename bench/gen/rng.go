@@ -30,5 +30,5 @@ func (r *rng) next() uint64 {
 // below returns a number in [0, n): the high half of a product, with a bias of less than n/2^32.
 func (r *rng) below(n int) int { return int(r.next() >> 32 * uint64(n) >> 32) }
 
-// under is true with the chance threshold/2^32.
+// under returns true with probability threshold/2^32.
 func (r *rng) under(threshold uint64) bool { return r.next()>>32 < threshold }

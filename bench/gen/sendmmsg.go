@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mmsgBatch is how many frames go into one system call. 16, 64, 256 and 1024 gave the same rate
+// mmsgBatch is the number of frames in one system call. 16, 64, 256 and 1024 gave the same rate
 // within the noise; 64 frames of full size stay in the second-level cache.
 const mmsgBatch = 64
 

@@ -38,7 +38,7 @@ func openSocket(ifIndex int, qdisc bool) (fd int, err error) {
 
 const sendBuffer = 4 << 20 // bytes
 
-// sender takes frames to the kernel. Frames are sent once each and in order, whatever the number
+// sender hands frames to the kernel. Frames are sent once each and in order, whatever the number
 // of retries.
 type sender interface {
 	// batch returns the buffers of the next frames, each with an Ethernet header, zero behind it
@@ -47,12 +47,12 @@ type sender interface {
 	// send sends the first len(lens) frames of the last batch. It returns how many were sent, which
 	// is all of them unless there is an error.
 	send(lens []length) (int, error)
-	// retries is how often the kernel had no room.
+	// retries returns how often the kernel had no room.
 	retries() uint64
 	close() error
 }
 
-// busy says whether an error means "no room now, try again".
+// busy reports whether a send failed for want of room and may be repeated.
 func busy(err error) bool {
 	return err == unix.ENOBUFS || err == unix.EAGAIN || err == unix.EINTR
 }

@@ -1,10 +1,10 @@
 package gen
 
-// laneLen is how many handshakes and ends are under way at once at most: they take turns packet
+// laneLen is the most handshakes and ends that are under way at once: they take turns packet
 // by packet, so that those of different connections interleave.
 const laneLen = 64
 
-// picksAhead is how many connections of a random order are drawn together.
+// picksAhead is the number of connections that a random order draws together.
 const picksAhead = 32
 
 // oneACK is the unit of conn.ackDebt.
@@ -16,7 +16,7 @@ type source struct {
 	rng         rng
 	mss         uint16
 	dataLen     int    // payload bytes of a data packet
-	ackStep     uint32 // what one data packet adds to a connection's ackDebt, at most oneACK
+	ackStep     uint32 // added to a connection's ackDebt by a data packet, at most oneACK
 	flood       uint64 // chances as thresholds of 2^32
 	forge       uint64
 	reset       uint64
@@ -77,7 +77,7 @@ func newSource(cfg Config) *source {
 	return s
 }
 
-// threshold turns a share of 0 to 1 into what rng.under takes.
+// threshold turns a share of 0 to 1 into rng.under's argument.
 func threshold(share float64) uint64 { return uint64(share * (1 << 32)) }
 
 // allow sets how many connections may have begun, and how many may have been replaced, by the
@@ -160,7 +160,7 @@ func (s *source) pickAhead() {
 // traffic sends data of the client or, when enough of it is owed, the server's ACK.
 func (s *source) traffic(b []byte, c *conn) length {
 	if c.ackDebt >= oneACK {
-		// The ACKs owed for a burst share out what it brought, each ahead of the one before.
+		// The ACKs owed for a burst share out its bytes, each ahead of the one before.
 		unacked, owed := c.clientSeq-c.acked, c.ackDebt/oneACK
 		c.acked += (unacked + owed - 1) / owed
 		c.ackDebt -= oneACK

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// base is what the tests below change one thing of.
+// base returns a configuration with one change, for the tests below.
 func base(change func(*Config)) Config {
 	c := Config{Connections: 200, Payload: 100, ReverseShare: 1.0 / 3, Burst: 1, Seed: 7, KeepStreams: true}
 	if change != nil {

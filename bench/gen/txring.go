@@ -23,8 +23,8 @@ const (
 	txBytes  = 1 << 24 // at most
 )
 
-// txRingSender sends out of a ring that is mapped into both, kernel and process: the frame's
-// pages themselves go into the packet. The kernel gives a frame back when the packet is freed or,
+// txRingSender sends out of a ring that kernel and process share: the frame's pages themselves go
+// into the packet. The kernel gives a frame back when the packet is freed or,
 // as on a veth pair, copied for the receiving end.
 type txRingSender struct {
 	fd    int

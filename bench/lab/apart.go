@@ -7,8 +7,8 @@ import (
 )
 
 // NewApart makes the namespaces of a pair without a link between them, for a program that carries
-// the packets itself (End.Tun). Of the ends only Namespace is set. Nothing is left behind when it
-// fails.
+// the packets itself (End.Tun). Of the ends only Namespace is set. Nothing is left behind after an
+// error.
 func NewApart() (*Pair, error) {
 	name := netns.NewName()
 	p := &Pair{A: End{Namespace: name + "-a"}, B: End{Namespace: name + "-b"}}

@@ -15,7 +15,7 @@ import (
 // Device is the name of the interface at either end; each has a namespace to itself.
 const Device = "veth0"
 
-// Options of a pair; the zero value is a plain one.
+// Options holds the settings of a pair; the zero value is a plain one.
 type Options struct {
 	MTU         int    // bytes of IP packet; 0: the kernel's default of 1500
 	Queues      int    // receive and transmit queues per end; 0: 1
@@ -30,14 +30,14 @@ type Pair struct {
 
 // End is one end of a pair.
 type End struct {
-	Namespace string // as ip netns knows it
+	Namespace string // as ip-netns(8) lists it
 	Index     int    // of Device
 	MAC       net.HardwareAddr
 }
 
 const upTimeout = 5 * time.Second
 
-// New makes a pair and waits until both ends have a carrier. Nothing is left behind when it fails.
+// New makes a pair and waits until both ends have a carrier. Nothing is left behind after an error.
 func New(o Options) (*Pair, error) {
 	name := netns.NewName()
 	p := &Pair{A: End{Namespace: name + "-a"}, B: End{Namespace: name + "-b"}}

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tunFile is where the kernel makes tun devices.
+// tunFile is the file that makes tun devices.
 const tunFile = "/dev/net/tun"
 
-// tunQueue is how many packets wait in a tun device for its reader. TCP keeps less than this in
+// tunQueue is the number of packets that a tun device queues for its reader. TCP keeps less than this in
 // flight, so that the device itself drops nothing.
 const tunQueue = "10000"
 
-// ErrNoTun says that the kernel has no tun devices.
+// ErrNoTun is the error of a kernel without tun devices.
 var ErrNoTun = errors.New("the kernel has no tun devices (" + tunFile + " is missing): try modprobe tun")
 
 // Tun makes a tun device in e's namespace, with an address and its prefix as 192.0.2.1/24, and

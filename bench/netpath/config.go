@@ -14,7 +14,7 @@ type Half struct {
 	ReturnLoss float64       // share of the receiver's packets
 }
 
-// Config says what the path does. The zero value passes everything on at once.
+// Config describes the path. The zero value passes everything on at once.
 type Config struct {
 	Before, Behind Half
 
@@ -23,7 +23,7 @@ type Config struct {
 	Held   float64
 	HeldBy time.Duration
 
-	// ThinACKs is N where one in N of the receiver's pure ACKs passes, as on a path that aggregates
+	// ThinACKs lets one in so many of the receiver's pure ACKs pass, as on a path that aggregates
 	// them; 0 and 1: all pass. The others do not reach the point.
 	ThinACKs int
 

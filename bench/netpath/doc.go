@@ -1,7 +1,7 @@
 // Package netpath carries IP packets between two tun devices over a path of its own: delay, loss,
 // reordering, a bottleneck. In the middle is a capture point, whose packets it writes to a capture
-// file. The path sees every segment as the sender sent it, so it knows what no observer at the
-// point can be sure of: which segments are repairs, and which ones only were overtaken.
+// file. The path sees every segment as the sender sent it, so it knows what an observer at the
+// point can only infer: which segments are repairs, and which were only overtaken.
 //
 //	             before the point           behind the point
 //	sender ---- delay, loss, held back ---*--- loss, bottleneck, delay ---> receiver

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Lateness tells how much later than due packets were passed on: how good the path's clockwork was
+// Lateness counts packets by how much later than due they were passed on: the quality of the path's timing
 // in this run. Each packet counts twice, at the point and at its end.
 type Lateness struct {
 	Max     time.Duration
@@ -17,7 +17,7 @@ func (l *Lateness) add(d time.Duration) {
 	l.classes[min(bits.Len64(uint64(max(d, 0))), len(l.classes)-1)]++
 }
 
-// Share returns a bound, a power of two in ns, that this share of the packets kept.
+// Share returns the bound in ns, a power of two, that this share of the packets kept.
 func (l *Lateness) Share(share float64) time.Duration {
 	all, seen := uint64(0), uint64(0)
 	for _, n := range l.classes {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Path is one that runs.
+// Path is a running path.
 type Path struct {
 	config  Config
 	devices [2]int // descriptors, by side
@@ -51,22 +51,22 @@ func Start(senderTun, receiverTun int, c Config) (*Path, error) {
 	}
 	go func() {
 		defer close(p.done)
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine and takes what keepTime set along
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and with it what keepTime set
 		keepTime()
 		p.err = p.run()
 	}()
 	return p, nil
 }
 
-// keepTime has the kernel wake this thread as soon as a packet is due. Best effort: Lateness tells
-// what came of it.
+// keepTime has the kernel wake this thread as soon as a packet is due. Best effort: Lateness
+// has the result.
 func keepTime() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // ns; the default of 50 µs is half a way of the shortest paths
 	// Ahead of the traffic's own programs, which share the CPUs. The thread sleeps most of the time.
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0)
 }
 
-// Idle returns for how long no packet has come or been delivered.
+// Idle returns the time since a packet last came or was delivered.
 func (p *Path) Idle() time.Duration {
 	return time.Since(p.start) - time.Duration(p.active.Load())
 }
@@ -86,7 +86,7 @@ func (p *Path) Stop() (Truth, Lateness, error) {
 }
 
 const (
-	// longestSleep is how soon a silent path sees that it is to stop.
+	// longestSleep bounds how late a silent path sees that it is to stop.
 	longestSleep = 50 * time.Millisecond
 	// readsInARow of one device, so that the other's packets and those that are due do not wait.
 	readsInARow = 64
@@ -244,7 +244,7 @@ func (p *Path) pass(k *packet) (onward bool, err error) {
 	return true, nil
 }
 
-// squeeze has a packet wait for the bottleneck; false: the queue is full.
+// squeeze makes a packet wait for the bottleneck; false: the queue is full.
 func (p *Path) squeeze(k *packet) bool {
 	begin := max(p.idleAt, k.due)
 	if begin-k.due > p.config.Queue {

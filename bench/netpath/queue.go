@@ -2,7 +2,7 @@ package netpath
 
 import "time"
 
-// packet is one on its way.
+// packet is a packet on its way.
 type packet struct {
 	due   time.Duration // since the path's start
 	order uint64        // of coming in
@@ -33,7 +33,7 @@ const (
 	atEnd
 )
 
-// queue is a heap of packets: first the earliest due, of those due at once the first that came.
+// queue is a heap of packets by the time when they are due, then by order.
 type queue []*packet
 
 func (p *packet) sooner(q *packet) bool {

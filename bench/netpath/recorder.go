@@ -15,14 +15,14 @@ import (
 // snapLen bytes of each packet are recorded: all headers.
 const snapLen = 128
 
-// recorder writes a pcap file of raw IP packets with times in ns. Packets may come with times up
-// to window too early; it sorts them.
+// recorder writes a pcap file of raw IP packets with times in ns. Times may be up to
+// mostEarly too early; it sorts by them.
 type recorder struct {
-	epoch  time.Time // time 0
-	window time.Duration
-	buf    *bufio.Writer
-	pcap   *pcapgo.Writer
-	held   []record // by time, those of equal times as they came
+	epoch     time.Time // time 0
+	mostEarly time.Duration
+	buf       *bufio.Writer
+	pcap      *pcapgo.Writer
+	held      []record // by time, those of equal times as they came
 }
 
 type record struct {
@@ -31,18 +31,18 @@ type record struct {
 	data   []byte
 }
 
-func newRecorder(w io.Writer, epoch time.Time, window time.Duration) (*recorder, error) {
+func newRecorder(w io.Writer, epoch time.Time, mostEarly time.Duration) (*recorder, error) {
 	buf := bufio.NewWriterSize(w, 1<<16)
-	r := &recorder{epoch: epoch, window: window, buf: buf, pcap: pcapgo.NewWriterNanos(buf)}
+	r := &recorder{epoch: epoch, mostEarly: mostEarly, buf: buf, pcap: pcapgo.NewWriterNanos(buf)}
 	if err := r.pcap.WriteFileHeader(snapLen, layers.LinkTypeRaw); err != nil {
 		return nil, fmt.Errorf("netpath: capture: %w", err)
 	}
 	return r, nil
 }
 
-// add records a packet that the path passes on now, early by some of the window.
+// add records a packet that the path passes on now, early by up to mostEarly.
 func (r *recorder) add(now, early time.Duration, packet []byte) error {
-	if r.window == 0 {
+	if r.mostEarly == 0 {
 		return r.write(record{now, len(packet), packet[:min(len(packet), snapLen)]})
 	}
 	at := now - early
@@ -51,7 +51,7 @@ func (r *recorder) add(now, early time.Duration, packet []byte) error {
 		i--
 	}
 	r.held = slices.Insert(r.held, i, record{at, len(packet), slices.Clone(packet[:min(len(packet), snapLen)])})
-	return r.flush(now - r.window)
+	return r.flush(now - r.mostEarly)
 }
 
 // flush writes what is not later than a time.

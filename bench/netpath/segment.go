@@ -9,7 +9,7 @@ const (
 	rst = 1 << 2
 )
 
-// segment is what the path reads of a packet.
+// segment holds the fields that the path reads of a packet.
 type segment struct {
 	tcp      bool // over IPv4, whole; the other fields mean nothing if not
 	from, to uint16
@@ -18,10 +18,10 @@ type segment struct {
 	seq, end uint32 // end: seq and payload, plus 1 for a SYN or FIN
 }
 
-// ordered says whether the segment takes up sequence numbers: only then can it be sent again.
+// ordered reports whether the segment takes up sequence numbers: only then can it be sent again.
 func (s *segment) ordered() bool { return s.tcp && s.end != s.seq }
 
-// pureACK says whether it does nothing but acknowledge.
+// pureACK reports whether the segment does nothing but acknowledge.
 func (s *segment) pureACK() bool { return s.tcp && s.payload == 0 && s.flags&(fin|syn|rst) == 0 }
 
 const (

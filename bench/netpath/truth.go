@@ -6,8 +6,8 @@ type Truth struct {
 	Packets uint64 // that passed the point
 
 	// Again holds some sequence numbers that were sent before, of a SYN or FIN too. Unnoticeable are
-	// those among them that nobody at the point can tell from new ones: no byte of theirs and none
-	// behind them had passed it, because the first copies were lost before it.
+	// those among them that no observer at the point can distinguish from new ones: no byte of theirs and
+	// none behind them had passed it, because the first copies were lost before it.
 	Again, Unnoticeable uint64
 	// Overtaken were sent once and passed after a segment that was sent later.
 	Overtaken uint64
@@ -20,7 +20,7 @@ type Truth struct {
 	QueueDrops             uint64 // by the bottleneck's queue
 }
 
-// ledger keeps the books of the sender's connections.
+// ledger keeps the record of the sender's connections.
 type ledger struct {
 	Truth
 	conns map[ports]*conn
@@ -28,8 +28,8 @@ type ledger struct {
 
 type ports struct{ from, to uint16 }
 
-// conn is what the ledger knows of a connection. TCP sends new bytes in order and without gaps, so
-// one mark says what was sent.
+// conn is the ledger's record of a connection. TCP sends new bytes in order and without gaps, so one
+// mark covers what was sent.
 type conn struct {
 	sent    uint32 // everything before it was sent
 	arrived bool   // a segment has passed the point
@@ -38,7 +38,7 @@ type conn struct {
 
 func newLedger() ledger { return ledger{conns: map[ports]*conn{}} }
 
-// leaves notes a segment in the order of sending and says whether some of it was sent before.
+// leaves notes a segment in the order of sending and reports whether some of it was sent before.
 func (l *ledger) leaves(s *segment) (again bool) {
 	if !s.ordered() {
 		return false
@@ -56,8 +56,7 @@ func (l *ledger) leaves(s *segment) (again bool) {
 	return again
 }
 
-// passes notes a segment in the order in which the point sees them; again is what leaves returned
-// for it.
+// passes notes a segment in the order in which the point sees them; again is the result of leaves.
 func (l *ledger) passes(s *segment, again bool) {
 	l.Packets++
 	if !s.ordered() {

@@ -1,7 +1,7 @@
-// Package walk is the least that a reader of AF_PACKET with TPACKET_V3 must do: map the ring,
-// take each block that the kernel has closed, step from frame to frame, give the block back. It
-// is what captures are compared with, and what tests of this module read packets with. It is
-// written for this module alone and shares nothing with the exporter's own reader.
+// Package walk does the least that a reader of AF_PACKET with TPACKET_V3 must do: map the ring,
+// take each block that the kernel has closed, step from frame to frame, give the block back.
+// Captures are compared with it, and tests of this module read packets with it. It shares nothing
+// with the exporter's own reader.
 //
 // A Ring belongs to one goroutine. Opened with a filter that accepts everything and cuts frames
 // to the snap length, it holds every packet that the interface receives or sends.

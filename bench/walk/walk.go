@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config of a ring.
+// Config holds the settings of a ring.
 type Config struct {
 	IfIndex   int           // of the interface, in the namespace of the calling thread
 	BlockSize int           // bytes; a multiple of the page size
@@ -20,7 +20,7 @@ type Config struct {
 	RetireTov time.Duration // how long a block may stay partly filled; whole milliseconds, 0: the kernel chooses
 }
 
-// Where things are in a block (linux/if_packet.h: tpacket_block_desc, tpacket_hdr_v1) and in a
+// Offsets in a block (linux/if_packet.h: tpacket_block_desc, tpacket_hdr_v1) and in a
 // frame (tpacket3_hdr), in bytes.
 const (
 	blockStatusAt = 8
@@ -45,7 +45,7 @@ type Ring struct {
 	stats Stats
 }
 
-// Stats are the kernel's figures since Open.
+// Stats holds the kernel's counters since Open.
 type Stats struct {
 	Packets uint64 // that came, with Drops
 	Drops   uint64 // for want of room in the ring
@@ -96,7 +96,7 @@ func Open(cfg Config) (_ *Ring, err error) {
 	return &Ring{fd: fd, cfg: cfg, mem: mem}, nil
 }
 
-// Blocks is how many blocks the ring has.
+// Blocks returns the number of blocks in the ring.
 func (r *Ring) Blocks() int { return r.cfg.NumBlocks }
 
 // Next returns the next block if the kernel has closed it.
@@ -154,14 +154,14 @@ func (r *Ring) Close() error {
 	return errors.Join(unix.Munmap(r.mem), unix.Close(r.fd))
 }
 
-// Block walks the frames of one closed block.
+// Block is a walk over the frames of one closed block.
 type Block struct {
 	mem   []byte
 	count uint32 // frames left
 	at    uint32 // where the next one begins
 }
 
-// Frame is one packet.
+// Frame is one frame.
 type Frame struct {
 	Data    []byte // aliases the ring: valid until Release
 	WireLen int    // bytes, before it was cut to the snap length

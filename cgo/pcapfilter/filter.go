@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// LinkType says which header a packet begins with: one of libpcap's DLT_ numbers (pcap/dlt.h), as
+// LinkType names the header that a packet begins with: one of libpcap's DLT_ numbers (pcap/dlt.h), as
 // they are on Linux. These are not the ARPHRD_ numbers of an interface.
 type LinkType int
 

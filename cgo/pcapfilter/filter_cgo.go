@@ -16,7 +16,7 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Available says that this build has libpcap and compiles any filter.
+// Available is true: this build has libpcap and compiles any filter.
 const Available = true
 
 // compiling is held around libpcap's compiler. That is meant to be reentrant since libpcap 1.8, but it looks up

@@ -110,7 +110,7 @@ func TestFiltersSelect(t *testing.T) {
 	}
 }
 
-// doc.go says which words become ancillary loads.
+// doc.go lists the words that become ancillary loads.
 func TestAncillaryLoads(t *testing.T) {
 	const ancillary = 0xfffff000 // SKF_AD_OFF, linux/filter.h
 	for _, c := range []struct {

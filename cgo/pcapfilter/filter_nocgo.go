@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// Available says that this build has no libpcap and compiles only "tcp" and the empty filter.
+// Available is false: this build has no libpcap and compiles only "tcp" and the empty filter.
 const Available = false
 
 var errNoLibpcap = errors.New(`this build has no libpcap and knows only "tcp" and the empty filter: ` +

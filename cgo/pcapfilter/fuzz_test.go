@@ -23,7 +23,7 @@ var words = []string{
 // shape, but no letter, for the reason above.
 const raw = "0123456789.:/-[]()&|<>=!+*%,;#~^{} \t\\\x7f\x80\xc3\x28"
 
-// written is the filter that a choice stands for, and chosen a choice that stands for a filter of
+// written returns the filter that a choice stands for, and chosen a choice that stands for a filter of
 // words.
 func written(choice []byte) string {
 	var b strings.Builder

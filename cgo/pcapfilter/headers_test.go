@@ -10,7 +10,7 @@ import (
 	"tcp-stream-exporter/internal/recorded"
 )
 
-// headersWanted is what the headers of a frame that "tcp" accepts take, written independently of the program.
+// headersWanted returns the length of the headers of a frame that "tcp" accepts, written independently of the program.
 func headersWanted(frame []byte) int {
 	if len(frame) < 54 || frame[12] != 8 || frame[13] != 0 || frame[14] != 0x45 || frame[23] != 6 {
 		return snapLen

@@ -36,7 +36,7 @@ func newKernelFilter(t testing.TB, prog []bpf.RawInstruction) kernelFilter {
 	return kernelFilter{t, fds[0], fds[1]}
 }
 
-// verdict is how many bytes of the packet arrive.
+// verdict returns how many bytes of the packet arrive.
 func (k kernelFilter) verdict(packet []byte) int {
 	k.t.Helper()
 	if _, err := unix.Write(k.from, packet); err != nil {

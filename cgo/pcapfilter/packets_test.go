@@ -26,12 +26,12 @@ var linkHeaders = map[LinkType]struct{ v4, v6 []byte }{
 	Raw: {nil, nil},
 }
 
-// ipPackets are IP packets and what "tcp" says of them.
+// ipPackets holds IP packets and the verdicts of "tcp" on them.
 var ipPackets = []struct {
 	name string
 	ip   []byte
 	tcp  bool
-	// looksAt is how many bytes of the IP packet the verdict needs; a shorter one is rejected.
+	// looksAt is the number of bytes of the IP packet that the verdict needs; a shorter one is rejected.
 	looksAt int
 }{
 	{"TCP in IPv4", ipv4(6, 0, tcpHeader()), true, 10},

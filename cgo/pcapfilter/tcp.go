@@ -2,7 +2,7 @@ package pcapfilter
 
 import "golang.org/x/net/bpf"
 
-// ipIn says how a link type's packets tell IPv4 from IPv6, and where the IP header begins.
+// ipIn describes how a link type's packets distinguish IPv4 from IPv6, and where the IP header begins.
 type ipIn struct {
 	load       bpf.LoadAbsolute // loads the protocol
 	mask       uint32           // its bits that count

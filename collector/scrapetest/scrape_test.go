@@ -109,7 +109,7 @@ func TestTheCurrentPrometheusScrapes(t *testing.T) {
 	}
 }
 
-// parsed are the series of the plain text by its own parser.
+// parsed returns the series of the plain text by its own parser.
 func parsed(t *testing.T, h http.Handler) map[string]float64 {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -143,7 +143,7 @@ func parsed(t *testing.T, h http.Handler) map[string]float64 {
 	return series
 }
 
-// scraped are the series of the first scrape of target, without the labels that Prometheus adds.
+// scraped returns the series of the first scrape of target, without the labels that Prometheus adds.
 func scraped(t *testing.T, target, protocols string, compressed, zstd bool) map[string]float64 {
 	t.Helper()
 	store := teststorage.NewAppendable()

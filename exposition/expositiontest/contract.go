@@ -36,20 +36,20 @@ var Contract = []struct {
 	{"tcp_jitter_seconds", "gauge", true, "with a delay sample", func(v *stream.View) float64 { return decimal(v.Jitter) }},
 	{"tcp_min_delay_seconds", "gauge", true, "with a delay sample", func(v *stream.View) float64 { return decimal(v.MinDelay) }},
 	{"tcp_max_delay_seconds", "gauge", true, "with a delay sample", func(v *stream.View) float64 { return decimal(v.MaxDelay) }},
-	{"tcp_bitrate_bps", "gauge", true, "after a bitrate window", func(v *stream.View) float64 { return v.Bitrate }},
-	{"tcp_bitrate_variance", "gauge", true, "after a bitrate window", func(v *stream.View) float64 { return decimal(v.BitrateVariation) }},
+	{"tcp_bitrate_bps", "gauge", true, "after a second", func(v *stream.View) float64 { return v.Bitrate }},
+	{"tcp_bitrate_variance", "gauge", true, "after a second", func(v *stream.View) float64 { return decimal(v.BitrateVariation) }},
 	{"tcp_packet_size_variance", "gauge", true, "with two sizes", func(v *stream.View) float64 { return decimal(v.SizeVariation) }},
 	{"tcp_interarrival_variance_seconds", "gauge", true, "with two packets", func(v *stream.View) float64 { return decimal(v.InterarrivalDeviation) }},
 }
 
 // presence maps each condition of the Contract to the bit of a View that it stands for.
 var presence = map[string]stream.Has{
-	"always":                 0,
-	"with an uptime":         stream.HasRate,
-	"with a delay sample":    stream.HasDelay,
-	"after a bitrate window": stream.HasBitrate,
-	"with two sizes":         stream.HasSize,
-	"with two packets":       stream.HasInterarrival,
+	"always":              0,
+	"with an uptime":      stream.HasRate,
+	"with a delay sample": stream.HasDelay,
+	"after a second":      stream.HasBitrate,
+	"with two sizes":      stream.HasSize,
+	"with two packets":    stream.HasInterarrival,
 }
 
 // decimal returns the float64 that is read back from the shortest text of a float32: 0.015584, not

@@ -1,6 +1,6 @@
 // Package fakekernel lays out TPACKET_V3 blocks in ordinary memory as the Linux kernel does, for
 // tests and benchmarks of what reads them. It writes every field at its literal offset and shares
-// no code and no type with the reader, so that the two can only agree by both being right.
+// no code and no type with the reader, so that the two agree only if both are right.
 //
 // Sources: linux/if_packet.h for the layout; prb_open_block, prb_fill_curr_block, prb_close_block
 // and tpacket_rcv in net/packet/af_packet.c for the values.
@@ -114,8 +114,8 @@ func Block(size int, frames []Frame) (mem []byte, used int) {
 	return mem, used
 }
 
-// put writes one frame at the start of room and says how many bytes it takes, or that it does not
-// fit.
+// put writes one frame at the start of room and returns how many bytes it takes, and whether it
+// fits.
 func put(room []byte, f Frame, first bool) (n int, ok bool) {
 	hatype := f.Hatype
 	if hatype == 0 {
@@ -175,7 +175,7 @@ func put(room []byte, f Frame, first bool) (n int, ok bool) {
 	return n, true
 }
 
-// FrameAt is where frame i (from 0) of a well-formed block starts, in bytes from the block's start.
+// FrameAt returns where frame i (from 0) of a well-formed block starts, in bytes from the block's start.
 func FrameAt(mem []byte, i int) int {
 	at := int(U32(mem, OffsetToFirstPkt))
 	for range i {
@@ -196,7 +196,7 @@ func PutU32(mem []byte, off int, v uint32) { binary.NativeEndian.PutUint32(mem[o
 // PutU64 writes the 64-bit field at byte off.
 func PutU64(mem []byte, off int, v uint64) { binary.NativeEndian.PutUint64(mem[off:], v) }
 
-// aligned is zeroed memory that starts at a multiple of 8, as a page of the kernel's does.
+// aligned returns zeroed memory that starts at a multiple of 8, as a page of the kernel's does.
 func aligned(n int) []byte {
 	mem := make([]byte, n+7)
 	skip := int(-reflect.ValueOf(mem).Pointer() & 7)

@@ -2,7 +2,7 @@
 // cgo may be, and that imports between packages run one way. Outside of tests it also checks who calls
 // functions that panic.
 //
-// It reads sources alone, so it checks files for other systems and build tags as well. Its test runs it
+// It reads sources alone, and so checks files for other systems and build tags as well. Its test runs it
 // over the module ("make lint"); the rules are in rules.go.
 package fence
 
@@ -111,7 +111,7 @@ func checkFile(file, rel, module string, r Rules) ([]Violation, error) {
 	return out, nil
 }
 
-// musts are the functions and methods of other packages by the name Must… that the file's functions call. Values
+// musts returns the functions and methods of other packages by the name Must… that the file's functions call. Values
 // of package variables are constants of the program: they may.
 func musts(f *ast.File) (found []*ast.SelectorExpr) {
 	for _, d := range f.Decls {
@@ -169,5 +169,5 @@ func checkImport(spec *ast.ImportSpec, rel, module string, r Rules) (string, err
 	return "", nil
 }
 
-// under says whether the import path imp is root or a package below it.
+// under reports whether the import path imp is root or a package below it.
 func under(imp, root string) bool { return imp == root || strings.HasPrefix(imp, root+"/") }

@@ -7,7 +7,7 @@ import (
 )
 
 // inlined lists calls on the packet path that the compiler must put into their caller, with the profile that the
-// program is built with: what a call costs there, and the registers that it takes from all packets, is more than what it does.
+// program is built with: the call and the registers that it takes from all packets cost more than its work.
 var inlined = []struct{ file, callee string }{
 	{"capture/walk.go", "ring.(*Block).At"},
 	{"capture/walk.go", "parse.Ordinary"},

@@ -1,8 +1,7 @@
 package fence
 
-// Rules is what Check enforces. Fenced imports and the names of files are checked in every file; layers and
-// bans in all files but tests, which may use what they like as an oracle, and so is who may call functions
-// that panic.
+// Rules holds the rules that Check enforces. Fenced imports and the names of files are checked in every file;
+// layers, bans and calls of functions that panic in all files but tests, which may import any oracle.
 type Rules struct {
 	Fenced map[string][]string // import → the only packages that may have it
 	Names  map[string][]string // import → how the names of its files end, before .go or _test.go
@@ -55,7 +54,7 @@ var Project = Rules{
 		"github.com/gopacket/gopacket/layers": {"pcapfile"},
 		"github.com/gopacket/gopacket/pcapgo": {"pcapfile"},
 	},
-	// A reviewer who looks for what the compiler cannot check finds it by the names of the files.
+	// The names of the files lead a reviewer to what the compiler cannot check.
 	Names: map[string][]string{
 		"unsafe": {"_unsafe", "_cgo"}, // C's types take unsafe to convert
 		"C":      {"_cgo"},

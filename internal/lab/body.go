@@ -18,7 +18,7 @@ type checkedBody struct {
 	ended  bool
 }
 
-// newCheckedBody takes the body of resp. What answer finds at its end goes to fault.
+// newCheckedBody takes the body of resp. The answer's faults at its end go to fault.
 func newCheckedBody(resp *http.Response, answer *Answer, fault func(error)) (*checkedBody, error) {
 	b := &checkedBody{packed: resp.Body, answer: answer, fault: fault}
 	switch coding := resp.Header.Get("Content-Encoding"); coding {

@@ -34,7 +34,7 @@ type Checker struct {
 	totals   map[string]reading // of the process
 }
 
-// family is what is known of a per-stream family by its name.
+// family holds what is derived from a per-stream family's name.
 type family struct {
 	bit       int // in life.seen
 	slot      int // in life.counters; -1: no counter
@@ -98,12 +98,12 @@ type Answer struct {
 var seed = maphash.MakeSeed()
 
 // Answer begins an answer that was asked for at begin and began to come at done: the exporter takes its snapshot
-// before it sends the first byte. Write takes the text, Close tells what is wrong with it.
+// before it sends the first byte. Write takes the text, Close returns its faults.
 func (c *Checker) Answer(begin, done time.Time) *Answer {
 	a := &Answer{c: c, begin: begin, done: done, totals: make(map[string]float64)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Of two answers that were asked for at the same time nobody knows which is older.
+	// Of two answers that were asked for at the same time either may be the older one.
 	if l := c.latest; l != nil && !l.done.After(begin) {
 		a.older = l
 		a.lives, a.places = make([]life, 0, len(l.lives)), make(map[uint64]int32, len(l.lives))
@@ -162,7 +162,7 @@ func (a *Answer) line(b []byte) {
 	a.totals[string(series)] = number(value)
 }
 
-// familyOf returns what is known of a family. labels are those of one of its series.
+// familyOf returns the family of a name. labels are those of one of its series.
 func (c *Checker) familyOf(name string, labels []byte) *family {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -259,7 +259,7 @@ func (a *Answer) enter(key uint64, finalized bool) int32 {
 	return place
 }
 
-// Close ends the answer, which is complete, and returns what is wrong with it.
+// Close ends the answer, which is complete, and returns its faults.
 func (a *Answer) Close() error {
 	if len(a.incomplete) > 0 {
 		a.fault("%q: the last line has no end", a.incomplete)
@@ -288,7 +288,7 @@ func (a *Answer) Close() error {
 			a.c.totals[series] = reading{v, a.begin, a.done}
 		}
 	}
-	// Without a time nothing can be said of a stream: the answer before stays the one to compare with.
+	// Without a time no stream can be identified: the answer before stays the one to compare with.
 	timed := len(a.lives) == 0 || !math.IsNaN(a.lives[0].uptime) || !math.IsNaN(a.lives[0].first)
 	if l := a.c.latest; timed && (l == nil || a.begin.After(l.begin)) {
 		a.c.latest = a
@@ -298,7 +298,7 @@ func (a *Answer) Close() error {
 
 // same reports whether s, of this answer, is certain to be the stream that o was in the older one: addresses and
 // ports may have been used again, or a stream may have been silent for its age and come back, and then its
-// counters start at zero. The time of the first packet tells them apart where it is exported. Where it is not,
+// counters start at zero. The time of the first packet distinguishes them where it is exported. Where it is not,
 // the uptime does, which counts from that packet, to now or to the end of the stream. s is the same if
 //
 //   - both are active, and now less the uptime is the same time for both, as exactly as the time of a snapshot is

@@ -14,13 +14,13 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// said is one answer: what it says, and when it was asked for and there, in seconds.
+// said is one answer: its text, and when it was asked for and complete, in seconds.
 type said struct {
 	begin, done float64
 	text        string
 }
 
-// about is what an exporter says of one stream: its state, its uptime and two of its counters.
+// about returns an exporter's lines of one stream: its state, its uptime and two of its counters.
 func about(state string, uptime, bytes, resets float64) string {
 	const labels = `{src_ip="10.0.0.1",src_port="1",dst_ip="10.0.0.2",dst_port="2",state="`
 	return fmt.Sprintf("tcp_bytes_transferred_total%[1]s%[2]s\"} %[4]v\ntcp_stream_uptime_seconds%[1]s%[2]s\"} %[3]v\ntcp_resets_total%[1]s%[2]s\"} %[5]v\n",

@@ -83,7 +83,7 @@ func (n *NS) LaunchExporter(t testing.TB, bin string, args ...string) *Exporter 
 	return e
 }
 
-// Ended says whether the process has ended.
+// Ended reports whether the process has ended.
 func (e *Exporter) Ended() bool {
 	select {
 	case <-e.ended:
@@ -116,10 +116,10 @@ func (e *Exporter) Stop(t testing.TB, sig os.Signal) (status int, after time.Dur
 	return e.cmd.ProcessState.ExitCode(), time.Since(start)
 }
 
-// PID is its process id.
+// PID returns the process id.
 func (e *Exporter) PID() int { return e.cmd.Process.Pid }
 
-// Output is everything that the exporter has written to standard output and standard error.
+// Output returns everything that the exporter has written to standard output and standard error.
 func (e *Exporter) Output() string { return e.output.String() }
 
 // Do sends a request for a path of the exporter's web server and returns the answer and its body.
@@ -147,7 +147,7 @@ func (e *Exporter) Open(timeout time.Duration) (*http.Response, error) {
 	return e.Send(newScraper(e.ns, timeout), req)
 }
 
-// newScraper is a client with a connection for each of its scrapes.
+// newScraper returns a client with a connection for each of its scrapes.
 func newScraper(n *NS, timeout time.Duration) *http.Client {
 	client := n.HTTPClient(timeout)
 	client.Transport.(*http.Transport).DisableKeepAlives = true

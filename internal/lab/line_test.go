@@ -10,7 +10,7 @@ import (
 )
 
 func TestHolderLetsFramesBeOvertaken(t *testing.T) {
-	// Each frame is one byte; digits say by how many later frames it is to be overtaken.
+	// Each frame is one byte, a digit: the number of later frames that are to overtake it.
 	for _, c := range []struct{ name, in, behind, want string }{
 		{"none", "abcd", "0000", "abcd"},
 		{"by the next one", "abcd", "0100", "acbd"},
@@ -58,7 +58,7 @@ func TestSlowLine(t *testing.T) {
 	}
 }
 
-// transfer connects from A to B, sends n bytes and says how long it took until B had read them.
+// transfer connects from A to B, sends n bytes and returns how long it took until B had read them.
 func transfer(t *testing.T, l *Line, n int) time.Duration {
 	t.Helper()
 	ln, err := l.B.Listen("tcp4", net.JoinHostPort(l.B.Addr.String(), "0"))

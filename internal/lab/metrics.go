@@ -94,7 +94,7 @@ func (m Metrics) add(name string, s *dto.Metric) error {
 // Flow is one direction of a connection.
 type Flow struct{ Src, Dst netip.AddrPort }
 
-// Reverse is the other direction.
+// Reverse returns the other direction.
 func (f Flow) Reverse() Flow { return Flow{Src: f.Dst, Dst: f.Src} }
 
 func (f Flow) String() string { return f.Src.String() + ">" + f.Dst.String() }

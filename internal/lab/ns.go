@@ -52,7 +52,7 @@ func (n *NS) Dial(ctx context.Context, network, address string) (net.Conn, error
 	return c, err
 }
 
-// HTTPClient is a client whose connections start in the namespace; it asks for no compression.
+// HTTPClient returns a client whose connections start in the namespace; it asks for no compression.
 func (n *NS) HTTPClient(timeout time.Duration) *http.Client {
 	return &http.Client{
 		Timeout:   timeout,
@@ -73,8 +73,8 @@ func (n *NS) Run(t testing.TB, name string, args ...string) string {
 	return run(t, "ip", append([]string{"netns", "exec", n.Name, name}, args...)...)
 }
 
-// Start starts cmd and returns a channel that is closed when it has ended; cmd.ProcessState tells
-// how. The kernel kills the command when the thread that started it ends (prctl(2),
+// Start starts cmd and returns a channel that is closed when it has ended; cmd.ProcessState has the
+// result. The kernel kills the command when the thread that started it ends (prctl(2),
 // PR_SET_PDEATHSIG), so one thread is kept for it as long as it runs.
 func Start(cmd *exec.Cmd) (ended <-chan struct{}, err error) {
 	if cmd.SysProcAttr == nil {

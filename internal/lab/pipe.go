@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// pipeIdle is how long a pipe waits for the frames that are to overtake one that it holds.
+	// pipeIdle is how long a pipe waits for the frames that are to overtake a held one.
 	pipeIdle = 20 * time.Millisecond
-	// pipeFrames is how many frames may be on their way in one direction.
+	// pipeFrames is the most frames that are on their way in one direction.
 	pipeFrames = 1 << 12
 	// maxFrame holds any frame while offloads are off.
 	maxFrame = 2048
@@ -26,7 +26,7 @@ const (
 // sent on.
 type Pipe struct {
 	Delay time.Duration // of every frame, either way
-	// Behind says by how many later frames this one from A is to be overtaken; 0 lets it pass at
+	// Behind returns how many later frames are to overtake this one from A; 0 lets it pass at
 	// once. The function is called from one goroutine. nil lets all pass.
 	Behind func(frame []byte) int
 }

@@ -20,7 +20,7 @@ type Recording struct {
 	output output
 }
 
-// Record starts to record the frames' first 128 bytes on the namespace's veth end, with room for
+// Record records the frames' first 128 bytes on the namespace's veth end, with room for
 // bursts. It returns when the recording runs.
 func (n *NS) Record(t testing.TB) *Recording {
 	t.Helper()

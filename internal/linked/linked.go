@@ -1,5 +1,5 @@
-// Package linked tells tests which functions the linker has put into their program: what nothing calls,
-// because a constant rules it out, is not there.
+// Package linked lets tests look up which functions the linker has put into their program: a function
+// whose calls a constant rules out is not there.
 package linked
 
 import (

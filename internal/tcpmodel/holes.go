@@ -9,7 +9,7 @@ import (
 // span is the positions from from up to but without to.
 type span struct{ from, to int64 }
 
-// hole is a span that neither passed by nor was acknowledged, though something behind it was seen.
+// hole is a span that was neither seen nor acknowledged, though something behind it was seen.
 // Everything below half.nxt that lies in no hole was seen or acknowledged; so was, by definition, what lies
 // before the first segment.
 type hole struct {
@@ -17,14 +17,14 @@ type hole struct {
 	opening
 }
 
-// opening is what is known of the segment that opened a hole.
+// opening describes the segment that opened a hole.
 type opening struct {
 	opened  int64 // ns
 	stamped bool  // it had a timestamp
 	tsval   uint32
 }
 
-// precedes reports whether timestamps tell that s was sent after the opening.
+// precedes reports whether timestamps show that s was sent after the opening.
 func (o *opening) precedes(s *segment) bool {
 	return o.stamped && s.stamped() && int32(s.Options.TSVal()-o.tsval) > 0
 }

@@ -2,7 +2,7 @@ package tcpmodel
 
 import "tcp-stream-exporter/parse"
 
-// Class says what a segment with payload, SYN or FIN is.
+// Class classifies a segment with payload, SYN or FIN.
 type Class uint8
 
 const (
@@ -49,7 +49,7 @@ func (s *Samples) add(rtt int64) {
 	s.Sum += float64(rtt)
 }
 
-// Verdict is what Account found out about one segment.
+// Verdict is the result of Account for one segment.
 type Verdict struct {
 	Class Class
 
@@ -57,7 +57,7 @@ type Verdict struct {
 	// with the SYN that it confirms.
 	Begun bool
 
-	// What follows says how safe the class is. It is set where a time was compared with half the round
+	// The fields below show how certain the class is. They are set where a time was compared with half the round
 	// trip (Timed), or where a segment lies before the highest end seen.
 	Timed     bool
 	Age       int64 // ns, since the hole was opened or the ACK came; compared with Threshold
@@ -253,7 +253,7 @@ func (c *Conn) threshold() (limit int64, known bool) {
 	return unknownThreshold, false
 }
 
-// describe finds out what a segment is besides its class, and counts it.
+// describe finds the properties of a segment besides its class, and counts it.
 func (f *half) describe(r *half, s *segment) {
 	s.sameAck = s.hasAck && f.ackKnown && s.Ack == f.lastAck
 	if s.Len == 1 && f.isNext(s.Seq) && r.taking != 0 && r.lastWin == 0 {
@@ -279,7 +279,7 @@ func (f *half) describe(r *half, s *segment) {
 	}
 }
 
-// classify says what a segment that takes sequence space is.
+// classify returns the verdict on a segment that takes sequence space.
 func (f *half) classify(r *half, s *segment, threshold int64, known bool) Verdict {
 	v := Verdict{Class: New, Threshold: threshold, Known: known}
 	if !f.nxtKnown {
@@ -330,7 +330,7 @@ func (f *half) classify(r *half, s *segment, threshold int64, known bool) Verdic
 	return v
 }
 
-// remember keeps what the next packets need of this one.
+// remember keeps the state that the next packets need of this one.
 func (f *half) remember(s *segment) {
 	if s.hasAck {
 		if !f.ackKnown || s.Ack.After(f.lastAck) {

@@ -8,7 +8,7 @@ import (
 	"tcp-stream-exporter/internal/tcpmodel/tcpsim"
 )
 
-// What the model finds is what the endpoints know, whichever way segments are lost or overtaken.
+// The model's verdicts equal the endpoints' knowledge, whichever way segments are lost or overtaken.
 func TestModelFindsTheTruth(t *testing.T) {
 	class := [...]tcpmodel.Class{tcpsim.New: tcpmodel.New, tcpsim.SentAgain: tcpmodel.Retransmission, tcpsim.Overtaken: tcpmodel.OutOfOrder}
 	for _, p := range []struct {

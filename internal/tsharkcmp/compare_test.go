@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// explained are the differences that docs/tshark.md explains, by capture.
+// explained holds the differences that docs/tshark.md explains, by capture.
 var explained = map[string][]string{
 	"frag-http.pcap": { // nothing but the fragments of one segment, which open no connection
 		"172.16.133.54:64415 > 216.137.33.81:80: direction: tshark 1 packets, exporter none",
 	},
 }
 
-// mayDiffer is how many directions may differ in an RTT figure.
+// mayDiffer is the number of directions that may differ in an RTT figure.
 const mayDiffer = 2
 
 // TestAgainstTshark holds the exporter's figures over every sample capture against the stored ones
@@ -68,7 +68,7 @@ func TestAgainstTshark(t *testing.T) {
 	}
 }
 
-// TestCompareTells wants each kind of disagreement to be told, and none where there is none.
+// TestCompareTells wants each kind of disagreement to be reported, and none where there is none.
 func TestCompareTells(t *testing.T) {
 	d := Direction{netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2")}
 	base := Figures{
@@ -152,7 +152,7 @@ func TestCompareTells(t *testing.T) {
 	}
 }
 
-// TestCompareExplains wants what tshark's frames show to differ by a rule to differ by just that.
+// TestCompareExplains wants a difference that a rule explains, by tshark's frames, to be just as large.
 func TestCompareExplains(t *testing.T) {
 	d := Direction{netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2")}
 	tshark := Figures{Retransmissions: 10, DuplicateACKs: 10, MissedRepeats: 3, EarlyACKs: 2, MissedDuplicateACKs: 1}

@@ -12,14 +12,14 @@ type Direction struct{ Src, Dst netip.AddrPort }
 
 func (d Direction) String() string { return fmt.Sprintf("%v > %v", d.Src, d.Dst) }
 
-// Reverse is the other direction.
+// Reverse returns the other direction.
 func (d Direction) Reverse() Direction { return Direction{d.Dst, d.Src} }
 
 func (d Direction) compare(o Direction) int {
 	return cmp.Or(d.Src.Compare(o.Src), d.Dst.Compare(o.Dst))
 }
 
-// Figures are what is compared of one direction. Totals go over all connections that used the
+// Figures holds the compared figures of one direction. Totals go over all connections that used the
 // four-tuple; Window is the last one's.
 type Figures struct {
 	Packets, Bytes  uint64
@@ -62,8 +62,8 @@ func (f *Figures) merge(o *Figures) {
 	f.RTT.merge(o.RTT)
 }
 
-// repeats is how many segments did not bring what was next: sent again or out of order. Which of the two
-// each was is a guess, tshark's another than the exporter's.
+// repeats returns the number of segments that were not next in order: sent again or out of order. tshark and
+// the exporter distinguish the two by different rules.
 func (f *Figures) repeats() uint64 { return f.Retransmissions + f.OutOfOrder }
 
 // sameCounts compares without RTT.
@@ -79,7 +79,7 @@ func (f *Figures) sameCounts(o *Figures) bool {
 	return true
 }
 
-// columns are the figures that are to be equal, but for what is explained by tshark's own frames: the
+// columns lists the figures that must be equal, but for what is explained by tshark's own frames: the
 // exporter's is then more by added, or by up to doubtful less than that.
 var columns = []struct {
 	name            string
@@ -103,7 +103,7 @@ var columns = []struct {
 	{name: "window", of: func(f *Figures) uint64 { return f.Window }},
 }
 
-// Samples are RTT samples in seconds. The exporter does not tell their number: N is 1 if it has
+// Samples holds RTT samples in seconds. The exporter does not export their number: N is 1 if it has
 // any.
 type Samples struct {
 	N             int

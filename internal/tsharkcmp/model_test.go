@@ -30,7 +30,7 @@ func (m *modelled) classes(dir uint32) classes {
 }
 
 // TestAgainstModel holds each class apart against a model that remembers everything, file by file: tshark's
-// verdicts tell no more than their sum. The model takes every segment for the connection's; no sample
+// verdicts give no more than their sum. The model takes every segment for the connection's; no sample
 // capture has one that no receiver accepts (docs/analysis.md, "Unacceptable segments").
 func TestAgainstModel(t *testing.T) {
 	for capture := range sampleFiles(t) {

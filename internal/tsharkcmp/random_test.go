@@ -13,7 +13,7 @@ import (
 	"tcp-stream-exporter/internal/packet"
 )
 
-// exchange is a random connection that dwells on what the rules tell apart: sequence numbers at,
+// exchange is a random connection full of the cases that the rules distinguish: sequence numbers at,
 // before and after the next one, acknowledgments repeated and of what was never sent, windows that
 // close, pauses on both sides of every threshold, SYN and FIN again, RST in between.
 type exchange struct {

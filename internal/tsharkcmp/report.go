@@ -18,7 +18,7 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%v: %s: tshark %s, exporter %s", d.Dir, d.Column, d.Tshark, d.Ours)
 }
 
-// Share is how many of some directions agree.
+// Share counts directions, and those of them that agree.
 type Share struct{ Agree, Of int }
 
 func (s *Share) count(agree bool) {
@@ -28,7 +28,7 @@ func (s *Share) count(agree bool) {
 	}
 }
 
-// Percent is the share in percent, 100 of nothing.
+// Percent returns the share in percent, 100 of nothing.
 func (s Share) Percent() float64 {
 	if s.Of == 0 {
 		return 100
@@ -38,7 +38,7 @@ func (s Share) Percent() float64 {
 
 func (s Share) String() string { return fmt.Sprintf("%d of %d (%.1f%%)", s.Agree, s.Of, s.Percent()) }
 
-// Report is the outcome of a comparison.
+// Report holds the outcome of a comparison.
 type Report struct {
 	Directions  int
 	Differences []Difference // of figures that are to be equal
@@ -53,7 +53,7 @@ type Report struct {
 const (
 	rttTolerance  = 0.05
 	recentSamples = 100
-	// clockTick is a difference in seconds that two roundings of microseconds make.
+	// clockTick is the largest difference in seconds by two roundings to microseconds.
 	clockTick = 1.5e-6
 	// longest is the longest time in seconds that the exporter takes for a round trip: 2³¹ units of 64 ns.
 	// Only a clock that is set shows longer ones.
@@ -115,7 +115,7 @@ func (r *Report) equal(d Direction, which string, t, o *Figures) {
 
 func (r *Report) rtt(d Direction, t, o *Figures) {
 	if t.RTT.Min < 0 || t.RTT.Max > longest {
-		return // stored figures that a clock that was set has spoilt
+		return // stored figures are wrong where a clock was set
 	}
 	if t.RTT.N == 0 {
 		if o.RTT.N > 0 {

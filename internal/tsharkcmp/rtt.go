@@ -82,7 +82,7 @@ func (u *unacked) of(f frame) (own, other *side) {
 	return &u.sides[i], &u.sides[1-i]
 }
 
-// end is the sequence number after what the frame takes.
+// end returns the sequence number behind the frame's.
 func (f *frame) end() uint32 {
 	end := f.seq + uint32(f.len)
 	if f.flags&(flagSYN|flagFIN) != 0 {
@@ -91,7 +91,7 @@ func (f *frame) end() uint32 {
 	return end
 }
 
-// verdicts are those of tshark on one frame that the exporter's rules do not share.
+// verdicts holds tshark's verdicts on one frame that the exporter's rules do not share.
 type verdicts struct {
 	// A retransmission here, and no repeat for tshark: one byte sent again before it is acknowledged, in its
 	// eyes a keep-alive, or more than a byte from the last one on, in its eyes what follows a probe.
@@ -103,7 +103,7 @@ type verdicts struct {
 	earlyACK bool
 }
 
-// verdicts finds what is known to differ about a frame. It goes before add.
+// verdicts returns the known differences about a frame. Call it before add.
 func (u *unacked) verdicts(f frame) (v verdicts) {
 	if f.flags&flagRST != 0 {
 		return v // takes part in nothing

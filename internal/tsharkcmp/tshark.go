@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// frameFields are what tshark prints of every TCP frame.
+// frameFields lists the fields that tshark prints of every TCP frame.
 var frameFields = []string{
 	"frame.number", "frame.time_epoch",
 	"ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "tcp.srcport", "tcp.dstport", "tcp.stream",
@@ -65,14 +65,14 @@ func RunTshark(path string) (Table, error) {
 	if bad == nil {
 		bad = lines.Err()
 	}
-	// A damaged capture is analysed up to the damage; then tshark says so and exits with 2.
+	// tshark analyses a damaged capture up to the damage, reports it and exits with 2.
 	if err := cmd.Wait(); err != nil && len(sum.each) == 0 {
 		return nil, fmt.Errorf("tshark: %w: %s", err, strings.TrimSpace(complaint.String()))
 	}
 	return sum.table(), bad
 }
 
-// TsharkVersion is the first line of tshark --version.
+// TsharkVersion returns the first line of tshark --version.
 func TsharkVersion() (string, error) {
 	out, err := exec.Command("tshark", "--version").Output()
 	line, _, _ := strings.Cut(string(out), "\n")

@@ -45,8 +45,8 @@ func needTshark40(t *testing.T) {
 }
 
 // TestTsharkRun runs tshark on every sample capture. It proves this package's reading of tshark by
-// the stored figures, and holds the exporter's against what tshark says now, which also takes apart
-// the connections that shared a four-tuple.
+// the stored figures, and compares the exporter's with those of this tshark, which also separates the
+// connections that shared a four-tuple.
 func TestTsharkRun(t *testing.T) {
 	needTshark40(t)
 	for capture, tsv := range sampleFiles(t) {

@@ -23,12 +23,12 @@ import (
 const (
 	metricsAddress = "127.0.0.1:9777" // in the reader's namespace
 	pprofAddress   = "127.0.0.1:9778"
-	// settle is how long a reader gets for what is left in its ring, and for its figures to be
+	// settleTime is how long a reader gets for what is left in its ring, and for its figures to be
 	// brought up to date.
-	settle = 1500 * time.Millisecond
+	settleTime = 1500 * time.Millisecond
 )
 
-// argv is the command line of a reader.
+// argv returns a reader's command line.
 func (c *config) argv(reader string) ([]string, error) {
 	tool := func(name string, snapLen int, args ...string) []string {
 		return append([]string{filepath.Join(c.tools, name), "-i", lab.Device, "-snaplen", strconv.Itoa(snapLen), "-retire", "64ms"}, args...)
@@ -52,7 +52,7 @@ func (c *config) argv(reader string) ([]string, error) {
 	return nil, fmt.Errorf("-readers: %q is unknown: take exporter, walk, walk-nap, gopacket, gopacket-packet, gopacket-lazy or gopacket-parser", reader)
 }
 
-// wholeFrames is the snap length of the gopacket reader that does as the exporter's predecessor did.
+// wholeFrames is the snap length of the gopacket reader that works like the exporter's predecessor.
 const wholeFrames = 65535
 
 // exporterNap is for how long the exporter sleeps where blocks come fast.
@@ -67,7 +67,7 @@ type bench struct {
 	pair *lab.Pair
 }
 
-// outcome is what one run showed.
+// outcome holds the figures of one run.
 type outcome struct {
 	sent    uint64
 	pps     float64 // sent per second
@@ -77,8 +77,8 @@ type outcome struct {
 	memory  proc.Memory
 	probe   probe.Reading // of the reader's CPU, before the run
 
-	// Of the exporter: allocations in the run, and in as long a silence before it; NaN if that was
-	// not measured. Asking for them is included.
+	// Of the exporter: allocations in the run, and in as long a silence before it; NaN if not
+	// measured. Those of the scrapes that ask for them are included.
 	mallocsRun, mallocsSilent float64
 }
 
@@ -112,7 +112,7 @@ func (b *bench) one(ctx context.Context, reader string, streams int, rate float6
 	if reader == "exporter" {
 		length := time.Duration(0)
 		if silent {
-			length = b.duration + settle
+			length = b.duration + settleTime
 		}
 		if before, err = o.silence(b.pair.B.Namespace, length); err != nil {
 			return nil, err
@@ -127,7 +127,7 @@ func (b *bench) one(ctx context.Context, reader string, streams int, rate float6
 		return nil, err
 	}
 	o.sent, o.pps = report.Packets, report.PPS
-	time.Sleep(settle)
+	time.Sleep(settleTime)
 	end, err := p.CPU()
 	if err != nil {
 		return nil, err
@@ -195,8 +195,8 @@ func (b *bench) send(ctx context.Context, streams int, rate float64) (r gen.Repo
 	return r, err
 }
 
-// silence takes the state from which the run counts; and, if it is to last, watches before it how
-// much is allocated without any packet.
+// silence returns the state from which the run counts. If it is to last, it first measures the allocations
+// without any packet.
 func (o *outcome) silence(namespace string, length time.Duration) (before exporterState, err error) {
 	o.mallocsSilent = math.NaN()
 	if _, err := mallocs(namespace); err != nil { // the first time costs more
@@ -221,7 +221,7 @@ func (o *outcome) silence(namespace string, length time.Duration) (before export
 	return before, err
 }
 
-// exporterState is what counts on.
+// exporterState holds counters that a run's figures are differences of.
 type exporterState struct {
 	values  scrape.Values
 	mallocs float64
@@ -253,8 +253,8 @@ func exporterValues(namespace string) (scrape.Values, error) {
 	return v, err
 }
 
-// mallocs is how many objects the exporter has allocated since its start, exactly: with
-// -go-metrics it would tell of them a page of memory at a time.
+// mallocs returns the exact number of objects that the exporter has allocated since its start: -go-metrics
+// has it by the page of memory only.
 func mallocs(namespace string) (float64, error) {
 	body, err := scrape.Get(namespace, pprofAddress, "/debug/vars")
 	if err != nil {
@@ -304,14 +304,14 @@ func (b *bench) highestRate(ctx context.Context, s *series, stderr io.Writer) er
 	return nil
 }
 
-// writeProfile has the exporter profile itself while it reads.
+// writeProfile makes the exporter profile itself while it reads.
 func (b *bench) writeProfile(ctx context.Context, streams int) error {
 	argv, err := b.argv("exporter")
 	if err != nil {
 		return err
 	}
-	// The runtime interrupts a thread that has run for long, mostly at the very moments that are
-	// sampled: the samples would show the interruption.
+	// The runtime preempts a thread that has run for long, mostly at the sampled moments: the samples would
+	// show the preemption.
 	p, err := b.launch("exporter", slices.Concat([]string{"env", "GODEBUG=asyncpreemptoff=1"}, argv))
 	if err != nil {
 		return err

@@ -13,10 +13,10 @@ import (
 	"tcp-stream-exporter/bench/lab"
 )
 
-// idleWarmUp is how long the exporter gets before its rest is looked at.
+// idleWarmUp is the time between the exporter's start and the measurement at rest.
 const idleWarmUp = 2 * time.Second
 
-// idle is what the exporter costs on a silent interface, with default sizes.
+// idle holds the exporter's cost on a silent interface, with default sizes.
 type idle struct {
 	startUp  []time.Duration // from its start to the first scrape that was answered
 	share    float64         // of a core
@@ -49,7 +49,7 @@ func (b *bench) measureIdle(ctx context.Context) (i *idle, err error) {
 	return i, nil
 }
 
-// rest leaves the exporter alone.
+// rest measures the exporter while nothing happens.
 func (i *idle) rest(ctx context.Context, p *proc.Proc) error {
 	time.Sleep(idleWarmUp)
 	cpu, err := p.CPU()

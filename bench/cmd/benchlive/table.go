@@ -15,7 +15,7 @@ type series struct {
 	runs    []*outcome
 
 	cleanRate float64 // highest rate without drops, packets per second; 0: none of those tried
-	limited   bool    // it is the generator's most, not the reader's
+	limited   bool    // cleanRate is the generator's limit, not the reader's
 }
 
 func (s *series) values(of func(*outcome) float64) []float64 {
@@ -51,7 +51,7 @@ func median(values []float64) float64 {
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
-// ratios divides run by run, so that what disturbs both at a time disturbs the ratio less.
+// ratios divides run by run: what disturbs both runs of a pair cancels out.
 func ratios(a, b *series) []float64 {
 	var all []float64
 	for i := range min(len(a.runs), len(b.runs)) {
@@ -149,7 +149,7 @@ func (s *series) rateText() string {
 	return count(s.cleanRate)
 }
 
-// count writes a number with three digits that count, and commas.
+// count writes a number with three significant digits, and commas.
 func count(v float64) string {
 	if v >= 1000 {
 		unit := math.Pow(10, math.Floor(math.Log10(v))-2)

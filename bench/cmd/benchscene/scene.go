@@ -21,7 +21,7 @@ const (
 	slack = 5 * time.Second
 )
 
-// scene is one performance.
+// scene holds one run of the scene.
 type scene struct {
 	config
 	at       lab.End
@@ -34,7 +34,7 @@ type scene struct {
 	ring     int64 // of the ring, bytes
 }
 
-// act is a part of the scene and what it showed.
+// act is a part of the scene with its figures.
 type act struct {
 	name    string
 	seconds float64
@@ -44,7 +44,7 @@ type act struct {
 	before state
 }
 
-// state is how the exporter stood.
+// state holds the exporter's counters at one moment.
 type state struct {
 	packets, dropped, streams, opened, mallocs float64
 	// lost are packets that never came to the ring: of the whole machine, by the kernel's own account.
@@ -52,7 +52,7 @@ type state struct {
 	rest int64 // resident memory without the ring, bytes
 }
 
-// argv is the exporter's command line.
+// argv returns the exporter's command line.
 func (s *scene) argv() []string {
 	return []string{
 		s.config.exporter, "-interface", "lo", "-packet-filter", "tcp and port 8080",
@@ -130,7 +130,7 @@ func (s *scene) act(ctx context.Context, name string, part func() error) error {
 	return ctx.Err()
 }
 
-// clients runs wrk for so long; cut: it would have gone on.
+// clients runs wrk for so long; with cut it is stopped amid its requests.
 func (s *scene) clients(ctx context.Context, length time.Duration, cut bool) error {
 	seconds := int(length / time.Second)
 	if cut {

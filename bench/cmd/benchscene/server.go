@@ -12,8 +12,8 @@ import (
 
 const serverAddress = "127.0.0.1:8080"
 
-// serve answers every request with as many bytes as chance will have it, up to the longest. The
-// function that it returns ends it.
+// serve answers every request with a random number of bytes up to the longest. The returned function
+// stops it.
 func serve(at lab.End, longest int) (stop func(), err error) {
 	var l net.Listener
 	err = at.Do(func() (err error) {

@@ -22,13 +22,13 @@ type reader struct {
 	streams map[key]*stream
 }
 
-// key is of text, as labels want it.
+// key is text, as in labels.
 type key struct {
 	source, destination         string
 	sourcePort, destinationPort uint16
 }
 
-// stream is the least that such an exporter keeps of one direction of a connection.
+// stream holds the least that such an exporter keeps of one direction of a connection.
 type stream struct {
 	packets, bytes, repeated, acks uint64
 	nextSeq, lastAck               uint32
@@ -102,7 +102,7 @@ func (r *reader) source(ring *afpacket.TPacket) func() error {
 	}
 }
 
-// ending reads from a ring until it is told to end: the channel's own way to end costs more per packet.
+// ending reads from a ring until it is stopped: to end by the channel costs more per packet.
 type ending struct {
 	ring  *afpacket.TPacket
 	ended atomic.Bool
@@ -146,7 +146,7 @@ func (r *reader) parser(ring *afpacket.TPacket) func() error {
 			return err
 		}
 		r.packets++
-		// An error comes with what was decoded before it, which tells below.
+		// With an error the layers decoded before it are there: they are checked below.
 		_ = p.DecodeLayers(data, &decoded)
 		if len(decoded) < 3 || decoded[2] != layers.LayerTypeTCP {
 			r.skipped++

@@ -17,7 +17,7 @@ import (
 	"tcp-stream-exporter/bench/lab"
 )
 
-// verdict is what somebody at the capture point counts of the sender's segments.
+// verdict holds the counts of the sender's segments by an observer at the capture point.
 type verdict struct {
 	again     uint64 // retransmissions
 	overtaken uint64 // out of order
@@ -52,7 +52,7 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// sums are figures by family, of all streams of one sender, and of families without streams.
+// sums holds figures by family, of all streams of one sender, and of families without streams.
 type sums map[string]float64
 
 func (s sums) verdict() verdict {
@@ -105,7 +105,7 @@ func startExporter(exporter string, at lab.End, args ...string) (*liveExporter, 
 	}
 	e := &liveExporter{end: at, proc: p}
 	if err := scrape.Await(at.Namespace, exporterAddr, exporterStart); err != nil {
-		_, stopped := p.Stop() // tells why it ended, if it did
+		_, stopped := p.Stop() // returns why it ended, if it did
 		return nil, fmt.Errorf("exporter: %w (%v)", err, stopped)
 	}
 	return e, nil

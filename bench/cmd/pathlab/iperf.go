@@ -15,8 +15,8 @@ import (
 
 const (
 	iperfPort = 5201
-	// iperfPatience is for what iperf3 says to its server before and behind the data. Each packet of
-	// that may be lost, and each loss costs a timeout.
+	// iperfPatience is the time for iperf3's control messages before and after the data. Each of their
+	// packets may be lost, and each loss costs a timeout.
 	iperfPatience = 30 * time.Second
 	listenTimeout = 5 * time.Second
 )
@@ -27,7 +27,7 @@ func (l *line) sendIperf(ctx context.Context, length time.Duration, mbits float6
 	if err != nil {
 		return err
 	}
-	defer server.Stop() // one that has ended by itself is as good
+	defer server.Stop() // it may have ended by itself
 	if err := awaitListener(ctx, l.receiver, iperfPort); err != nil {
 		return err
 	}
@@ -48,8 +48,8 @@ func (l *line) sendIperf(ctx context.Context, length time.Duration, mbits float6
 	return errors.Join(err, failed)
 }
 
-// awaitListener waits until something listens on a port of the namespace. It looks on: a connection
-// on trial would be the one that the server serves.
+// awaitListener waits until something listens on a port of the namespace. It reads /proc: a test connection
+// would be the one that the server serves.
 func awaitListener(ctx context.Context, e lab.End, port int) error {
 	state := fmt.Sprintf(":%04X ", port) // then the peer's address, then the state
 	for deadline := time.Now().Add(listenTimeout); ; time.Sleep(10 * time.Millisecond) {

@@ -80,13 +80,13 @@ func (l *line) quiet() error {
 	return nil
 }
 
-// retransSegs is the sender's count of segments sent again, those of all its connections
+// retransSegs returns the sender's count of retransmitted segments, those of all its connections
 // (TcpRetransSegs, RFC 4022 tcpRetransSegs).
 func (l *line) retransSegs() (uint64, error) {
 	return counter(l.sender, "Tcp:", "RetransSegs")
 }
 
-// deviceDrops is how many packets the sender's device had no room for: they never entered the path.
+// deviceDrops returns the number of packets that the sender's device dropped: they never entered the path.
 func (l *line) deviceDrops() (uint64, error) {
 	var text []byte
 	err := l.sender.Do(func() (err error) {

@@ -66,11 +66,11 @@ var build = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
-// attempts is how often a scenario is tried whose figures differ while the path itself could not keep its times: what
-// it delayed longer than it says is then no reordering of so much. A scenario on a path that kept them has one.
+// attempts is the number of tries of a scenario whose figures differ while the path did not keep its times: a longer
+// delay then changes what counts as reordering. A scenario on a path that kept them has one.
 const attempts = 3
 
-// few are the scenarios of every run of the tests: repairs alone on either side of the point, and
+// few returns the scenarios of every run of the tests: repairs alone on either side of the point, and
 // repairs among overtaken segments.
 func few() []scenario {
 	return []scenario{

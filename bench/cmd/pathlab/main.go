@@ -1,6 +1,6 @@
-// Command pathlab sends TCP over a path that knows the truth (package netpath) and holds four
-// counts of what was sent again and what was overtaken against one another: the path's, the
-// sender's kernel's, the exporter's and tshark's. See the README of this module.
+// Command pathlab sends TCP over a path that knows the truth (package netpath) and compares four
+// counts of retransmitted and of reordered segments: the path's, the sender's kernel's, the exporter's
+// and tshark's. See the README of this module.
 package main
 
 import (

@@ -13,14 +13,14 @@ import (
 	"tcp-stream-exporter/bench/netpath"
 )
 
-// result is what everybody counted in one scenario.
+// result holds everybody's counts in one scenario.
 type result struct {
 	scenario
 	truth    netpath.Truth
 	late     netpath.Lateness
 	kernel   uint64 // TcpRetransSegs
 	exporter verdict
-	tshark   *verdict // nil: not asked, or there is no tshark
+	tshark   *verdict // nil: not run, or there is no tshark
 }
 
 // measure runs a scenario.
@@ -60,7 +60,7 @@ func (c *config) captureFile(s scenario) (file *os.File, keep bool, err error) {
 	return file, true, err
 }
 
-// traffic sends over the path and asks everybody who must be asked before it is gone.
+// traffic sends over the path and reads the counts that go with it.
 func (c *config) traffic(ctx context.Context, s scenario, r *result) (err error) {
 	l, err := newLine(s.path)
 	if err != nil {
@@ -111,10 +111,10 @@ const (
 	overtakenShare, overtakenLeast = 0.005, 1
 )
 
-// noticeable is how many repairs somebody at the point can tell from new segments.
+// noticeable returns the number of repairs that an observer at the point can distinguish from new segments.
 func (r *result) noticeable() uint64 { return r.truth.Again - r.truth.Unnoticeable }
 
-// complaints says what does not agree.
+// complaints returns the counts that disagree.
 func (r *result) complaints() (all []string) {
 	off := func(what string, seen, want uint64, share, least float64) {
 		if d, limit := float64(seen)-float64(want), max(least, share*float64(want)); d > limit || -d > limit {
@@ -129,10 +129,10 @@ func (r *result) complaints() (all []string) {
 	return all
 }
 
-// busy ends the note on a path that could not keep its own times.
+// busy ends the note on a path that did not keep its own times.
 const busy = "the machine is busy"
 
-// notes says what may be the reason of complaints: without any, nothing.
+// notes returns possible reasons of the complaints; none without complaints.
 func (r *result) notes() (all []string) {
 	if len(r.complaints()) == 0 {
 		return nil

@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rttResult holds round trips as the exporter at the sender sees them against what the sender's
-// kernel says, over the same seconds of an upload.
+// rttResult holds round trips by the exporter at the sender and by the sender's kernel, over the same
+// seconds of an upload.
 type rttResult struct {
 	exporter time.Duration // mean of all samples
 	samples  uint64
 	kernel   time.Duration // mean of tcpi_rtt, read every rttPoll
 	polls    int
-	longest  time.Duration // tcpi_rtt at most: what the queue came to
+	longest  time.Duration // the largest tcpi_rtt: with the longest queue
 	late     netpath.Lateness
 }
 
@@ -37,7 +37,7 @@ func (r *rttResult) complaints() (all []string) {
 	if d := r.exporter - r.kernel; d.Abs() > time.Duration(share*float64(r.kernel)) {
 		all = append(all, fmt.Sprintf("mean round trip %v of %d samples, want %v ± %g%%", r.exporter, r.samples, r.kernel, 100*share))
 	}
-	// Without a queue this would say little: the round trip would always be the same.
+	// Without a queue this would show little: the round trip would always be the same.
 	if r.longest < 100*time.Millisecond {
 		all = append(all, fmt.Sprintf("tcpi_rtt was %v at most: the bottleneck's queue did not fill", r.longest))
 	}

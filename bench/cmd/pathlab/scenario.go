@@ -12,7 +12,7 @@ type scenario struct {
 	name string
 	path netpath.Config
 	// at is where the exporter captures live. The half of the path on its side does nothing then, so
-	// that what passes the device is what passes the capture point.
+	// that the device and the capture point see the same packets.
 	at end
 }
 
@@ -29,7 +29,7 @@ type losses [2]int
 
 func (l losses) String() string { return fmt.Sprintf("loss=%d%%+%d%%", l[0], l[1]) }
 
-// midway is a path with the point in the middle.
+// midway returns a path with the capture point in the middle.
 func midway(roundTrip time.Duration, l losses) scenario {
 	s := scenario{name: fmt.Sprintf("%gms,%v", float64(roundTrip)/1e6, l)}
 	s.path.Before = netpath.Half{Delay: roundTrip / 4, Loss: float64(l[0]) / 100}
@@ -53,7 +53,7 @@ func besideSender(roundTrip time.Duration, l losses) scenario {
 	return s
 }
 
-// with gives a scenario something more.
+// with returns the scenario with a change of its path.
 func (s scenario) with(name string, change func(*netpath.Config)) scenario {
 	s.name += "," + name
 	change(&s.path)
@@ -76,7 +76,7 @@ const (
 
 const ms = time.Millisecond
 
-// recorded are the scenarios for a capture file.
+// recorded returns the scenarios for a capture file.
 func recorded() (all []scenario) {
 	for _, roundTrip := range []time.Duration{400 * time.Microsecond, 6 * ms, 26 * ms, 40 * ms, 100 * ms} {
 		for _, percent := range []int{1, 4} {
@@ -99,7 +99,7 @@ func recorded() (all []scenario) {
 	return all
 }
 
-// live are the scenarios for an exporter at an end of the path.
+// live returns the scenarios for an exporter at an end of the path.
 func live() (all []scenario) {
 	for _, roundTrip := range []time.Duration{400 * time.Microsecond, 6 * ms, 26 * ms, 100 * ms} {
 		for _, percent := range []int{1, 4} {
@@ -114,7 +114,7 @@ func live() (all []scenario) {
 	)
 }
 
-// length is how long to send, of -seconds: a slow connection has less to show in the same time.
+// length returns how long to send: -seconds, or a multiple on long paths, which carry less in the same time.
 func (s *scenario) length(seconds float64) time.Duration {
 	switch r := s.path.RoundTrip(); {
 	case r >= 80*ms:

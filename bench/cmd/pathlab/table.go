@@ -26,8 +26,7 @@ func printHead(w io.Writer) {
 		"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 }
 
-// printRow prints a result for a document. A sum is what is taken for sent again, then what for out
-// of order.
+// printRow prints a result for a document. A sum is retransmissions, then out of order.
 func printRow(w io.Writer, r *result) {
 	t := &r.truth
 	sum := func(text string) string { return strings.Replace(text, "+", " + ", 1) }

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// tsharkVerdict is what tshark says of the sender's segments in a capture file. If there is no
-// tshark, the answer is nil.
+// tsharkVerdict returns tshark's counts of the sender's segments in a capture file, nil if there is no
+// tshark.
 func tsharkVerdict(ctx context.Context, file string) (*verdict, error) {
 	// A folder without settings: the user's own must not change the figures.
 	settings, err := os.MkdirTemp("", "tshark-settings")

@@ -42,7 +42,7 @@ type mmsghdr struct {
 var _ [unsafe.Sizeof(unix.Msghdr{}) + unsafe.Sizeof(uintptr(0))]byte = [unsafe.Sizeof(mmsghdr{})]byte{}
 
 // Messages is a vector of messages for sendmmsg(2), each of one buffer and, behind it, as much as
-// wanted of a tail that all share. It has no locks: one goroutine.
+// wanted of a tail that all share. It belongs to one goroutine.
 type Messages struct {
 	hdrs []mmsghdr
 	iovs [][2]unix.Iovec

@@ -1,5 +1,5 @@
-// Package probe tells at which clock rate a CPU works just now: on a shared machine others, on the
-// same core or in another guest, take part of it away.
+// Package probe measures the clock rate at which a CPU works: on a shared machine others, on the same
+// core or in another guest, take part of it away.
 package probe
 
 import (
@@ -13,7 +13,7 @@ import (
 // sink keeps the chain's result.
 var sink uint64
 
-// Reading is what a probe found.
+// Reading is the result of a probe.
 type Reading struct {
 	GHz   float64 // of the CPU while the probe ran on it: less while a sibling on the same core is busy
 	Share float64 // of the time the probe had the CPU, 0 to 1; the rest went to other programs
@@ -45,7 +45,7 @@ func CPU(cpu int) (r Reading, err error) {
 	return r, err
 }
 
-// threadTime is the processor time of the calling thread; 0 if the kernel does not tell.
+// threadTime returns the processor time of the calling thread; 0 if the kernel refuses it.
 func threadTime() time.Duration {
 	var t unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPU is the processor time, user and system, of all threads of the program so far, ended ones
+// CPU returns the processor time, user and system, of all threads of the program so far, ended ones
 // included.
 func (p *Proc) CPU() (time.Duration, error) {
 	// The clock of another process: its number, inverted, over the kind of clock (clock_getcpuclockid(3)).
@@ -26,13 +26,13 @@ func (p *Proc) CPU() (time.Duration, error) {
 	return time.Duration(t.Nano()), nil
 }
 
-// Memory is what is resident, in bytes.
+// Memory holds resident memory in bytes.
 type Memory struct {
 	All  int64
 	Ring int64 // of All: mapped packet sockets
 }
 
-// Rest is the memory without the rings.
+// Rest returns the memory without the rings.
 func (m Memory) Rest() int64 { return m.All - m.Ring }
 
 // Memory reads /proc/PID/smaps.
@@ -69,8 +69,8 @@ func (p *Proc) Memory() (m Memory, err error) {
 	return m, nil
 }
 
-// Switches is how often the program's threads have been switched to so far, wanting it
-// (voluntary: they had waited) or not; threads that have ended are left out.
+// Switches returns the number of context switches of the program's threads so far, voluntary and not;
+// those of threads that have ended are left out.
 func (p *Proc) Switches() (n int64, err error) {
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", p.PID))
 	if err != nil {

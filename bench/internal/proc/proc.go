@@ -27,7 +27,7 @@ type Options struct {
 	Ready     string   // Start waits for this text in a line on standard error; empty: it does not wait
 }
 
-// Proc is a program that runs. It is killed when this process ends, however that may be.
+// Proc is a running program. It is killed when this process ends, in whatever way.
 type Proc struct {
 	PID  int
 	name string
@@ -88,7 +88,7 @@ func Start(o Options) (*Proc, error) {
 	}
 }
 
-// start runs on a thread of its own, whose namespace and CPUs the program takes over.
+// start runs on a thread of its own, whose namespace and CPUs the program inherits.
 func (p *Proc) start(cpu int) error {
 	if cpu >= 0 {
 		var set unix.CPUSet
@@ -100,7 +100,7 @@ func (p *Proc) start(cpu int) error {
 	return p.cmd.Start()
 }
 
-// listen keeps the last line and says when the one that tells of readiness has come.
+// listen keeps the last line and signals when the line with Ready has come.
 func (p *Proc) listen(stderr io.Reader, text string, ready chan struct{}) {
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
 		p.mu.Lock()

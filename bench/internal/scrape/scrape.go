@@ -42,11 +42,10 @@ func Get(namespace, address, path string) (io.ReadCloser, error) {
 	return answer.Body, nil
 }
 
-// Values are the figures of a scrape by family; of a family with several series, the sum.
+// Values holds the figures of a scrape by family; of a family with several series, the sum.
 type Values map[string]float64
 
-// Metrics reads the families whose names begin with one of the prefixes. The rest is read too and
-// forgotten.
+// Metrics reads the families whose names begin with one of the prefixes. The rest is read and dropped.
 func Metrics(namespace, address string, prefixes ...string) (Values, error) {
 	body, err := Get(namespace, address, "/metrics")
 	if err != nil {

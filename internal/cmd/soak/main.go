@@ -1,7 +1,7 @@
-// Command soak wears out a table and a wheel as a capture does, for as long as it is told: in every
-// step a connection comes, one is looked up and stays longer, the wheel turns, and those go whose
-// time has come, or one that has to make room. It prints what must stay as it is from quarter to
-// quarter, and fails if it does not.
+// Command soak wears a table and a wheel as a capture does, for a given number of steps: in each a
+// connection comes, one is looked up and stays longer, the wheel turns, and those expire whose time has
+// come, or one makes room. It prints figures that must not change from quarter to quarter, and fails if
+// they do.
 //
 //	go run ./internal/cmd/soak
 package main
@@ -24,7 +24,7 @@ func main() {
 	}
 }
 
-// Bounds on what a checkpoint may show, against the first one where it says so.
+// Bounds of a checkpoint's figures, some relative to the first checkpoint's.
 const (
 	longestProbe = 12      // groups; full tables of random keys have 3 to 7
 	meanProbe    = 1.08    // groups; 1.01 after filling, 1.04 after much coming and going

@@ -57,15 +57,15 @@ func newMill(connections int) (*mill, error) {
 	return m, nil
 }
 
-// key is that of connection n: 28,000 ports each of 2^24 clients, then the next of 64 servers.
+// key returns the key of connection n: 28,000 ports each of 2^24 clients, then the next of 64 servers.
 func key(n uint64) table.Key {
 	const ports, clients, servers = 28_000, 1 << 24, 64
 	return parse.FlowOf(parse.AddrFrom4(0x0a000000|uint32(n/ports%clients)), parse.AddrFrom4(0xc6120001+uint32(n/ports/clients%servers)),
 		uint16(32768+n%ports), 443)
 }
 
-// age is how long a connection stays when it was last heard of. One comes in each step: with seven
-// eighths of the table's room on average, and what is heard of on top, the table is full now and then.
+// age returns how long a connection stays after it was last heard of. One comes in each step: at seven
+// eighths of the table's capacity on average, and longer stays on top, the table is full now and then.
 func (m *mill) age() uint32 { return 1 + m.rand.Uint32N(uint32(cap(m.live))*7/4) }
 
 func (m *mill) step() {
@@ -76,7 +76,7 @@ func (m *mill) step() {
 	m.open()
 }
 
-// turn lets go of what is due.
+// turn removes the connections that are due.
 func (m *mill) turn() {
 	for more := true; more; {
 		var n int
@@ -151,7 +151,7 @@ func (m *mill) open() {
 	m.next++
 }
 
-// checkpoint is what must not change with time.
+// checkpoint holds the figures that must not change with time.
 type checkpoint struct {
 	entries  int
 	probes   table.Probes
@@ -192,7 +192,7 @@ func (c checkpoint) check(first checkpoint) error {
 	return nil
 }
 
-// empty takes everything out: nothing may stay behind.
+// empty removes everything: nothing may be left.
 func (m *mill) empty() error {
 	for len(m.live) > 0 {
 		i := m.live[0]
@@ -208,7 +208,7 @@ func (m *mill) empty() error {
 	return nil
 }
 
-// resident is VmRSS of this process in bytes (proc_pid_status(5)).
+// resident returns VmRSS of this process in bytes (proc_pid_status(5)).
 func resident() (int64, error) {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {

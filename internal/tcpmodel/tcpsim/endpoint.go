@@ -80,7 +80,7 @@ func (e *endpoint) write() {
 	}
 }
 
-// pump sends what may be sent, one segment at a time.
+// pump sends all segments that may be sent, one at a time.
 func (e *endpoint) pump() {
 	if !e.isOpen || e.pumping {
 		return
@@ -282,8 +282,8 @@ func (e *endpoint) acknowledged(ack int64, sack []span) {
 	e.pump()
 }
 
-// findLost takes for lost what was sent before something that was delivered, and a round trip and a quarter
-// ago (RFC 8985).
+// findLost marks as lost what was sent before a delivered segment, and a round trip and a quarter ago
+// (RFC 8985).
 func (e *endpoint) findLost() {
 	for _, p := range e.out {
 		if p.sacked || p.lost || p.copies == 0 || p.sent >= e.newest {

@@ -1,5 +1,5 @@
-// Package tcpsim plays two TCP endpoints and the path between them, and returns what a capture point on the
-// path sees, together with what the endpoints know: which segments were sent again, and which were overtaken.
+// Package tcpsim simulates two TCP endpoints and the path between them. It returns the capture of a point on the
+// path, together with the endpoints' knowledge: which segments were sent again, and which were overtaken.
 //
 // The senders repair losses by SACK with RACK's rule for what is lost (RFC 8985) and by timeout. That is
 // enough for repairs to come a round trip after the loss, to be lost in turn, and to come late at the tail.
@@ -44,7 +44,7 @@ type Config struct {
 	Timestamps bool  // all segments but SYNs have timestamps, in ms
 }
 
-// Truth says what the endpoints know of a segment.
+// Truth is the endpoints' knowledge of a segment.
 type Truth uint8
 
 const (
@@ -101,10 +101,10 @@ type message struct {
 	sent     int64 // ns
 }
 
-// thinTime is how long what thins the ACKs waits for the next one, in ns.
+// thinTime is how long the ACK thinner waits for the next ACK, in ns.
 const thinTime = 1e6
 
-// end is the offset behind the message.
+// end returns the offset behind the message.
 func (m *message) end() int64 {
 	if m.flags&(parse.SYN|parse.FIN) != 0 {
 		return m.seq + int64(m.size) + 1
