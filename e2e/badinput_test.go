@@ -36,7 +36,7 @@ func TestBadInput(t *testing.T) {
 		return path
 	}
 	folder, empty, text := t.TempDir(), file("empty", ""), file("text", strings.Repeat("no capture\n", 10))
-	packed := file("packed", "\x1f\x8b\x08"+strings.Repeat("\x00", 40))
+	packed, broken := file("packed", "BZh9"+strings.Repeat("\x00", 40)), file("broken", "\x1f\x8b\x08"+strings.Repeat("\x00", 40))
 	whole := file("whole", "\xd4\xc3\xb2\xa1\x02\x00\x04\x00"+strings.Repeat("\x00", 8)+"\xff\xff\x00\x00\x01\x00\x00\x00")
 
 	const maxInt32, over32, maxInt64, over64 = "2147483647", "2147483648", "9223372036854775807", "9223372036854775808"
@@ -196,6 +196,7 @@ func TestBadInput(t *testing.T) {
 		{"an empty file", []string{"-read", empty}, "-read " + empty + ": ", []string{"name a capture file"}},
 		{"a file of another kind", []string{"-read", text}, "-read " + text + ": ", []string{"editcap"}},
 		{"a compressed file", []string{"-read", packed}, "-read " + packed + ": ", []string{"decompress"}},
+		{"a compressed file that is damaged", []string{"-read", broken}, "-read " + broken + ": ", []string{"gzip", "get the file again"}},
 		{"a repeated reading of nothing", []string{"-repeat", "2"}, "-repeat 2: ", []string{"-read"}},
 		{"no reading", []string{"-read", whole, "-repeat", "0"}, "-repeat 0: ", []string{"1 or more"}},
 		{"a negative number of readings", []string{"-read", whole, "-repeat", "-1"}, "-repeat -1: ", []string{"1 or more"}},

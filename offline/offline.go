@@ -103,8 +103,13 @@ func (o *Options) openInput() (name string, in *os.File, size int64, err error) 
 func withRemedy(err error, arg string) error {
 	var compressed *pcapfile.CompressedError
 	var format *pcapfile.FormatError
+	var damage *pcapfile.DamageError
 	var path *os.PathError
 	switch {
+	case errors.As(err, &damage):
+		return fmt.Errorf("%w: nothing of it can be read, get the file again", err)
+	case errors.As(err, &compressed) && compressed.Tool == "":
+		return fmt.Errorf("%w: decompress it first", err)
 	case errors.As(err, &compressed) && arg == "-":
 		return fmt.Errorf("%w: decompress it first, for example with %s", err, compressed.Tool)
 	case errors.As(err, &compressed):
