@@ -20,46 +20,43 @@ const expireEvery = int64(100 * time.Millisecond)
 
 // Options say what Run reads and how.
 type Options struct {
-	File   string // - for standard input
-	Filter string // in pcap-filter(7)'s language; empty: every packet
-	Repeat int    // how many times the packets are accounted from memory; 0: once, as they are read
+	Files  []string // in the order in which they were captured, one at least; - for standard input
+	Filter string   // in pcap-filter(7)'s language; empty: every packet
+	Repeat int      // how many times the packets are accounted from memory; 0: once, as they are read
 
 	NewWorker func() (*worker.Worker, error)       // makes a worker without streams
 	Families  exposition.Families                  // of the streams
 	Limits    exposition.Limits                    // on how many of them are written
 	Others    func() ([]exposition.Encoded, error) // returns what else is written
 
-	Flag  func(name string) string // shows a flag as it was typed
-	Say   func(line string)        // tells the operator something
-	Check func() error             // is called before memory is taken, with a file that can be read
+	Flag     func(name string) string // shows a flag as it was typed
+	ReadFlag func(file string) string // shows -read with one of Files
+	Say      func(line string)        // tells the operator something
+	Check    func() error             // is called before memory is taken, with files that can be read
 }
 
-// Run accounts the packets of a capture file instead of a live capture, with packet time as
-// its clock, and writes one exposition to stdout. A terminal at stderr shows the progress. A file that is damaged is
-// accounted up to the damage, and the error says where that is.
+// Run accounts the packets of capture files instead of a live capture, with packet time as its clock, and writes one
+// exposition to stdout. A terminal at stderr shows the progress. A file that is damaged is accounted up to the damage,
+// and the error says where that is; of several damaged files it is the last one's, and o.Say is told the others'. A
+// file that cannot be opened, or is no capture, is an error before anything is accounted.
 func Run(o Options, stdout, stderr io.Writer) error {
-	name, in, size, err := o.openInput()
+	in, err := o.openInput()
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	file, err := pcapfile.NewReader(in)
-	if err != nil {
-		return fmt.Errorf("%s: %w", o.Flag("read"), withRemedy(err, o.File))
-	}
+	defer in.close()
 	if err := o.Check(); err != nil {
 		return err
 	}
 	filter := newFileFilter(o.Filter, o.Flag)
-	progress := newProgress(stderr, size)
+	progress := newProgress(stderr, in.size)
 
 	var report fileReport
 	var w *worker.Worker
-	var damage error
 	if o.Repeat > 0 {
-		w, damage, err = o.readRepeatedly(file, filter, progress, &report)
+		w, err = o.readRepeatedly(in, filter, progress, &report)
 	} else {
-		w, damage, err = o.readOnce(file, filter, progress, &report)
+		w, err = o.readOnce(in, filter, progress, &report)
 	}
 	progress.clear()
 	if err != nil {
@@ -70,33 +67,10 @@ func Run(o Options, stdout, stderr io.Writer) error {
 	if err := o.writeExposition(w, stdout); err != nil {
 		return err
 	}
-	report.name, report.packets, report.filteredOut = name, file.Packets(), filter.rejected
+	report.name, report.packets, report.filteredOut = in.name(), in.Packets(), filter.rejected
 	report.stats = w.Stats()
 	o.Say(report.String())
-	if damage != nil {
-		return fmt.Errorf("%s: %w: what stands before it is accounted", o.Flag("read"), damage)
-	}
-	return nil
-}
-
-// openInput opens the file of -read; size is 0 where it is not known.
-func (o *Options) openInput() (name string, in *os.File, size int64, err error) {
-	arg := o.File
-	if arg == "-" {
-		return "standard input", os.Stdin, 0, nil
-	}
-	in, err = os.Open(arg)
-	if err != nil {
-		var path *os.PathError
-		if errors.As(err, &path) {
-			err = path.Err
-		}
-		return "", nil, 0, fmt.Errorf("%s: %w: name a capture file that may be read", o.Flag("read"), err)
-	}
-	if info, err := in.Stat(); err == nil && info.Mode().IsRegular() {
-		size = info.Size()
-	}
-	return arg, in, size, nil
+	return in.damage()
 }
 
 // withRemedy says what can be done about a file in another format.
@@ -105,6 +79,7 @@ func withRemedy(err error, arg string) error {
 	var format *pcapfile.FormatError
 	var damage *pcapfile.DamageError
 	var path *os.PathError
+	opening := errors.As(err, new(openError))
 	switch {
 	case errors.As(err, &damage):
 		return fmt.Errorf("%w: nothing of it can be read, get the file again", err)
@@ -119,17 +94,20 @@ func withRemedy(err error, arg string) error {
 	case errors.As(err, &path):
 		err = path.Err
 	}
+	if opening {
+		return fmt.Errorf("%w: name a capture file that may be read", err)
+	}
 	if errors.Is(err, pcapfile.ErrEmpty) || errors.Is(err, syscall.EISDIR) {
 		return fmt.Errorf("%w: name a capture file", err)
 	}
 	return err
 }
 
-// readOnce accounts packets as they are read. damage is what ended the file early.
-func (o *Options) readOnce(file *pcapfile.Reader, filter *fileFilter, progress *progress, report *fileReport) (w *worker.Worker, damage, err error) {
+// readOnce accounts packets as they are read.
+func (o *Options) readOnce(in *input, filter *fileFilter, progress *progress, report *fileReport) (w *worker.Worker, err error) {
 	w, err = o.NewWorker()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -140,15 +118,15 @@ func (o *Options) readOnce(file *pcapfile.Reader, filter *fileFilter, progress *
 	var p pcapfile.Packet
 	next := int64(math.MinInt64)
 	for {
-		if err := file.Next(&p); err != nil {
+		if err := in.Next(&p); err == io.EOF {
 			for w.Expire(math.MaxInt) {
 			}
 			report.took = time.Since(started)
-			return w, endOf(err), nil
+			return w, nil
 		}
 		accepted, err := filter.accepts(&p)
 		if err != nil {
-			return w, nil, err
+			return w, err
 		}
 		if accepted {
 			w.Frame(p.Link, p.Data, p.WireLen, p.Time)
@@ -160,16 +138,8 @@ func (o *Options) readOnce(file *pcapfile.Reader, filter *fileFilter, progress *
 			}
 			next = p.Time + expireEvery
 		}
-		progress.at(file)
+		progress.at(in)
 	}
-}
-
-// endOf is nil for the clean end of a file.
-func endOf(err error) error {
-	if err == io.EOF {
-		return nil
-	}
-	return err
 }
 
 // writeExposition writes what a scrape of the worker would get.
