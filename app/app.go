@@ -115,7 +115,7 @@ func (o *options) offline(stderr io.Writer) offline.Options {
 	r := offline.Options{
 		Files: o.files, Filter: o.filter, Flag: o.flag, Check: o.checkMemory,
 		ReadFlag: func(file string) string { return withValue("read", file) },
-		Families: o.metrics.Families, Limits: o.metrics.Limits,
+		Format:   o.output.format, Sort: o.output.sort, Families: o.metrics.Families, Limits: o.metrics.Limits,
 		Others:    func() ([]exposition.Encoded, error) { return collector.Runtime(o.metrics.Options) },
 		NewWorker: func() (*worker.Worker, error) { return o.newWorker(o.maxConnections) },
 		Say:       func(line string) { say(stderr, line) },

@@ -37,6 +37,7 @@ type options struct {
 	ipv6           bool
 	debug          bool
 	metrics        metricsFlags
+	output         outputFlags
 	version        bool
 	read           string // first file to read instead of a live capture, - for standard input
 	readGiven      bool
@@ -76,7 +77,8 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
 	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
 	o.metrics.register(fs)
-	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng, also compressed with gzip or zstd; -: standard input) instead of an interface, print the metrics and exit; more files may follow as arguments and are read as one capture")
+	o.output.register(fs)
+	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng, also compressed with gzip or zstd; -: standard input) instead of an interface, print the figures and exit; more files may follow as arguments and are read as one capture")
 	fs.IntVar(&o.repeat, "repeat", 1, "with -read: hold the packets in memory, account them this `number` of times and tell the time per packet")
 	pprof := fs.String("pprof", "", "serve profiles of the program (Go's net/http/pprof) on this `address`; a port alone is one of 127.0.0.1 (default: none)")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
@@ -104,6 +106,9 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
 	o.files = append([]string{o.read}, files...)
 	if err := o.checkRead(given); err != nil {
+		return nil, err
+	}
+	if err := o.output.resolve(given, o.flag); err != nil {
 		return nil, err
 	}
 	if err := o.metrics.resolve(given, o.flag); err != nil {

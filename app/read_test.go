@@ -189,7 +189,7 @@ func TestReadOfWhatIsNoCapture(t *testing.T) {
 		{"a file compressed twice", compressed(t, "gzip", compressed(t, "zstd", captureFile(t))),
 			"-read FILE: compressed with zstd inside gzip: decompress it first"},
 		{"a compressed file of which hardly anything is there", writeFile(t, "c.gz", []byte("\x1f\x8b\x08\x00")),
-			"-read FILE: damaged at byte 0 of the decompressed file, in packet 1, after 4 bytes of the gzip data: the gzip data end early: nothing of it can be read, get the file again"},
+			"-read FILE: damaged at byte 0 of the decompressed file, in packet 1, after 4 bytes of the gzip data: the gzip data end early: nothing of it can be read, name a whole file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, complaints, code := exporter("-read", c.file)

@@ -2,6 +2,7 @@ package offline
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,16 @@ import (
 // expireEvery is how far packet time advances between two looks for streams whose time has come.
 const expireEvery = int64(100 * time.Millisecond)
 
+// Format is the format in which the figures are written.
+type Format uint8
+
+// The formats.
+const (
+	Prometheus Format = iota // what a scrape would get
+	JSON                     // JSON Lines, one object for each stream (docs/api.md)
+	Table                    // for people: the streams that lead by one figure
+)
+
 // Options say what Run reads and how.
 type Options struct {
 	Files  []string // in the order in which they were captured, one at least; - for standard input
@@ -25,9 +36,11 @@ type Options struct {
 	Repeat int      // how many times the packets are accounted from memory; 0: once, as they are read
 
 	NewWorker func() (*worker.Worker, error)       // makes a worker without streams
-	Families  exposition.Families                  // of the streams
-	Limits    exposition.Limits                    // on how many of them are written
-	Others    func() ([]exposition.Encoded, error) // returns what else is written
+	Format    Format                               // of what is written
+	Sort      SortKey                              // of the Table
+	Families  exposition.Families                  // of the streams; the Table has columns of its own
+	Limits    exposition.Limits                    // on how many of them are written; Top is that of Sort for the Table, 0: 20
+	Others    func() ([]exposition.Encoded, error) // returns what else is written in the format Prometheus
 
 	Flag     func(name string) string // shows a flag as it was typed
 	ReadFlag func(file string) string // shows -read with one of Files
@@ -35,8 +48,8 @@ type Options struct {
 	Check    func() error             // is called before memory is taken, with files that can be read
 }
 
-// Run accounts the packets of capture files instead of a live capture, with packet time as its clock, and writes one
-// exposition to stdout. A terminal at stderr shows the progress. A file that is damaged is accounted up to the damage,
+// Run accounts the packets of capture files instead of a live capture, with packet time as its clock, and writes what
+// they come to to stdout. A terminal at stderr shows the progress. A file that is damaged is accounted up to the damage,
 // and the error says where that is; of several damaged files it is the last one's, and o.Say is told the others'. A
 // file that cannot be opened, or is no capture, is an error before anything is accounted.
 func Run(o Options, stdout, stderr io.Writer) error {
@@ -64,7 +77,7 @@ func Run(o Options, stdout, stderr io.Writer) error {
 	}
 	defer w.Close()
 
-	if err := o.writeExposition(w, stdout); err != nil {
+	if err := o.write(w, stdout); err != nil {
 		return err
 	}
 	report.name, report.packets, report.filteredOut = in.name(), in.Packets(), filter.rejected
@@ -82,7 +95,7 @@ func withRemedy(err error, arg string) error {
 	opening := errors.As(err, new(openError))
 	switch {
 	case errors.As(err, &damage):
-		return fmt.Errorf("%w: nothing of it can be read, get the file again", err)
+		return fmt.Errorf("%w: nothing of it can be read, name a whole file", err)
 	case errors.As(err, &compressed) && compressed.Tool == "":
 		return fmt.Errorf("%w: decompress it first", err)
 	case errors.As(err, &compressed) && arg == "-":
@@ -142,8 +155,8 @@ func (o *Options) readOnce(in *input, filter *fileFilter, progress *progress, re
 	}
 }
 
-// writeExposition writes what a scrape of the worker would get.
-func (o *Options) writeExposition(w *worker.Worker, to io.Writer) error {
+// write writes the figures of w in the format that is asked for.
+func (o *Options) write(w *worker.Worker, to io.Writer) error {
 	out := bufio.NewWriter(to)
 	err := o.writeTo(out, w)
 	if err == nil {
@@ -155,24 +168,33 @@ func (o *Options) writeExposition(w *worker.Worker, to io.Writer) error {
 	return nil
 }
 
-// writeTo writes the streams and totals of w, and what else the flags ask for.
+// writeTo writes the streams of w, and with Prometheus the totals and what else the flags ask for.
 func (o *Options) writeTo(to io.Writer, w *worker.Worker) error {
-	selection := o.Families.Select(nil)
+	selection, limits := o.Families.Select(nil), o.Limits
 	s := worker.Snapshot{TotalsOnly: !selection.NeedStreams(), WithExtras: selection.NeedExtras()}
+	if o.Format == Table {
+		s.WithExtras = false
+		limits.Top = 0 // those that lead by another figure than bytes are wanted too
+	}
 	defer s.Close() // unmapping what was mapped cannot fail
 	if err := w.Snapshot(&s); err != nil {
 		return fmt.Errorf("no snapshot of the streams: %w", err)
 	}
-	others, err := o.Others()
-	if err != nil {
-		return err
-	}
 	content := exposition.Content{
 		Selection: selection,
 		Totals:    exposition.Totals{ActiveStreams: s.Stats.Active, Packets: s.Stats.Packets, Dropped: s.Stats.Dropped, Freezes: s.Stats.Freezes},
-		Others:    others,
 		Streams:   exposition.Streams{Views: s.Views, Wide: s.Wide, Extras: s.Extras},
 	}
-	exposition.NewLimiter(o.Limits).Apply(&content.Streams)
+	exposition.NewLimiter(limits).Apply(&content.Streams)
+	switch o.Format {
+	case JSON:
+		return new(exposition.Writer).WriteJSON(to, &content)
+	case Table:
+		return writeTable(to, &content.Streams, o.Sort, cmp.Or(o.Limits.Top, tableRows))
+	}
+	var err error
+	if content.Others, err = o.Others(); err != nil {
+		return err
+	}
 	return new(exposition.Writer).Write(to, &content)
 }
