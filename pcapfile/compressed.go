@@ -31,7 +31,7 @@ const (
 )
 
 // decompressor decompresses a file as it is read. Nothing grows with the file: gzip takes some 50 KiB, zstd
-// the window that the file asks for, up to maxZstdWindow, and a part of it again.
+// twice the window that the file asks for, up to 2 × maxZstdWindow.
 type decompressor struct {
 	format string // gzip or zstd
 	src    *counter
@@ -49,8 +49,9 @@ func newDecompressor(format string, src *bufio.Reader) (*decompressor, error) {
 		return d, d.explain(err)
 	}
 	// On the caller's goroutine: what has been read of the file is then what the packets so far needed, and
-	// an end says how far it came.
-	z, err := zstd.NewReader(d.src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+	// an end says how far it came. In the mode of low memory the decoder would move the whole window for each
+	// block of 128 KiB.
+	z, err := zstd.NewReader(d.src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(false), zstd.WithDecoderMaxWindow(maxZstdWindow))
 	if err != nil {
 		return d, d.explain(err)
 	}
