@@ -110,11 +110,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// offline returns the options of a run over a capture file.
+// offline returns the options of a run over capture files.
 func (o *options) offline(stderr io.Writer) offline.Options {
 	r := offline.Options{
-		File: o.read, Filter: o.filter, Flag: o.flag, Check: o.checkMemory,
-		Families: o.metrics.Families, Limits: o.metrics.Limits,
+		Files: o.files, Filter: o.filter, Flag: o.flag, Check: o.checkMemory,
+		ReadFlag: func(file string) string { return withValue("read", file) },
+		Format:   o.output.format, Sort: o.output.sort, Families: o.metrics.Families, Limits: o.metrics.Limits,
 		Others:    func() ([]exposition.Encoded, error) { return collector.Runtime(o.metrics.Options) },
 		NewWorker: func() (*worker.Worker, error) { return o.newWorker(o.maxConnections) },
 		Say:       func(line string) { say(stderr, line) },

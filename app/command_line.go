@@ -29,6 +29,27 @@ func newCommandLine(fs *flag.FlagSet) *commandLine {
 	return l
 }
 
+// readFlag is the flag behind which arguments may stand, that are no flags: files.
+const readFlag = "read"
+
+// parse parses the command line and returns the files that follow -read. They may stand before and between other
+// flags: a shell's pattern is often typed first. Behind -- everything is a file.
+func (l *commandLine) parse(args []string) (files []string, err error) {
+	for {
+		if err := l.Parse(args); err != nil || l.NArg() == 0 {
+			return files, err
+		}
+		if _, given := l.typed[readFlag]; !given {
+			l.bad = fmt.Errorf("argument %q: all settings are flags, see -help", l.Arg(0))
+			return nil, l.bad
+		}
+		if behind := len(args) - l.NArg(); behind > 0 && args[behind-1] == "--" {
+			return append(files, l.Args()...), nil
+		}
+		files, args = append(files, l.Arg(0)), l.Args()[1:]
+	}
+}
+
 // onceValue is the value of a flag that may be given once.
 type onceValue struct {
 	flag.Value
@@ -53,7 +74,11 @@ func (v *onceValue) IsBoolFlag() bool {
 // Set takes the flag's value.
 func (v *onceValue) Set(text string) error {
 	l := v.line
-	if first, again := l.typed[v.name]; again {
+	if first, again := l.typed[v.name]; again && v.name == readFlag {
+		l.bad = fmt.Errorf("%s and %s: give the flag once, and further files behind it: %s %s",
+			withValue(v.name, first), withValue(v.name, text), withValue(v.name, first), asTyped(text))
+		return l.bad
+	} else if again {
 		l.bad = fmt.Errorf("%s and %s: the flag takes one value, give it once", withValue(v.name, first), withValue(v.name, text))
 		return l.bad
 	}

@@ -45,9 +45,11 @@ type options struct {
 	byVLAN         bool // streams are told apart by their VLAN tags, too
 	debug          bool
 	metrics        metricsFlags
+	output         outputFlags
 	version        bool
-	read           string // file to read instead of a live capture, - for standard input
+	read           string // first file to read instead of a live capture, - for standard input
 	readGiven      bool
+	files          []string // read, and the files that follow it as arguments
 	repeat         int
 	repeatGiven    bool
 	pprof          string // address to serve profiles on; empty: none are
@@ -88,13 +90,15 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.BoolVar(&o.byVLAN, "vlan-identity", false, "tell streams of the same addresses and ports apart by their VLAN tags, and label them with vlan")
 	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
 	o.metrics.register(fs)
-	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng; -: standard input) instead of an interface, print the metrics and exit")
-	fs.IntVar(&o.repeat, "repeat", 1, "with -read: hold the file in memory, account it this `number` of times and tell the time per packet")
+	o.output.register(fs)
+	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng, also compressed with gzip or zstd; -: standard input) instead of an interface, print the figures and exit; more files may follow as arguments and are read as one capture")
+	fs.IntVar(&o.repeat, "repeat", 1, "with -read: hold the packets in memory, account them this `number` of times and tell the time per packet")
 	pprof := fs.String("pprof", "", "serve profiles of the program (Go's net/http/pprof) on this `address`; a port alone is one of 127.0.0.1 (default: none)")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	line := newCommandLine(fs)
 	o.line = line
-	if err := line.Parse(args); err != nil {
+	files, err := line.parse(args)
+	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			help := bytes.NewBufferString("Usage of tcp-stream-exporter:\n")
 			fs.SetOutput(help)
@@ -109,14 +113,15 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 		}
 		return nil, line.flagError(err)
 	}
-	if line.NArg() > 0 {
-		return nil, fmt.Errorf("argument %q: all settings are flags, see -help", line.Arg(0))
-	}
 	given := map[string]bool{}
 	line.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	o.ifaceGiven = given["interface"]
 	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
+	o.files = append([]string{o.read}, files...)
 	if err := o.checkRead(given); err != nil {
+		return nil, err
+	}
+	if err := o.output.resolve(given, o.flag); err != nil {
 		return nil, err
 	}
 	if err := o.metrics.resolve(given, o.flag); err != nil {
@@ -223,6 +228,14 @@ func (o *options) checkRead(given map[string]bool) error {
 	}
 	if o.read == "" {
 		return fmt.Errorf("%s: name a capture file, or - for standard input", o.flag("read"))
+	}
+	for i, file := range o.files[1:] {
+		if file == "" {
+			return fmt.Errorf("argument %q: name a capture file, or - for standard input", file)
+		}
+		if file == "-" && slices.Contains(o.files[:i+1], "-") {
+			return fmt.Errorf("%s: standard input can be read once, name - once", withValue("read", file))
+		}
 	}
 	if o.repeat < 1 {
 		return fmt.Errorf("%s: want 1 or more", o.flag("repeat"))

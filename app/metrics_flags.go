@@ -23,7 +23,7 @@ func (m *metricsFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&m.only, "metrics", "", "`list` of the per-stream metrics to export, names and regular expressions with commas between; default stands for those that are exported without this flag")
 	fs.StringVar(&m.except, "metrics-exclude", "", "`list` of per-stream metrics not to export, as -metrics")
 	fs.BoolVar(&m.noStreams, "no-stream-metrics", false, "export no per-stream metrics")
-	fs.IntVar(&m.Limits.Top, "streams-top", 0, "export only this `number` of streams, those with the most bytes since the last scrape")
+	fs.IntVar(&m.Limits.Top, "streams-top", 0, "export only this `number` of streams, those with the most bytes since the last scrape; with -output table the first ones, 20 unless given")
 	fs.Int64Var(&m.minBytes, "streams-min-bytes", 0, "export only streams with at least this many `bytes` of payload")
 	fs.DurationVar(&m.Limits.MinAge, "streams-min-age", 0, "export only streams with at least this uptime")
 }

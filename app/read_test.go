@@ -184,8 +184,12 @@ func TestReadOfWhatIsNoCapture(t *testing.T) {
 		{"an empty file", writeFile(t, "empty.pcap", nil), "-read FILE: the file is empty: name a capture file"},
 		{"a text", writeFile(t, "text", []byte("hello\nworld")),
 			"-read FILE: neither pcap nor pcapng, the formats that are read (it begins with 68656c6c): convert it, for example with editcap -F pcap"},
-		{"a compressed file", writeFile(t, "c.gz", []byte("\x1f\x8b\x08\x00")),
-			"-read FILE: compressed with gzip: decompress it first, for example zcat FILE | tcp-stream-exporter -read -"},
+		{"a compressed file", writeFile(t, "c.xz", []byte("\xfd7zXZ\x00")),
+			"-read FILE: compressed with xz: decompress it first, for example xzcat FILE | tcp-stream-exporter -read -"},
+		{"a file compressed twice", compressed(t, "gzip", compressed(t, "zstd", captureFile(t))),
+			"-read FILE: compressed with zstd inside gzip: decompress it first"},
+		{"a compressed file of which hardly anything is there", writeFile(t, "c.gz", []byte("\x1f\x8b\x08\x00")),
+			"-read FILE: damaged at byte 0 of the decompressed file, in packet 1, after 4 bytes of the gzip data: the gzip data end early: nothing of it can be read, name a whole file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, complaints, code := exporter("-read", c.file)

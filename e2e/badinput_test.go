@@ -36,7 +36,7 @@ func TestBadInput(t *testing.T) {
 		return path
 	}
 	folder, empty, text := t.TempDir(), file("empty", ""), file("text", strings.Repeat("no capture\n", 10))
-	packed := file("packed", "\x1f\x8b\x08"+strings.Repeat("\x00", 40))
+	packed, broken := file("packed", "BZh9"+strings.Repeat("\x00", 40)), file("broken", "\x1f\x8b\x08"+strings.Repeat("\x00", 40))
 	whole := file("whole", "\xd4\xc3\xb2\xa1\x02\x00\x04\x00"+strings.Repeat("\x00", 8)+"\xff\xff\x00\x00\x01\x00\x00\x00")
 
 	const maxInt32, over32, maxInt64, over64 = "2147483647", "2147483648", "9223372036854775807", "9223372036854775808"
@@ -208,12 +208,25 @@ func TestBadInput(t *testing.T) {
 		{"an empty file", []string{"-read", empty}, "-read " + empty + ": ", []string{"name a capture file"}},
 		{"a file of another kind", []string{"-read", text}, "-read " + text + ": ", []string{"editcap"}},
 		{"a compressed file", []string{"-read", packed}, "-read " + packed + ": ", []string{"decompress"}},
+		{"a compressed file that is damaged", []string{"-read", broken}, "-read " + broken + ": ", []string{"gzip", "name a whole file"}},
+		{"a second file that does not exist", []string{"-read", whole, "no.pcap"}, "-read no.pcap: ", []string{"name a capture file"}},
+		{"a second file without a name", []string{"-read", whole, ""}, `argument "": `, []string{"name a capture file"}},
+		{"standard input twice", []string{"-read", "-", "-"}, "-read -: ", []string{"once"}},
+		{"two flags for two files", []string{"-read", whole, "-read", empty}, "-read " + whole + " and -read " + empty + ": ", []string{"-read " + whole + " " + empty}},
 		{"a repeated reading of nothing", []string{"-repeat", "2"}, "-repeat 2: ", []string{"-read"}},
 		{"no reading", []string{"-read", whole, "-repeat", "0"}, "-repeat 0: ", []string{"1 or more"}},
 		{"a negative number of readings", []string{"-read", whole, "-repeat", "-1"}, "-repeat -1: ", []string{"1 or more"}},
 		{"an empty number of readings", []string{"-read", whole, "-repeat", ""}, `-repeat "": `, []string{"such as"}},
 		{"readings of 64 bits", []string{"-read", whole, "-repeat", over64}, "-repeat 9223372036854775808: ", []string{"such as"}},
 		{"readings that are no number", []string{"-read", whole, "-repeat", "twice"}, "-repeat twice: ", []string{"such as"}},
+		{"an unknown output", []string{"-read", whole, "-output", "yaml"}, "-output yaml: ", []string{"prometheus", "json", "table"}},
+		{"an empty output", []string{"-read", whole, "-output", ""}, `-output "": `, []string{"prometheus", "json", "table"}},
+		{"an output without a file", []string{"-output", "json"}, "-output json: ", []string{"-read"}},
+		{"a table with chosen metrics", []string{"-read", whole, "-output", "table", "-metrics", "default"}, "-metrics default and -output table: ", []string{"leave out"}},
+		{"JSON without stream metrics", []string{"-read", whole, "-output", "json", "-no-stream-metrics"}, "-no-stream-metrics true and -output json: ", []string{"leave out"}},
+		{"an order that is unknown", []string{"-read", whole, "-output", "table", "-sort", "size"}, "-sort size: ", []string{"bytes", "retransmits", "delay"}},
+		{"an empty order", []string{"-read", whole, "-output", "table", "-sort", ""}, `-sort "": `, []string{"bytes", "retransmits", "delay"}},
+		{"an order of JSON", []string{"-read", whole, "-output", "json", "-sort", "bytes"}, "-sort bytes: ", []string{"-output table"}},
 		{"a file and an interface", []string{"-read", whole, "-interface", veth}, "-interface " + veth + ": ", []string{"leave it out with -read"}},
 		{"a file and an address", []string{"-read", whole, "-port", ":9100"}, "-port :9100: ", []string{"leave it out with -read"}},
 		{"a file and a frame size", []string{"-read", whole, "-framesize", "2048"}, "-framesize 2048: ", []string{"leave it out with -read"}},

@@ -12,6 +12,8 @@
 // then turns one snapshot's Streams and Totals into text, at about 400,000 lines for 20,000 streams,
 // without allocating once its memory is as large as the snapshot needs.
 //
+// WriteJSON writes the streams alone, as JSON Lines (docs/api.md).
+//
 // families.go and totals.go are the only places that know a family's name, type and help text.
 // docs/metrics.md lists the same tables; a test of package collector holds the two together.
 //

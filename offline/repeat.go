@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"io"
 	"math"
 	"runtime"
 	"time"
@@ -20,12 +21,12 @@ type heldPacket struct {
 	link       parse.Link
 }
 
-// heldFile is a file in memory: of each packet what the kernel would copy in a live capture, which
+// heldFile is all files in memory: of each packet what the kernel would copy in a live capture, which
 // is all that the accounting looks at.
 type heldFile struct {
 	packets []heldPacket
 	chunks  [][]byte
-	last    int64 // the latest time in the file
+	last    int64 // the latest time in the files
 }
 
 const chunkSize = 4 << 20 // bytes, more than any packet has
@@ -54,23 +55,22 @@ func sameCut(p *pcapfile.Packet) bool {
 // readRepeatedly reads the packets that the filter accepts into memory, then accounts them
 // o.Repeat times, each time with a worker that starts empty, and notes the times in report. The
 // last worker is returned.
-func (o *Options) readRepeatedly(file *pcapfile.Reader, filter *fileFilter, progress *progress, report *fileReport) (w *worker.Worker, damage, err error) {
+func (o *Options) readRepeatedly(in *input, filter *fileFilter, progress *progress, report *fileReport) (w *worker.Worker, err error) {
 	held := heldFile{last: math.MinInt64}
 	for {
 		var p pcapfile.Packet
-		if err := file.Next(&p); err != nil {
-			damage = endOf(err)
+		if in.Next(&p) == io.EOF {
 			break
 		}
 		held.last = max(held.last, p.Time)
 		accepted, err := filter.accepts(&p)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if accepted {
 			held.hold(&p)
 		}
-		progress.at(file)
+		progress.at(in)
 	}
 	report.runs, report.best = o.Repeat, math.MaxInt64
 	var total time.Duration
@@ -79,7 +79,7 @@ func (o *Options) readRepeatedly(file *pcapfile.Reader, filter *fileFilter, prog
 			w.Close()
 		}
 		if w, err = o.NewWorker(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		runtime.GC() // what came before is not this run's to collect
 		started := time.Now()
@@ -89,7 +89,7 @@ func (o *Options) readRepeatedly(file *pcapfile.Reader, filter *fileFilter, prog
 		report.best = min(report.best, took)
 	}
 	report.took = total / time.Duration(o.Repeat)
-	return w, damage, nil
+	return w, nil
 }
 
 // account brings every packet to w.

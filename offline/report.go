@@ -10,17 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tcp-stream-exporter/parse"
-	"tcp-stream-exporter/pcapfile"
 	"tcp-stream-exporter/worker"
 )
 
 // fileReport holds the figures of the closing line of -read.
 type fileReport struct {
 	name        string
-	packets     uint64 // in the file, up to its end or its damage
+	packets     uint64 // in the files, each up to its end or its damage
 	filteredOut uint64
 	stats       worker.Stats
-	took        time.Duration // of one run over the file
+	took        time.Duration // of one run over the files
 	runs        int           // 0: read once, as it came
 	best        time.Duration // the fastest run
 }
@@ -78,8 +77,8 @@ func millions(n uint64, took time.Duration) float64 {
 
 // progress shows a person at a terminal how far a large file has been read.
 type progress struct {
-	to    io.Writer // nil: nowhere
-	size  int64     // of the file in bytes, 0: unknown
+	to    io.Writer // nil: tell nobody
+	size  int64     // of the files in bytes, 0: unknown
 	count uint32
 	shown time.Time
 	drawn bool
@@ -104,16 +103,16 @@ func isTerminal(f *os.File) bool {
 }
 
 // at shows how far the reader has come, twice a second.
-func (p *progress) at(r *pcapfile.Reader) {
+func (p *progress) at(in *input) {
 	if p.count++; p.to == nil || p.count%4096 != 0 || time.Since(p.shown) < progressEvery {
 		return
 	}
 	p.shown, p.drawn = time.Now(), true
-	how := fmt.Sprintf("%d MiB", r.Offset()>>20)
+	how := fmt.Sprintf("%d MiB", in.Offset()>>20)
 	if p.size > 0 {
-		how = fmt.Sprintf("%d%%", r.Offset()*100/p.size)
+		how = fmt.Sprintf("%d%%", in.Offset()*100/p.size)
 	}
-	fmt.Fprintf(p.to, "\r%s, %.1f million packets ", how, float64(r.Packets())/1e6)
+	fmt.Fprintf(p.to, "\r%s, %.1f million packets ", how, float64(in.Packets())/1e6)
 }
 
 // clear wipes the line of progress.

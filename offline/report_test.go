@@ -27,14 +27,15 @@ func TestProgress(t *testing.T) {
 	var p pcapfile.Packet
 	for file.Next(&p) == nil {
 	}
+	in := &input{cur: file}
 	for _, c := range []struct {
 		size int64
 		want string
 	}{{2 * file.Offset(), "\r50%, 0.0 million packets "}, {0, "\r0 MiB, 0.0 million packets "}} {
 		screen.Reset()
 		shown := &progress{to: &screen, size: c.size, count: 4095}
-		shown.at(file) // the first time, half a second or more after nothing
-		shown.at(file) // at once: nothing new to tell
+		shown.at(in) // the first time, half a second or more after nothing
+		shown.at(in) // at once: nothing new to tell
 		if screen.String() != c.want {
 			t.Errorf("%q, want %q", screen.String(), c.want)
 		}

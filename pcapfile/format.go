@@ -16,22 +16,29 @@ func (e *FormatError) Error() string {
 	return fmt.Sprintf("neither pcap nor pcapng, the formats that are read (it begins with %x)", e.Magic)
 }
 
-// CompressedError is returned for a compressed file.
+// CompressedError is returned for a file that is compressed in a way that is not read here, or twice.
 type CompressedError struct {
-	Format string // gzip, …
-	Tool   string // the program that writes the file's contents to standard output
+	Format string // xz, …
+	Tool   string // the program that writes the file's contents to standard output; empty: it takes several
 }
 
 func (e *CompressedError) Error() string { return "compressed with " + e.Format }
 
 // DamageError is the place at which a file is damaged or cut off. All packets before have been delivered.
 type DamageError struct {
-	Offset int64  // byte at which the damaged record begins
+	Offset int64  // byte at which the damaged record begins, of the decompressed file
 	Packet uint64 // number of the packet that could not be read, counted from 1
 	What   string // what is wrong
+
+	Compression string // gzip, zstd; empty: the file is not compressed
+	Compressed  int64  // bytes of the compressed file that were read until then
 }
 
 func (e *DamageError) Error() string {
+	if e.Compression != "" {
+		return fmt.Sprintf("damaged at byte %d of the decompressed file, in packet %d, after %d bytes of the %s data: %s",
+			e.Offset, e.Packet, e.Compressed, e.Compression, e.What)
+	}
 	return fmt.Sprintf("damaged at byte %d, in packet %d: %s", e.Offset, e.Packet, e.What)
 }
 
@@ -54,8 +61,8 @@ func formatOf(magic []byte) (format, error) {
 		magic string
 		is    CompressedError
 	}{
-		{"\x1f\x8b", CompressedError{"gzip", "zcat"}},
-		{"\x28\xb5\x2f\xfd", CompressedError{"zstd", "zstdcat"}},
+		{gzipMagic, CompressedError{"gzip", "zcat"}},
+		{zstdMagic, CompressedError{"zstd", "zstdcat"}},
 		{"\xfd7zX", CompressedError{"xz", "xzcat"}},
 		{"BZh", CompressedError{"bzip2", "bzcat"}},
 		{"\x04\x22\x4d\x18", CompressedError{"lz4", "lz4cat"}},

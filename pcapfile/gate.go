@@ -78,6 +78,14 @@ func (g *gate) take(n int, first bool) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return g.damage("the file ends %d bytes early", n-got)
 	}
+	return g.failed(err)
+}
+
+// failed returns the error of reading src: damage if what is compressed is damaged.
+func (g *gate) failed(err error) error {
+	if bad := new(compressionError); errors.As(err, &bad) {
+		return g.damage("%s", bad.what)
+	}
 	g.broken = true
 	return err
 }
@@ -92,8 +100,7 @@ func (g *gate) skip(n int64) error {
 			return g.damage("the file ends %d bytes early", n)
 		}
 		if err != nil {
-			g.broken = true
-			return err
+			return g.failed(err)
 		}
 	}
 	return nil

@@ -40,6 +40,7 @@ type Reader struct {
 	lib     decoder          // nil until the first Next
 	ng      *pcapgo.NgReader // lib, of a pcapng file
 	dlt     uint32           // of a pcap file
+	packed  *decompressor    // nil: the file is not compressed
 	packets uint64
 	last    int64 // Time of the latest packet
 	err     error // what Next returns from now on
@@ -50,20 +51,52 @@ type decoder interface {
 	ZeroCopyReadPacketData() ([]byte, gopacket.CaptureInfo, error)
 }
 
-// NewReader returns a Reader of the file r. It reads the first bytes to detect the format; the first Next reads
-// the headers. The error is ErrEmpty, a *CompressedError, a *FormatError, or that of reading r.
+// NewReader returns a Reader of the file r, which may be compressed with gzip or zstd. It reads the first bytes
+// to tell the format; the first Next reads the headers. The error is ErrEmpty, a *CompressedError, a
+// *FormatError, a *DamageError of compressed data whose very beginning is damaged, or that of reading r.
 func NewReader(r io.Reader) (*Reader, error) {
 	src := bufio.NewReaderSize(r, readSize)
 	magic, err := src.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		return nil, err
+	}
+	opened := &Reader{}
+	if kind := compression(magic); kind != "" {
+		if opened.packed, err = newDecompressor(kind, src); err == nil {
+			src = bufio.NewReaderSize(opened.packed, readSize)
+			magic, err = src.Peek(4)
+		}
+		if err != nil && err != io.EOF {
+			opened.Close()
+			if bad := new(compressionError); errors.As(err, &bad) {
+				return nil, opened.located(&DamageError{What: bad.what})
+			}
+			return nil, err
+		}
 	}
 	f, err := formatOf(magic)
 	if err != nil {
+		opened.Close()
+		if twice := new(CompressedError); opened.packed != nil && errors.As(err, &twice) {
+			return nil, &CompressedError{Format: twice.Format + " inside " + opened.packed.format}
+		}
 		return nil, err
 	}
-	return &Reader{gate: newGate(src, f), format: f}, nil
+	opened.gate, opened.format = newGate(src, f), f
+	return opened, nil
 }
+
+// Close gives back the memory that decompressing takes. It does not close the file, and Next must not be called
+// any more.
+func (r *Reader) Close() {
+	if r.packed != nil {
+		r.packed.close()
+	}
+}
+
+// StartAfter sets the Time that the file before ended with: packets without a time of their own that come first
+// get it.
+func (r *Reader) StartAfter(time int64) { r.last = time }
 
 // Next reads the next packet into p. The error is io.EOF at the end of the file, a *DamageError where the file
 // is damaged or cut off, and else that of reading it. After an error Next returns the same again.
@@ -77,8 +110,14 @@ func (r *Reader) Next(p *Packet) error {
 // Packets returns the number of packets that Next has delivered.
 func (r *Reader) Packets() uint64 { return r.packets }
 
-// Offset returns the number of bytes read, up to the end of the latest record.
-func (r *Reader) Offset() int64 { return r.gate.off }
+// Offset returns the number of bytes of the file that were read: up to the end of the latest record, or, of a
+// compressed file, as many as that took.
+func (r *Reader) Offset() int64 {
+	if r.packed != nil {
+		return r.packed.src.n
+	}
+	return r.gate.off
+}
 
 func (r *Reader) next(p *Packet) (err error) {
 	defer func() {
@@ -153,10 +192,9 @@ func (r *Reader) explain(err error) error {
 	var damage *DamageError
 	switch end := r.gate.err; {
 	case errors.As(end, &damage):
-		damage.Packet = r.packets + 1
-		return damage
+		return r.located(damage)
 	case r.gate.broken:
-		return fmt.Errorf("reading failed at byte %d, in packet %d: %w", r.gate.off, r.packets+1, end)
+		return fmt.Errorf("reading failed at byte %d, in packet %d: %w", r.Offset(), r.packets+1, end)
 	case errors.Is(end, io.EOF) && err == io.EOF: // the decoder's words for an end between two records
 		return io.EOF
 	}
@@ -170,5 +208,14 @@ func (r *Reader) damage(what string) *DamageError {
 	if r.gate.packets > 0 {
 		at = r.gate.first
 	}
-	return &DamageError{Offset: at, Packet: r.packets + 1, What: what}
+	return r.located(&DamageError{Offset: at, What: what})
+}
+
+// located returns d with the packet that could not be read, and how much of a compressed file was.
+func (r *Reader) located(d *DamageError) *DamageError {
+	d.Packet = r.packets + 1
+	if r.packed != nil {
+		d.Compression, d.Compressed = r.packed.format, r.packed.src.n
+	}
+	return d
 }

@@ -231,9 +231,12 @@ func TestOtherFiles(t *testing.T) {
 		"an empty file":     {"", "the file is empty"},
 		"three bytes":       {"abc", "neither pcap nor pcapng, the formats that are read (it begins with 616263)"},
 		"a text":            {"hello, world\n", "neither pcap nor pcapng, the formats that are read (it begins with 68656c6c)"},
-		"a gzip file":       {"\x1f\x8b\x08\x00", "compressed with gzip"},
-		"the start of gzip": {"\x1f\x8b", "compressed with gzip"},
-		"a zstd file":       {"\x28\xb5\x2f\xfd....", "compressed with zstd"},
+		"a start of gzip":   {"\x1f\x8b", "damaged at byte 0 of the decompressed file, in packet 1, after 2 bytes of the gzip data: the gzip data end early"},
+		"a start of zstd":   {"\x28\xb5\x2f\xfd", "damaged at byte 0 of the decompressed file, in packet 1, after 4 bytes of the zstd data: the zstd data end early"},
+		"a wrong zstd file": {"\x28\xb5\x2f\xfd....", "damaged at byte 0 of the decompressed file, in packet 1, after 5 bytes of the zstd data: the zstd data are wrong: reserved bit set on frame header"},
+		"nothing, in gzip":  {pack(t, "gzip", nil), "the file is empty"},
+		"a text, in zstd":   {pack(t, "zstd", []byte("hello")), "neither pcap nor pcapng, the formats that are read (it begins with 68656c6c)"},
+		"gzip in zstd":      {pack(t, "zstd", []byte(pack(t, "gzip", nil))), "compressed with gzip inside zstd"},
 		"a bzip2 file":      {"BZh9", "compressed with bzip2"},
 		"an xz file":        {"\xfd7zXZ\x00", "compressed with xz"},
 	} {
@@ -289,6 +292,8 @@ func TestNanos(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	for _, s := range samples() {
 		f.Add(s.b)
+		f.Add([]byte(pack(f, "gzip", s.b)))
+		f.Add([]byte(pack(f, "zstd", s.b)))
 	}
 	for _, b := range [][]byte{recorded.Ethernet, recorded.EthernetNG, recorded.Cooked} {
 		f.Add(b)
