@@ -63,7 +63,7 @@ func TestRowsThatCannotBeMapped(t *testing.T) {
 		_ = r.close()
 		t.Fatal("mapped more than the limit")
 	}
-	if want := fmt.Sprintf("cannot map %d bytes for a reader of %d connections: cannot allocate memory", n*400, n); err.Error() != want {
+	if want := fmt.Sprintf("cannot map %d bytes for a reader of %d connections: cannot allocate memory", n*432, n); err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
 	if after := addressSpace(t); after > before+90<<20 { // which the test program may take itself meanwhile
