@@ -7,13 +7,12 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"tcp-stream-exporter/internal/benchflag"
 	"tcp-stream-exporter/internal/fakekernel"
 	"tcp-stream-exporter/internal/packet"
 	"tcp-stream-exporter/parse"
@@ -55,8 +54,6 @@ const (
 	loadGap     = 2000 // ns between packets, 0.5 Mpps, if -gap says nothing else
 	loadBlock   = 1 << 18
 	loadMac     = 82 // where tpacket_rcv puts an Ethernet frame
-
-	maxLoadStreams = 2 << 24 // a connection's number is the last 24 bits of its client's address
 
 	repairAfter = 8 // segments of the same connection
 )
@@ -234,32 +231,11 @@ var (
 	benchLoss     = flag.Float64("loss", 0, "share of prepared data segments that are lost before they are captured, and sent again")
 	benchFlight   = flag.Int("flight", 0, "prepared data segments that stay in flight when an ACK comes")
 	benchOneWay   = flag.Bool("oneway", false, "prepared traffic has data segments only")
-	benchStreams  = streamCounts{1000, 100_000, 1_000_000}
+	benchStreams  = benchflag.Counts{1000, 100_000, 1_000_000}
 )
 
 func init() {
 	flag.Var(&benchStreams, "streams", "`numbers` of streams that BenchmarkWorker runs with, two per connection")
-}
-
-// streamCounts holds numbers of streams, as a flag that has them with commas between them.
-type streamCounts []int
-
-// String returns the numbers as Set takes them.
-func (c *streamCounts) String() string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(*c), " ", ","), "[]")
-}
-
-// Set takes even numbers from 2 to maxLoadStreams.
-func (c *streamCounts) Set(text string) error {
-	*c = nil
-	for field := range strings.SplitSeq(text, ",") {
-		n, err := strconv.Atoi(field)
-		if err != nil || n < 2 || n > maxLoadStreams || n%2 != 0 {
-			return fmt.Errorf("want even numbers from 2 to %d, with commas between them", maxLoadStreams)
-		}
-		*c = append(*c, n)
-	}
-	return nil
 }
 
 // BenchmarkWorker is the whole way of a packet after the kernel: walk, parse, look up, account,
