@@ -21,18 +21,34 @@ const dirty = "-dirty"
 
 // originOf says what is measured, where and when.
 func originOf(ctx context.Context, root string) (o perfdata.Origin, err error) {
-	// The folder may belong to another user than root, which git refuses by default. Tags are left out
-	// (--exclude): the commit is what tells two builds apart.
-	describe := exec.CommandContext(ctx, "git", "-c", "safe.directory=*", "-C", root, "describe", "--always", "--exclude=*", "--dirty="+dirty)
-	var stderr strings.Builder
-	describe.Stderr = &stderr
-	commit, err := describe.Output()
+	commit, err := git(ctx, root, "rev-parse", "--short", "HEAD")
 	if err != nil {
-		return o, fmt.Errorf("commit of -root %s: %w: %s", root, err, strings.TrimSpace(stderr.String()))
+		return o, err
 	}
-	o.Build = strings.TrimSpace(string(commit)) + ", " + time.Now().UTC().Format(time.DateOnly)
+	// What this program and command plots write does not make another build.
+	changes, err := git(ctx, root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!PERF.md", ":!docs/perf")
+	if err != nil {
+		return o, err
+	}
+	if changes != "" {
+		commit += dirty
+	}
+	o.Build = commit + ", " + time.Now().UTC().Format(time.DateOnly)
 	o.Machine, err = machine(ctx)
 	return o, err
+}
+
+// git runs git in a folder and returns what it printed.
+func git(ctx context.Context, root string, args ...string) (string, error) {
+	// The folder may belong to another user than root, which git refuses by default.
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "safe.directory=*", "-C", root}, args...)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("build of -root %s: git %s: %w: %s", root, args[0], err, strings.TrimSpace(stderr.String()))
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 // machine describes this machine: properties separated by "; ".
