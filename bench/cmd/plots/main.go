@@ -1,5 +1,5 @@
-// Command plots writes the tables of PERF.md from the data files in docs/perf. See the README of this
-// module.
+// Command plots writes the tables and the plots of PERF.md from the data files in docs/perf. See the README of
+// this module.
 package main
 
 import (
@@ -61,7 +61,12 @@ func generate(root string, d data) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", document, err)
 	}
-	return map[string][]byte{document: []byte(text)}, nil
+	files, err := d.drawings()
+	if err != nil {
+		return nil, err
+	}
+	files[document] = []byte(text)
+	return files, nil
 }
 
 // data is all tables by the names of their files.

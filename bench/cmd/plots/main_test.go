@@ -88,6 +88,46 @@ func TestTablesFollowTheData(t *testing.T) {
 	}
 }
 
+func TestPlotsFollowTheData(t *testing.T) {
+	for _, row := range []struct {
+		file, old, new string
+		plot           string
+		labels         []string
+	}{
+		{"prepared", "1000\tno loss\t2\t", "1000\tno loss\t2\t1", "prepared", []string{"streams", "CPU time (ns per packet)", "no loss", "100,000"}},
+		{"live", "\tgopacket\t1\t", "\texporter\t1\t", "live", []string{"streams", "CPU time (ns per packet)", "exporter", "bare ring walk", "gopacket"}},
+		{"scrape", "\tclient_golang\t", "\tdirect\t", "scrape", []string{"streams", "time (ms)", "plain", "zstd", "client_golang, gzip"}},
+		{"memory", "10000\t", "40000\t", "memory", []string{"connections, two streams each", "resident memory (MiB)", "at the start"}},
+	} {
+		folder := copyData(t)
+		draw := func() string {
+			d, err := readData(filepath.Join(folder, dataFolder))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files, err := d.drawings()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(files[dataFolder+"/"+row.plot+".svg"])
+		}
+		before := draw()
+		if draw() != before {
+			t.Errorf("%s: the same data gives other bytes", row.plot)
+		}
+		// All of it is white, also for a reader whose page is dark.
+		for _, want := range append(row.labels, `<path d="M0,0L481.89,0L481.89,283.46L0,283.46Z" style="fill:#FFFFFF" />`) {
+			if !strings.Contains(before, want) {
+				t.Errorf("%s has no %q:\n%.1500s", row.plot, want, before)
+			}
+		}
+		change(t, filepath.Join(folder, dataFolder, row.file+".tsv"), row.old, row.new)
+		if draw() == before {
+			t.Errorf("%s: other data gives the same plot", row.plot)
+		}
+	}
+}
+
 func mustRead(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -123,8 +163,8 @@ func TestNumbersAreRounded(t *testing.T) {
 		}
 	}
 	for v, want := range map[float64]string{7: "7 B", 1_140_000_000: "1.14 GB", 43_446_098: "43.4 MB", 7964: "7.96 kB"} {
-		if got := bytes(v); got != want {
-			t.Errorf("bytes(%v) = %s, want %s", v, got, want)
+		if got := size(v); got != want {
+			t.Errorf("size(%v) = %s, want %s", v, got, want)
 		}
 	}
 }

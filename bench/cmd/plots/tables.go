@@ -121,8 +121,8 @@ func commas(number string) string {
 	return whole
 }
 
-// bytes writes a number of bytes with its unit.
-func bytes(v float64) string {
+// size writes a number of bytes with its unit.
+func size(v float64) string {
 	for _, unit := range []struct {
 		name string
 		size float64
@@ -237,7 +237,7 @@ func (d data) scrape() (string, error) {
 	t := d["scrape"]
 	head := "| streams | | ours, ms | bytes | allocated | client_golang, ms | bytes | allocated | runs |\n|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"
 	cells := func(r *row) string {
-		return fmt.Sprintf("%s | %s | %s, %s objects", r.spread("median", "lowest", "highest"), bytes(r.number("size")), bytes(r.number("allocated")), digits(r.number("allocated objects")))
+		return fmt.Sprintf("%s | %s | %s, %s objects", r.spread("median", "lowest", "highest"), size(r.number("size")), size(r.number("allocated")), digits(r.number("allocated objects")))
 	}
 	return rows(t, head, func(r *row) string {
 		if r.text("implementation") != "direct" {
@@ -258,6 +258,6 @@ func (d data) memory() (string, error) {
 	return rows(d["memory"], head, func(r *row) string {
 		return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | %s |\n", commas(r.text("connections")), commas(r.text("streams")),
 			r.spread("start", "start lowest", "start highest"), r.spread("before the first scrape", "before lowest", "before highest"),
-			r.spread("after three scrapes", "after lowest", "after highest"), bytes(r.number("exposition")), r.text("runs"))
+			r.spread("after three scrapes", "after lowest", "after highest"), size(r.number("exposition")), r.text("runs"))
 	})
 }
