@@ -21,6 +21,7 @@ ARGS     ?=
 LIVE     ?=
 SCENE    ?=
 PATHLAB  ?=
+PERF     ?=
 PROFILEPORT ?= 6061
 
 # The version is stamped from git describe, so the go command need not ask git once more
@@ -36,7 +37,7 @@ MODULES := bench collector/scrapetest
 # The processors that Go knows on Linux, besides amd64.
 PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x
 
-.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 lint ports race fuzz soak flood expiry bench bench-live bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 lint ports race fuzz soak flood expiry bench perf plots bench-live bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -118,6 +119,12 @@ expiry: setup ## half a million streams live and five million of a file, all of 
 
 # Programs of the module in bench/, in a folder that is gone afterwards.
 TOOLS = tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && go build -C bench -o "$$tools/" ./cmd/...
+
+perf: build setup ## measure all tables of PERF.md, draw its plots (20 minutes, root, a quiet machine): make perf PERF="-quick" to try it out
+	@$(TOOLS) && "$$tools/perf" -exporter ./$(BINARY) $(PERF) && "$$tools/plots"
+
+plots: ## tables and plots of PERF.md from the data files in docs/perf
+	go run -C bench ./cmd/plots -root ..
 
 bench-live: build setup ## exporter, bare ring walk and gopacket on the same traffic (7 minutes, root): make bench-live LIVE="-runs 3"
 	@$(TOOLS) && "$$tools/benchlive" -exporter ./$(BINARY) $(LIVE)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tcp-stream-exporter/internal/benchflag"
 	"tcp-stream-exporter/internal/fakekernel"
 	"tcp-stream-exporter/internal/packet"
 	"tcp-stream-exporter/parse"
@@ -240,12 +241,17 @@ var (
 	benchLoss      = flag.Float64("loss", 0, "share of prepared data segments that are lost before they are captured, and sent again")
 	benchFlight    = flag.Int("flight", 0, "prepared data segments that stay in flight when an ACK comes")
 	benchOneWay    = flag.Bool("oneway", false, "prepared traffic has data segments only")
+	benchStreams   = benchflag.Counts{1000, 100_000, 1_000_000}
 )
+
+func init() {
+	flag.Var(&benchStreams, "streams", "`numbers` of streams that BenchmarkWorker runs with, two per connection")
+}
 
 // BenchmarkWorker is the whole way of a packet after the kernel: walk, parse, look up, account,
 // expire. ns/packet is CPU time without the preparation of the traffic between passes.
 func BenchmarkWorker(b *testing.B) {
-	for _, streams := range []int{1000, 100_000, 1_000_000} {
+	for _, streams := range benchStreams {
 		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()

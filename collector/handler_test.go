@@ -22,6 +22,7 @@ import (
 
 	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/exposition/expositiontest"
+	"tcp-stream-exporter/internal/benchflag"
 	"tcp-stream-exporter/stream"
 )
 
@@ -527,11 +528,17 @@ func FuzzScrape(f *testing.F) {
 	})
 }
 
+var scrapeStreams = benchflag.Counts{1000, 10_000, 100_000}
+
+func init() {
+	flag.Var(&scrapeStreams, "streams", "`numbers` of streams that BenchmarkScrape runs with")
+}
+
 // BenchmarkScrape is a whole scrape over loopback, read to the end by the client, which does not
 // unpack it. impl=client_golang is the path that the writer replaces: promhttp over an object for each
 // value.
 func BenchmarkScrape(b *testing.B) {
-	for _, n := range []int{1_000, 10_000, 100_000} {
+	for _, n := range scrapeStreams {
 		views := benchViews(n)
 		for _, impl := range []struct {
 			name string

@@ -50,7 +50,7 @@ type config struct {
 	runs            int
 	snapLen         int
 	idle            time.Duration
-	profile         string
+	profile, tsv    string
 }
 
 func parse(args []string) (c config, err error) {
@@ -67,6 +67,7 @@ func parse(args []string) (c config, err error) {
 	f.IntVar(&c.snapLen, "snaplen", 192, "`bytes` of each frame that the other readers but gopacket, which takes whole frames, have the kernel copy; the exporter's own is 192")
 	f.DurationVar(&c.idle, "idle", 10*time.Second, "how long the exporter is watched on a silent interface, before all else (0: not at all)")
 	f.StringVar(&c.profile, "profile", "", "write a CPU profile of the exporter during one run to this `file`, and do nothing else")
+	f.StringVar(&c.tsv, "tsv", "", "also write each run's figures to this `file`, one a line, separated by tabs")
 	if err := f.Parse(args); err != nil {
 		return c, err
 	}
@@ -122,6 +123,7 @@ func (c *config) measure(ctx context.Context, b *bench, stdout, stderr io.Writer
 	if c.profile != "" {
 		return b.writeProfile(ctx, c.streams[0])
 	}
+	var silent *idle
 	if c.idle > 0 {
 		i, err := b.measureIdle(ctx)
 		if err != nil {
@@ -130,6 +132,7 @@ func (c *config) measure(ctx context.Context, b *bench, stdout, stderr io.Writer
 		if err := i.print(stdout); err != nil {
 			return err
 		}
+		silent = i
 	}
 	var all []*series
 	for _, streams := range c.streams {
@@ -154,5 +157,15 @@ func (c *config) measure(ctx context.Context, b *bench, stdout, stderr io.Writer
 		}
 		all = append(all, group...)
 	}
-	return print(stdout, c, all)
+	if err := print(stdout, c, all); err != nil || c.tsv == "" {
+		return err
+	}
+	f, err := os.Create(c.tsv)
+	if err != nil {
+		return fmt.Errorf("-tsv: %w", err)
+	}
+	if err := errors.Join(writeTSV(f, silent, all), f.Close()); err != nil {
+		return fmt.Errorf("-tsv %s: %w", c.tsv, err)
+	}
+	return nil
 }

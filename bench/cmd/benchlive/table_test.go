@@ -74,6 +74,34 @@ func TestRatiosAreOfRunsSideBySide(t *testing.T) {
 	}
 }
 
+func TestEveryRunIsInTheTSV(t *testing.T) {
+	var out bytes.Buffer
+	silent := &idle{startUp: []time.Duration{40 * time.Millisecond}, share: 0.0005, switches: 7.5}
+	all := []*series{
+		{reader: "exporter", streams: 1000, runs: runs(0, 100, 400), cleanRate: 5e5, limited: true},
+		{reader: "gopacket", streams: 1000, runs: runs(500_000, 1000)},
+	}
+	if err := writeTSV(&out, silent, all); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"streams\treader\trun\tfigure\tvalue\n",
+		"0\texporter\t1\tfirst_scrape_ms\t40\n", "0\texporter\t1\tidle_percent\t0.05\n", "0\texporter\t1\tidle_switches_per_second\t7.5\n",
+		"1000\texporter\t1\tns_per_packet\t100\n", "1000\texporter\t2\tns_per_packet\t400\n",
+		"1000\texporter\t1\tmallocs_silence\t5\n", "1000\texporter\t2\tmallocs_run\t7\n",
+		"1000\texporter\t0\tclean_pps\t500000\n", "1000\texporter\t0\tclean_is_most\t1\n",
+		"1000\tgopacket\t1\tdropped\t500000\n", "1000\tgopacket\t1\tresident_mib\t60\n", "1000\tgopacket\t1\tring_mib\t32\n",
+		"1000\tgopacket\t0\tclean_pps\t0\n", "1000\tgopacket\t0\tclean_is_most\t0\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no line %q in:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "exporter\t2\tmallocs_silence") || strings.Contains(out.String(), "gopacket\t1\tmallocs_run") {
+		t.Errorf("figures that nobody measured:\n%s", out.String())
+	}
+}
+
 func TestSaysWhatIsWrongWithItsArguments(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"x", `unexpected argument "x"`}, {"-streams 3", "-streams"}, {"-streams 1000,", "-streams"},
