@@ -11,6 +11,7 @@ import (
 
 // -interface any sees lo and the veth at once, each under its own name; what passes lo twice is counted once.
 func TestAnyInterface(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	overVeth, veth := serve(t, l.A, l.A.Addr), newClient(t, l.B)
 	overLo, lo := serve(t, l.A, netip.MustParseAddr("127.0.0.1")), newClient(t, l.A)
@@ -42,6 +43,7 @@ const downTime = 500 * time.Millisecond
 
 // An interface may be down at the start, and go down and come back later.
 func TestInterfaceThatIsDownAtStart(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	link := func(state string) { l.A.Run(t, "ip", "link", "set", "dev", lab.IfName, state) }
 	s, c := serve(t, l.A, l.A.Addr), newClient(t, l.B)

@@ -17,6 +17,7 @@ func TestDirection(t *testing.T) {
 		arriving, outgoing bool
 	}{{"in", true, false}, {"out", false, true}, {"both", true, true}} {
 		t.Run(row.direction, func(t *testing.T) {
+			t.Parallel()
 			for _, workers := range []string{"1", "2"} {
 				l := lab.New(t)
 				s, c := serve(t, l.A, l.A.Addr), newClient(t, l.B)
@@ -49,6 +50,7 @@ func TestDirection(t *testing.T) {
 // With -wait an interface that does not exist yet is captured from when it does, and no earlier than that is anything
 // wrong with the program: it serves.
 func TestWaitsForTheInterface(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	exists := lab.Key("tcp_stream_exporter_interface_exists", "interface", "later0")
 	up := lab.Key("tcp_stream_exporter_interface_up", "interface", "later0")
@@ -82,6 +84,7 @@ func TestWaitsForTheInterface(t *testing.T) {
 
 // -promiscuous switches the interface for as long as the exporter runs, however it ends, and for one that came later.
 func TestPromiscuous(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	await := func(want bool) {
 		t.Helper()

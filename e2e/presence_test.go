@@ -12,6 +12,7 @@ import (
 // A container's interface bears another name after each start: the one that was given never comes back. A
 // gauge shows it at once, and the log once it has lasted; and both show when there is one of that name again.
 func TestTheNameGivenNoLongerExists(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName)
 	exists := lab.Key("tcp_stream_exporter_interface_exists", "interface", lab.IfName)

@@ -15,6 +15,7 @@ import (
 // The interface comes back as one of another kind, whose frames have no Ethernet header, and then
 // as the first kind again: each takes a packet filter of its own.
 func TestInterfaceOfAnotherKind(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName)
 	f := &life{Exporter: e, l: l, last: e.Settle(t)}
