@@ -19,7 +19,7 @@ var tiny = plan{
 	loadRuns: 1, loadBudget: time.Minute,
 	liveStreams: "100", liveRuns: 1, liveDuration: time.Second, idle: time.Second,
 	scrapes:    []scrapeSize{{100, time.Millisecond, 1, "1x"}},
-	scrapeRuns: 1, scrapeBudget: time.Minute,
+	scrapeRuns: 1, scrapeBudget: time.Minute, theirLimit: time.Minute,
 	connections: []int{100}, memoryRuns: 1, memoryBudget: time.Minute,
 }
 

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -109,5 +112,30 @@ func TestLiveRunsBecomeTables(t *testing.T) {
 		if _, err := readLive(strings.NewReader("names\n" + line)); err == nil {
 			t.Errorf("%s: taken", says)
 		}
+	}
+}
+
+func TestClientGolangIsLeftOutWhereItTakesTooLong(t *testing.T) {
+	sleeper := filepath.Join(t.TempDir(), "collector.test")
+	if err := os.WriteFile(sleeper, []byte("#!/bin/sh\nexec sleep 60\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := &perf{config: config{plan: plan{theirLimit: 50 * time.Millisecond}}, log: &bytes.Buffer{}, began: time.Now()}
+	s := &scraped{scrapeSize: scrapeSize{streams: 100, theirRuns: 3, theirTimes: "1x"}, impl: "client_golang", coding: "gzip"}
+	if err := p.runScrape(t.Context(), s, sleeper); err != nil || len(s.ms) != 0 || s.theirRuns != 0 {
+		t.Errorf("it has %d runs and %d to come, error %v; want none", len(s.ms), s.theirRuns, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.runScrape(ended, s, sleeper); err == nil {
+		t.Error("an interrupt is taken for its limit")
+	}
+	failing := filepath.Join(t.TempDir(), "collector.test")
+	if err := os.WriteFile(failing, []byte("#!/bin/sh\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.theirLimit = time.Minute
+	if err := p.runScrape(t.Context(), s, failing); err == nil {
+		t.Error("a failure is taken for its limit")
 	}
 }

@@ -16,6 +16,7 @@ type plan struct {
 	scrapes      []scrapeSize
 	scrapeRuns   int
 	scrapeBudget time.Duration
+	theirLimit   time.Duration // for one run of client_golang
 
 	connections  []int
 	memoryRuns   int
@@ -74,7 +75,7 @@ var full = plan{
 		{10_000, 500 * time.Millisecond, 3, "1x"},
 		{100_000, time.Second, 1, "1x"},
 	},
-	scrapeRuns: 5, scrapeBudget: 4 * time.Minute,
+	scrapeRuns: 5, scrapeBudget: 4 * time.Minute, theirLimit: 75 * time.Second,
 
 	connections: []int{1000, 10_000, 100_000, 262_144},
 	memoryRuns:  3, memoryBudget: 2 * time.Minute,
@@ -95,7 +96,7 @@ var quick = plan{
 	liveStreams: "1000,10000", liveRuns: 1, liveDuration: time.Second, idle: time.Second,
 
 	scrapes:    []scrapeSize{{100, 10 * time.Millisecond, 1, "1x"}, {1000, 10 * time.Millisecond, 1, "1x"}},
-	scrapeRuns: 2, scrapeBudget: time.Minute,
+	scrapeRuns: 2, scrapeBudget: time.Minute, theirLimit: time.Minute,
 
 	connections: []int{1000, 10_000},
 	memoryRuns:  1, memoryBudget: time.Minute,

@@ -33,8 +33,11 @@ func (p *perf) scrape(ctx context.Context) error {
 			if s.impl != "direct" && round >= s.theirRuns {
 				continue
 			}
-			if err := s.run(ctx, binary); err != nil {
+			if err := p.runScrape(ctx, s, binary); err != nil {
 				return err
+			}
+			if len(s.ms) <= round {
+				continue
 			}
 			p.progress("  %d streams, %s, %s: %.4g ms", s.streams, s.impl, s.coding, s.ms[round])
 		}
@@ -47,10 +50,30 @@ func (p *perf) scrape(ctx context.Context) error {
 		"median (ms)", "lowest (ms)", "highest (ms)", "size (bytes)", "allocated (bytes)", "allocated objects (objects)")
 	for _, s := range all {
 		ms := perfdata.Of(s.ms)
+		if ms.Runs == 0 {
+			continue
+		}
 		t.Add(s.streams, s.impl, s.coding, ms.Runs, ms.Median, ms.Lowest, ms.Highest,
 			perfdata.Of(s.size).Median, perfdata.Of(s.bytes).Median, perfdata.Of(s.objects).Median)
 	}
 	return p.write("scrape", t)
+}
+
+// runScrape makes one run. One of client_golang that takes longer than its limit is left out, with those
+// that would follow.
+func (p *perf) runScrape(ctx context.Context, s *scraped, binary string) error {
+	if s.impl == "direct" {
+		return s.run(ctx, binary)
+	}
+	limited, cancel := context.WithTimeout(ctx, p.theirLimit)
+	defer cancel()
+	err := s.run(limited, binary)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		p.progress("  %d streams, %s, %s: left out, takes longer than %v", s.streams, s.impl, s.coding, p.theirLimit)
+		s.theirRuns = 0
+		return nil
+	}
+	return err
 }
 
 // run scrapes for the time or the number of a run.

@@ -94,8 +94,8 @@ func TestPlotsFollowTheData(t *testing.T) {
 		plot           string
 		labels         []string
 	}{
-		{"prepared", "1000\tno loss\t2\t", "1000\tno loss\t2\t1", "prepared", []string{"streams", "CPU time (ns per packet)", "no loss", "100,000"}},
-		{"live", "\tgopacket\t1\t", "\texporter\t1\t", "live", []string{"streams", "CPU time (ns per packet)", "exporter", "bare ring walk", "gopacket"}},
+		{"prepared", "1000\tno loss\t", "2000\tno loss\t", "prepared", []string{"streams", "CPU time (ns per packet)", "no loss", "100,000"}},
+		{"live", "\tgopacket\t", "\texporter\t", "live", []string{"streams", "CPU time (ns per packet)", "exporter", "bare ring walk", "gopacket"}},
 		{"scrape", "\tclient_golang\t", "\tdirect\t", "scrape", []string{"streams", "time (ms)", "plain", "zstd", "client_golang, gzip"}},
 		{"memory", "10000\t", "40000\t", "memory", []string{"connections, two streams each", "resident memory (MiB)", "at the start"}},
 	} {
