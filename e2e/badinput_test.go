@@ -61,6 +61,12 @@ func TestBadInput(t *testing.T) {
 		{"a snap length beyond libpcap's", []string{"-snaplen", "262145"}, "-snaplen 262145: ", []string{"98 to 262144"}},
 		{"a snap length of 64 bits", []string{"-snaplen", over64}, "-snaplen 9223372036854775808: ", []string{"such as 192"}},
 		{"an empty snap length", []string{"-snaplen", ""}, `-snaplen "": `, []string{"such as 192"}},
+		{"telling VLANs apart that is neither", []string{"-vlan-identity=perhaps"}, "-vlan-identity perhaps: ", []string{"true or false"}},
+		{"an interface list with an empty part", []string{"-interface", "lo,,eth7"}, "-interface lo,,eth7: ", []string{"drop a comma"}},
+		{"an interface that is there twice", []string{"-interface", "lo,lo"}, "-interface lo,lo: ", []string{"leave one out"}},
+		{"an interface list that only leaves out", []string{"-interface", "!lo"}, "-interface !lo: ", []string{"what to take"}},
+		{"one of several that does not exist", []string{"-interface", "lo,eth7"}, "-interface eth7: ", []string{"any", "lo", veth}},
+		{"a pattern that no name can match", []string{"-interface", "a-name-longer-than-any-*"}, "-interface a-name-longer-than-any-*: ", []string{"15"}},
 		{"waiting that is neither", []string{"-wait=perhaps"}, "-wait perhaps: ", []string{"true or false"}},
 		{"promiscuous mode that is neither", []string{"-promiscuous=perhaps"}, "-promiscuous perhaps: ", []string{"true or false"}},
 

@@ -32,7 +32,7 @@ func TestNamesThatAreNotUTF8(t *testing.T) {
 				up = text
 			}
 			for _, key := range []string{
-				lab.Key("tcp_stream_exporter_interface_up", "interface", up),
+				lab.Key("tcp_stream_exporter_interface_up", "interface", text),
 				lab.Key("tcp_stream_exporter_interface_lost_packets_total", "interface", text, "counter", "rx_dropped"),
 			} {
 				if _, ok := m[key]; !ok {
