@@ -321,7 +321,7 @@ func TestMonitorFindsWhatNoMessageTells(t *testing.T) {
 	agrees(t, ns, m, a)
 }
 
-// A change is announced soon. The bound leaves room for a busy machine; on a quiet one it is below 1 ms.
+// A change is announced soon. The bound leaves room for a busy machine.
 func TestMonitorIsQuick(t *testing.T) {
 	const bound = time.Second
 	ns := lab.New(t).A

@@ -28,7 +28,7 @@ func (r *Ring) SetPromiscuous(ifIndex int, on bool) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.ENODEV), !on && errors.Is(err, unix.EADDRNOTAVAIL):
+	case errors.Is(err, unix.ENODEV):
 		return fmt.Errorf("promiscuous mode of interface %d: %w: %w", ifIndex, ErrGone, err)
 	}
 	return fmt.Errorf("promiscuous mode of interface %d: %w", ifIndex, err)
