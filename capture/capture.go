@@ -16,9 +16,6 @@ import (
 	"tcp-stream-exporter/worker"
 )
 
-// Clock reads the monotonic and the real-time clock at the same moment, in ns.
-type Clock func() (mono, real int64)
-
 // Opener opens the ring to capture from. It is called again after the interface went away.
 type Opener func() (*ring.Ring, error)
 
@@ -191,7 +188,7 @@ func (c *Capture) capture() error {
 	defer runtime.UnlockOSThread()
 	for !c.stop.Load() {
 		b, ready := c.ring.Next()
-		mono, real := c.clock()
+		mono, real := c.now()
 		c.beginTurn(mono, real)
 		if ready {
 			c.noteAge(b, real)

@@ -97,7 +97,7 @@ func (c *Capture) drain() bool {
 		return false
 	}
 	if b, ready := c.drained.Next(); ready {
-		mono, real := c.clock()
+		mono, real := c.now()
 		c.walk.interfaces = c.interfaces.Load()
 		c.walk.block(&b, mono, real)
 		c.drained.Release()
