@@ -38,7 +38,7 @@ MODULES := bench collector/scrapetest
 # The processors that Go knows on Linux, besides amd64.
 PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x
 
-.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 lint ports race fuzz soak flood expiry bench perf plots bench-live bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,16 +79,22 @@ test-nocgo: ## tests of the build without cgo and libpcap, by its filter and its
 test-386: setup-build ## tests of numbers and sizes with 32 bits, under qemu-i386 where the kernel runs no 386 programs (1 minute)
 	@scripts/test-386.sh
 
+test-uml: ## every kind of interface, on a kernel of its own that runs as a program: User Mode Linux (5 minutes, root)
+	@scripts/setup.sh uml
+	$(TEST) -tags uml -timeout 20m ./e2e/uml
+
 lint: setup-build ## gofmt, vet, fix, staticcheck, misspell, where unsafe, cgo and imports may go, what is inlined
 	@files=$$(gofmt -l .) && [ -z "$$files" ] || { echo "not formatted by gofmt: $$files" >&2; exit 1; }
 	go vet ./...
 	CGO_ENABLED=0 go vet ./...
 	go vet -tags invariants ./table ./wheel
+	go vet -tags uml ./e2e/uml
 	CGO_ENABLED=0 GOARCH=arm64 go vet ./table # the assembly of others
 	CGO_ENABLED=0 GOARCH=riscv64 go vet ./table # and what those without have instead
 	@set -e; for module in $(MODULES); do echo "go vet ./... (in $$module)"; (cd $$module && go vet ./...); done
 	go fix -diff ./... # what the language and its library do better today; prints nothing if nothing does
 	go tool staticcheck -checks inherit,ST1000,ST1020,ST1021,ST1022 ./... # with the rules for doc comments
+	go tool staticcheck -tags uml -checks inherit,ST1000,ST1020,ST1021,ST1022 ./e2e/uml
 	find . -name .git -prune -o -type f \( -name '*.go' -o -name '*.md' -o -name '*.sh' \) -print | xargs go tool misspell -error
 	go test -count=1 ./internal/fence
 

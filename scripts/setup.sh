@@ -4,6 +4,7 @@
 #   scripts/setup.sh check    installs nothing: names what building lacks and the command that installs it
 #   scripts/setup.sh build    C compiler, make, libpcap with its headers
 #   scripts/setup.sh test     the same, and the tools that tests run
+#   scripts/setup.sh uml      what building needs, and a kernel that runs as a program, with the tools of its tests
 #
 # It looks for the things themselves (a program, a header that compiles and links), not for packages.
 # Nothing missing: it prints nothing and changes nothing. Packages come from apt-get; elsewhere the
@@ -64,6 +65,17 @@ check_test() {
 	tool ps procps
 	tool nsenter util-linux
 	tool systemd-analyze systemd
+}
+
+check_uml() {
+	check_build
+	tool linux.uml user-mode-linux
+	tool modprobe kmod
+	tool ip iproute2
+	tool tc iproute2
+	tool ethtool ethtool
+	tool pppd ppp
+	tool pppoe-server pppoe
 }
 
 # Debian starts and enables a service when its package is first installed. While apt-get runs,
@@ -140,8 +152,8 @@ check)
 	[ -z "$packages" ] || die "missing: $missing. Install it with: apt-get install$packages (elsewhere what Debian calls so), or let $0 build do it"
 	exit 0
 	;;
-build | test) purpose=$1 ;;
-*) die "usage: $0 check|build|test" ;;
+build | test | uml) purpose=$1 ;;
+*) die "usage: $0 check|build|test|uml" ;;
 esac
 
 "check_$purpose"

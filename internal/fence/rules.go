@@ -80,6 +80,7 @@ var Project = Rules{
 		{Package: "pcapfile", Height: heightStream, Only: []string{"offline", "internal/tsharkcmp"}},
 		{Package: "cgo/pcapfilter", Height: heightLeaf, Only: []string{"app", "offline"}},
 		{Package: "e2e", Height: heightTests}, // tests of the whole program
+		{Package: "e2e/uml", Height: heightTests},
 		{Package: "internal/", Height: heightTests, Peers: true},
 	},
 	Banned: []Ban{

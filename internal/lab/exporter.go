@@ -20,7 +20,7 @@ const (
 	// Address is where an exporter with its default port listens inside a namespace.
 	Address = "127.0.0.1:9100"
 
-	startTimeout  = 10 * time.Second // until /metrics answers
+	startTimeout  = 30 * time.Second // until /metrics answers
 	stopTimeout   = 5 * time.Second  // until a signalled exporter is killed
 	scrapeTimeout = 5 * time.Second
 	settleTimeout = 10 * time.Second

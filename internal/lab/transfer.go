@@ -41,7 +41,7 @@ func (n *NS) RetransSegs(t testing.TB) int64 {
 func (x Transfer) Run(t testing.TB) Transferred {
 	t.Helper()
 	before := x.From.RetransSegs(t) + x.To.RetransSegs(t)
-	ln, err := x.To.Listen("tcp4", netip.AddrPortFrom(x.To.Addr, 0).String())
+	ln, err := x.To.Listen("tcp", netip.AddrPortFrom(x.To.Addr, 0).String())
 	if err != nil {
 		t.Fatalf("lab: transfer: %v", err)
 	}
@@ -75,7 +75,7 @@ func (x Transfer) Run(t testing.TB) Transferred {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	dial := func() (net.Conn, error) { return x.From.Dial(ctx, "tcp4", r.Server.String()) }
+	dial := func() (net.Conn, error) { return x.From.Dial(ctx, "tcp", r.Server.String()) }
 	for range connections {
 		end("server", ln.Accept, x.Back, x.Forth, &r.Forth, &r.SeenAs, net.Conn.RemoteAddr)
 		end("client", dial, x.Forth, x.Back, &r.Back, &r.Clients, net.Conn.LocalAddr)
