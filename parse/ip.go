@@ -18,6 +18,7 @@ func ipv4(b []byte, wireLen uint32, seg *Segment) Reason {
 		return BadIPHeader
 	}
 	if b[9] != protoTCP {
+		seg.leave(b, wireLen, 0)
 		return notTCP(b[9])
 	}
 	fragment := binary.BigEndian.Uint16(b[6:])
@@ -106,6 +107,11 @@ func ipv6(b []byte, wireLen uint32, seg *Segment) Reason {
 			first = field&1 != 0
 			n = 8
 		default:
+			flags := OverIPv6
+			if first {
+				flags |= Fragmented
+			}
+			seg.leave(b, payload, flags)
 			return notTCP(next)
 		}
 		if n > payload {

@@ -65,7 +65,7 @@ type Segment struct {
 	// Len is the length of the TCP payload in bytes by the IP header, bounded by the length on the wire,
 	// never by the captured length. 0 if Flags has LenUnknown.
 	Len uint32
-	// WireLen is the frame's length on the wire in bytes, link header included.
+	// WireLen is the frame's length on the wire in bytes, link header and encapsulations included.
 	WireLen uint32
 	// Window is the advertised window as in the header, unscaled.
 	Window uint16
