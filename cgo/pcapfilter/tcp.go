@@ -46,6 +46,7 @@ const (
 	ipv6Len        = 40
 
 	protoTCP         = 6
+	protoUDP         = 17
 	protoHopByHop    = 0
 	protoRouting     = 43
 	protoFragment    = 44
@@ -67,20 +68,14 @@ const (
 // the index register holds the shift: by how many bytes the IP header is farther back than in an ordinary
 // packet. A program has no loops, so that each depth is written out.
 func tcpProgram(l ipIn, snapLen int) ([]bpf.RawInstruction, error) {
-	var t tcpAssembler
-	t.header = l.header
-	t.accept, t.reject = t.label(), t.label()
+	t := newTCPAssembler(l, []uint32{protoTCP}, nil)
 	acceptFirst, rejectFirst := t.label(), t.label()
-	t.shiftedIPv4, t.shiftedIPv6, t.version, t.extensions = t.label(), t.label(), t.label(), t.label()
 	notIPv4, notTCP, notIP := t.label(), t.label(), rejectFirst
 	if l.etherTypes {
 		notIP = t.label()
 	}
 
-	t.add(l.load)
-	if l.mask != 0xffff {
-		t.add(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: l.mask})
-	}
+	t.loadProtocol(l)
 	t.jumpIf(bpf.JumpEqual, l.ipv4, next, notIPv4)
 	t.add(bpf.LoadAbsolute{Off: l.header + ipv4Protocol, Size: 1})
 	t.jumpIf(bpf.JumpEqual, protoTCP, acceptFirst, rejectFirst)
@@ -110,12 +105,45 @@ func tcpProgram(l ipIn, snapLen int) ([]bpf.RawInstruction, error) {
 	return t.assemble()
 }
 
-// tcpAssembler builds the parts of tcpProgram. header is where the IP header of an ordinary packet begins.
+// tcpAssembler builds the parts of tcpProgram and outerProgram, which accept packets by their IP protocol, and those of
+// UDP by its destination port. header is where the IP header of an ordinary packet begins.
 type tcpAssembler struct {
 	assembler
 	header                                        uint32
+	protocols, ports                              []uint32 // not both empty
 	accept, reject                                label
 	shiftedIPv4, shiftedIPv6, version, extensions label
+	protocol                                      label // the accumulator holds that of an IPv4 header, the index register its shift
+	udpInIPv4, udpInIPv6                          label
+}
+
+func newTCPAssembler(l ipIn, protocols, ports []uint32) *tcpAssembler {
+	t := &tcpAssembler{header: l.header, protocols: protocols, ports: ports}
+	for _, l := range []*label{&t.accept, &t.reject, &t.shiftedIPv4, &t.shiftedIPv6, &t.version, &t.extensions,
+		&t.protocol, &t.udpInIPv4, &t.udpInIPv6} {
+		*l = t.label()
+	}
+	return t
+}
+
+// loadProtocol loads what tells IPv4 from IPv6.
+func (t *tcpAssembler) loadProtocol(l ipIn) {
+	t.add(l.load)
+	if l.mask != 0xffff {
+		t.add(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: l.mask})
+	}
+}
+
+// decide goes by the IP protocol in the accumulator: to accept, to udp or to no.
+func (t *tcpAssembler) decide(udp, no label) {
+	for i, p := range t.protocols {
+		if i == len(t.protocols)-1 && len(t.ports) == 0 {
+			t.jumpIf(bpf.JumpEqual, p, t.accept, no)
+			return
+		}
+		t.jumpIf(bpf.JumpEqual, p, t.accept, next)
+	}
+	t.jumpIf(bpf.JumpEqual, protoUDP, udp, no)
 }
 
 // betweenEtherTypes goes from an EtherType in the accumulator to the IP header, whose shift it leaves in the
@@ -154,7 +182,8 @@ func (t *tcpAssembler) betweenEtherTypes() {
 	t.jumpIf(bpf.JumpEqual, ipVersion4, t.shiftedIPv4, t.reject)
 	t.place(t.shiftedIPv4)
 	t.add(bpf.LoadIndirect{Off: t.header + ipv4Protocol, Size: 1})
-	t.jumpIf(bpf.JumpEqual, protoTCP, t.accept, t.reject)
+	t.place(t.protocol)
+	t.decide(t.udpInIPv4, t.reject)
 	t.place(t.shiftedIPv6)
 	t.add(bpf.LoadIndirect{Off: t.header + ipv6NextHeader, Size: 1})
 	// The extension headers come next.
@@ -205,7 +234,7 @@ func (t *tcpAssembler) ipv6() {
 	t.place(t.extensions)
 	for range maxExtensions {
 		options, fragment, auth, skip := t.label(), t.label(), t.label(), t.label()
-		t.jumpIf(bpf.JumpEqual, protoTCP, t.accept, next)
+		t.decide(t.udpInIPv6, next)
 		t.jumpIf(bpf.JumpEqual, protoFragment, fragment, next)
 		t.jumpIf(bpf.JumpEqual, protoHopByHop, options, next)
 		t.jumpIf(bpf.JumpEqual, protoRouting, options, next)
@@ -226,7 +255,9 @@ func (t *tcpAssembler) ipv6() {
 		t.jump(skip)
 		t.place(fragment) // a later one holds no further header
 		t.add(bpf.LoadIndirect{Off: at, Size: 1})
-		t.jumpIf(bpf.JumpEqual, protoTCP, t.accept, next)
+		for _, p := range t.protocols {
+			t.jumpIf(bpf.JumpEqual, p, t.accept, next)
+		}
 		t.add(bpf.LoadIndirect{Off: at + 2, Size: 2})
 		t.jumpIf(bpf.JumpBitsSet, 0xfff8, t.reject, next)
 		t.add(bpf.LoadConstant{Dst: bpf.RegA, Val: fragmentLen})
@@ -237,5 +268,5 @@ func (t *tcpAssembler) ipv6() {
 			bpf.LoadIndirect{Off: at, Size: 1},
 			bpf.LoadScratch{Dst: bpf.RegX, N: kept})
 	}
-	t.jumpIf(bpf.JumpEqual, protoTCP, t.accept, t.reject)
+	t.decide(t.udpInIPv6, t.reject)
 }
