@@ -113,7 +113,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 // offline returns the options of a run over capture files.
 func (o *options) offline(stderr io.Writer) offline.Options {
 	r := offline.Options{
-		Files: o.files, Filter: o.filter, Flag: o.flag, Check: o.checkMemory,
+		Files: o.files, Filter: o.filter, Tunnels: o.tunnels, Flag: o.flag, Check: o.checkMemory,
 		ReadFlag: func(file string) string { return withValue("read", file) },
 		Format:   o.output.format, Sort: o.output.sort, Families: o.metrics.Families, Limits: o.metrics.Limits,
 		Others:    func() ([]exposition.Encoded, error) { return collector.Runtime(o.metrics.Options) },
@@ -374,6 +374,11 @@ func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction,
 		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
 	}
 	prog = pcapfilter.HeadersOnly(prog, kind)
+	outer := pcapfilter.Outer{}
+	outer.Protocols, outer.Ports = o.tunnels.Outer()
+	if prog, err = pcapfilter.OrOuter(prog, kind, outer, o.tunnelSnapLen()); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
+	}
 	if o.direction != sent {
 		return prog, nil
 	}
@@ -387,7 +392,7 @@ func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction,
 func (o *options) newWorker(connections int) (*worker.Worker, error) {
 	w, err := worker.New(worker.Config{
 		MaxConnections: connections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
-		Optional: o.metrics.Families.NeedOptional(), ByInterface: o.byInterface(), ByVLAN: o.byVLAN,
+		Optional: o.metrics.Families.NeedOptional(), ByInterface: o.byInterface(), ByVLAN: o.byVLAN, Tunnels: o.tunnels,
 	})
 	if errors.Is(err, syscall.ENOMEM) {
 		return nil, fmt.Errorf("%s: %w", o.flag("max-connections"), err)

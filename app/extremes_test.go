@@ -146,6 +146,11 @@ func extremes() []extreme {
 		{"streams-min-age", "1ns", ""},
 		{"streams-min-age", longestDuration, ""},
 
+		{"tunnels", "", ""},
+		{"tunnels", "gre,ipip,sit,vxlan,geneve,gtpu,erspan", ""},
+		{"tunnels", "gre,,ipip", "choose from gre,ipip,sit,vxlan,geneve,gtpu,erspan"},
+		{"tunnels", "pptp", "choose from gre,ipip,sit,vxlan,geneve,gtpu,erspan"},
+
 		{"cpus", "-1", "is no CPU"},
 		{"cpus", "0-1023", ""},
 		{"cpus", "1024", "is no CPU"},

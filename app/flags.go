@@ -15,6 +15,7 @@ import (
 
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/netif"
+	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/table"
 	"tcp-stream-exporter/worker"
@@ -29,6 +30,7 @@ type options struct {
 	direction      string          // one of directions
 	promiscuous    bool
 	snapLen        int // bytes of a frame that are captured at most
+	snapLenGiven   bool
 	addr           string
 	filter         string
 	streamAge      time.Duration // this and finalizedAge: worker.Never for ever
@@ -43,6 +45,7 @@ type options struct {
 	cpus           []int // that workers are pinned to; empty: none is
 	ipv6           bool
 	byVLAN         bool // streams are told apart by their VLAN tags, too
+	tunnels        parse.Tunnels
 	debug          bool
 	metrics        metricsFlags
 	output         outputFlags
@@ -88,6 +91,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.IntVar(&o.maxConnections, "max-connections", 262144, "`number` of connections (two streams each) that are tracked at most")
 	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
 	fs.BoolVar(&o.byVLAN, "vlan-identity", false, "tell streams of the same addresses and ports apart by their VLAN tags, and label them with vlan")
+	tunnels := fs.String("tunnels", "", "`list` of encapsulations whose inner packets are accounted, of "+parse.TunnelNames()+" (default: none)")
 	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
 	o.metrics.register(fs)
 	o.output.register(fs)
@@ -116,6 +120,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	given := map[string]bool{}
 	line.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	o.ifaceGiven = given["interface"]
+	o.snapLenGiven = given["snaplen"]
 	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
 	o.files = append([]string{o.read}, files...)
 	if err := o.checkRead(given); err != nil {
@@ -131,6 +136,12 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 		var err error
 		if o.pprof, err = profileAddress(*pprof); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.flag("pprof"), err)
+		}
+	}
+	if given["tunnels"] {
+		var err error
+		if o.tunnels, err = parse.ParseTunnels(*tunnels); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.flag("tunnels"), err)
 		}
 	}
 	if given["cpus"] {
@@ -276,6 +287,10 @@ func (o *options) check() error {
 		return fmt.Errorf("%s and %s: the workers share the connections, use at most %d workers or more connections",
 			o.flag("workers"), o.flag("max-connections"), o.maxConnections)
 	}
+	if apart := o.tunnels & (parse.TunnelVXLAN | parse.TunnelGENEVE); o.workers > 1 && apart != 0 {
+		return fmt.Errorf("%s and %s: the outer ports of %v differ by direction, and workers get packets by them: use one worker",
+			o.flag("workers"), o.flag("tunnels"), apart)
+	}
 	if o.iface == "" {
 		return fmt.Errorf("%s: %s", o.flag("interface"), interfaceList())
 	}
@@ -295,6 +310,14 @@ func (o *options) check() error {
 
 // minSnapLen holds the longest headers of an ordinary packet: Ethernet, a tag, IPv4 and TCP with all options.
 const minSnapLen = 14 + 4 + 20 + 60
+
+// tunnelSnapLen returns how many bytes of a packet with others inside are captured at most.
+func (o *options) tunnelSnapLen() int {
+	if o.snapLenGiven {
+		return o.snapLen
+	}
+	return worker.TunnelSnapLen
+}
 
 // byInterface reports whether streams are told apart by their interface, too. What arrives alone passes once however many
 // interfaces are captured, and the two directions of a connection that is forwarded arrive at different ones.

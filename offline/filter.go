@@ -17,13 +17,16 @@ import (
 // hold several link types: the filter is compiled for each when its first packet comes.
 type fileFilter struct {
 	expr     string
+	outer    pcapfilter.Outer          // packets that pass whatever expr says
 	flag     func(string) string       // shows a flag as typed
 	programs map[uint32]*filterProgram // by link type number
 	rejected uint64
 }
 
-func newFileFilter(expr string, flag func(string) string) *fileFilter {
-	return &fileFilter{expr: strings.TrimSpace(expr), flag: flag, programs: map[uint32]*filterProgram{}}
+func newFileFilter(expr string, tunnels parse.Tunnels, flag func(string) string) *fileFilter {
+	f := &fileFilter{expr: strings.TrimSpace(expr), flag: flag, programs: map[uint32]*filterProgram{}}
+	f.outer.Protocols, f.outer.Ports = tunnels.Outer()
+	return f
 }
 
 // accepts runs the filter on one packet. The error is that it cannot be compiled for the packet's
@@ -36,7 +39,7 @@ func (f *fileFilter) accepts(p *pcapfile.Packet) (bool, error) {
 	program := f.programs[p.DLT]
 	if program == nil {
 		var err error
-		if program, err = newFilterProgram(f.expr, p.DLT); err != nil {
+		if program, err = newFilterProgram(f.expr, f.outer, p.DLT); err != nil {
 			return false, fmt.Errorf("%s: %w", f.flag("packet-filter"), err)
 		}
 		f.programs[p.DLT] = program
@@ -58,9 +61,12 @@ type filterProgram struct {
 
 var errLiveOnly = errors.New("it asks for what only a live capture knows (inbound, outbound, ifindex): leave that out with -read")
 
-func newFilterProgram(expr string, dlt uint32) (*filterProgram, error) {
+func newFilterProgram(expr string, outer pcapfilter.Outer, dlt uint32) (*filterProgram, error) {
 	raw, err := pcapfilter.Compile(expr, dltOfLinkType(dlt), pcapfilter.MaxSnapLen)
 	if err != nil {
+		return nil, err
+	}
+	if raw, err = pcapfilter.OrOuter(raw, dltOfLinkType(dlt), outer, pcapfilter.MaxSnapLen); err != nil {
 		return nil, err
 	}
 	p := &filterProgram{byLength: map[uint32]*bpf.VM{}}

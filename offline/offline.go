@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tcp-stream-exporter/exposition"
+	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/pcapfile"
 	"tcp-stream-exporter/worker"
 )
@@ -34,6 +35,8 @@ type Options struct {
 	Files  []string // in the order in which they were captured, one at least; - for standard input
 	Filter string   // in pcap-filter(7)'s language; empty: every packet
 	Repeat int      // how many times the packets are accounted from memory; 0: once, as they are read
+
+	Tunnels parse.Tunnels // the filter lets their outer packets pass, as the workers of NewWorker look into them
 
 	NewWorker func() (*worker.Worker, error)       // makes a worker without streams
 	Format    Format                               // of what is written
@@ -61,7 +64,7 @@ func Run(o Options, stdout, stderr io.Writer) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
-	filter := newFileFilter(o.Filter, o.Flag)
+	filter := newFileFilter(o.Filter, o.Tunnels, o.Flag)
 	progress := newProgress(stderr, in.size)
 
 	var report fileReport

@@ -24,6 +24,7 @@ type heldPacket struct {
 // heldFile is all files in memory: of each packet what the kernel would copy in a live capture, which
 // is all that the accounting looks at.
 type heldFile struct {
+	decoder parse.Decoder
 	packets []heldPacket
 	chunks  [][]byte
 	last    int64 // the latest time in the files
@@ -33,8 +34,10 @@ const chunkSize = 4 << 20 // bytes, more than any packet has
 
 func (h *heldFile) hold(p *pcapfile.Packet) {
 	data := p.Data
-	if len(data) > worker.SnapLen && sameCut(p) {
-		data = data[:worker.SnapLen]
+	for _, snapLen := range []int{worker.SnapLen, worker.TunnelSnapLen} {
+		if len(data) > snapLen && h.sameCut(p, snapLen) {
+			data = data[:snapLen]
+		}
 	}
 	at := len(h.chunks) - 1
 	if at < 0 || len(h.chunks[at])+len(data) > chunkSize {
@@ -46,17 +49,17 @@ func (h *heldFile) hold(p *pcapfile.Packet) {
 	h.packets = append(h.packets, heldPacket{p.Time, uint32(at), uint32(off), uint32(len(data)), p.WireLen, p.Link})
 }
 
-// sameCut reports whether a packet cut to worker.SnapLen decodes to the same.
-func sameCut(p *pcapfile.Packet) bool {
+// sameCut reports whether a packet cut to snapLen bytes decodes to the same.
+func (h *heldFile) sameCut(p *pcapfile.Packet, snapLen int) bool {
 	var whole, cut parse.Segment
-	return parse.Frame(p.Link, p.Data, p.WireLen, &whole) == parse.Frame(p.Link, p.Data[:worker.SnapLen], p.WireLen, &cut) && whole == cut
+	return h.decoder.Frame(p.Link, p.Data, p.WireLen, &whole) == h.decoder.Frame(p.Link, p.Data[:snapLen], p.WireLen, &cut) && whole == cut
 }
 
 // readRepeatedly reads the packets that the filter accepts into memory, then accounts them
 // o.Repeat times, each time with a worker that starts empty, and notes the times in report. The
 // last worker is returned.
 func (o *Options) readRepeatedly(in *input, filter *fileFilter, progress *progress, report *fileReport) (w *worker.Worker, err error) {
-	held := heldFile{last: math.MinInt64}
+	held := heldFile{last: math.MinInt64, decoder: parse.Decoder{Tunnels: o.Tunnels}}
 	for {
 		var p pcapfile.Packet
 		if in.Next(&p) == io.EOF {

@@ -41,12 +41,13 @@ func (w *Worker) Identify(f *parse.Flow, seen Sight) (hash uint64) {
 	return w.table.HashIdentified(f)
 }
 
-// DecodeSeen is Decode for a worker that Identifies.
+// DecodeSeen is Decode for a worker that Identifies. VLAN tags count only before the outermost IP packet, not in an
+// encapsulation.
 //
 //go:noinline
 func (w *Worker) DecodeSeen(link parse.Link, data []byte, wireLen uint32, seen Sight, to *Batch, n uint) bool {
 	seg := &to.Segs[n%BatchSize]
-	if why := parse.Frame(link, data, wireLen, seg); why != parse.OK {
+	if why := w.decoder.Frame(link, data, wireLen, seg); why != parse.OK {
 		w.Counters.Skipped[why%parse.NumReasons]++
 		return false
 	}

@@ -29,8 +29,10 @@ type Config struct {
 	// ByInterface and ByVLAN tell connections of the same addresses and ports apart by the interface that their
 	// packets were seen on, and by the identifiers of their two outermost VLAN tags. Both directions of a
 	// connection must have the same, or each is a connection of its own. With both of them up to MaxOrigins
-	// combinations are told apart at a time.
+	// combinations are told apart at a time. The tags are those of the outermost frame.
 	ByInterface, ByVLAN bool
+	// Tunnels are the encapsulations whose inner packets are accounted, in place of the outer ones, which are skipped.
+	Tunnels parse.Tunnels
 }
 
 const (
@@ -44,6 +46,8 @@ const (
 	// SnapLen is the most bytes of a frame that are needed: the longest header stack, Ethernet, two
 	// VLAN tags, PPPoE, IP and TCP with all their options, but never the payload.
 	SnapLen = 192
+	// TunnelSnapLen is the same of a packet in as many encapsulations as are looked into (Config.Tunnels).
+	TunnelSnapLen = SnapLen + parse.TunnelHeaders
 	// Never as an age keeps streams for ever.
 	Never = time.Duration(stream.Never)
 	// maxDisorder is how far apart the timestamps of frames that were captured on different CPUs
@@ -84,6 +88,8 @@ type Worker struct {
 
 	byInterface, byVLAN bool
 	origins             *origins // numbers of combinations of the two; nil: not both
+
+	decoder parse.Decoder
 }
 
 // New allocates everything that the worker will ever need.
@@ -110,7 +116,7 @@ func New(cfg Config) (*Worker, error) {
 	w := &Worker{
 		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), since: make([]uint32, cfg.MaxConnections), ipv6: cfg.IPv6, optional: cfg.Optional,
 		ages:        stream.Ages{Stream: ageOf(cfg.StreamAge), Finalized: ageOf(cfg.FinalizedAge), Syn: ageOf(cfg.SynAge)},
-		byInterface: cfg.ByInterface, byVLAN: cfg.ByVLAN,
+		byInterface: cfg.ByInterface, byVLAN: cfg.ByVLAN, decoder: parse.Decoder{Tunnels: cfg.Tunnels},
 		now: math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
 	}
 	w.shortest = w.ages.Shortest()
@@ -208,7 +214,7 @@ func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) 
 //go:noinline
 func (w *Worker) Decode(link parse.Link, data []byte, wireLen uint32, to *Batch, n uint) bool {
 	seg := &to.Segs[n%BatchSize]
-	if why := parse.Frame(link, data, wireLen, seg); why != parse.OK {
+	if why := w.decoder.Frame(link, data, wireLen, seg); why != parse.OK {
 		w.Counters.Skipped[why%parse.NumReasons]++
 		return false
 	}
