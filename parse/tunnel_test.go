@@ -338,54 +338,8 @@ func TestParseTunnels(t *testing.T) {
 	}
 }
 
-// layers puts packets into others at random, within the bounds of a Decoder.
+// layers makes frames with packets within one another at random.
 type layers struct{ *rand.Rand }
-
-func (r layers) ip(protocol byte, payload []byte) []byte {
-	switch r.IntN(4) {
-	case 0:
-		return packet.InIPv6(protocol, payload)
-	case 1:
-		return packet.InIPv6(extDestination, cat([]byte{protocol, 0, 1, 4, 0, 0, 0, 0}, payload))
-	}
-	return packet.InIPv4(protocol, payload)
-}
-
-// around returns an IP packet with an IP packet in it.
-func (r layers) around(ip []byte) []byte {
-	frame := func() []byte {
-		return ipEth(ip, [][]uint32{nil, nil, {0x81000005}, {0x88a80001, 0x81000002}}[r.IntN(4)]...)
-	}
-	flags := uint16(0)
-	for _, f := range []uint16{packet.GREChecksum, packet.GREKey} {
-		flags |= f * uint16(r.IntN(2))
-	}
-	switch r.IntN(9) {
-	case 0:
-		return r.ip(packet.ProtoGRE, packet.InGRE(flags|packet.GRESequence*uint16(r.IntN(2)), packet.TypeOf(ip), ip))
-	case 1:
-		return r.ip(packet.ProtoGRE, packet.InGRE(flags|packet.GRESequence*uint16(r.IntN(2)), packet.TypeBridged, frame()))
-	case 2:
-		return r.ip(packet.ProtoGRE, packet.InGRE(flags, packet.TypeERSPAN, frame()))
-	case 3:
-		return r.ip(packet.ProtoGRE, packet.InGRE(flags|packet.GRESequence, packet.TypeERSPAN, packet.InERSPAN2(false, frame())))
-	case 4:
-		return r.ip(packet.ProtoGRE, packet.InGRE(flags|packet.GRESequence, packet.TypeERSPAN3, packet.InERSPAN3(false, r.IntN(2) == 0, false, frame())))
-	case 5:
-		return r.ip(packet.ProtoUDP, packet.InUDP([]uint16{4789, 8472}[r.IntN(2)], packet.InVXLAN(frame())))
-	case 6:
-		if r.IntN(2) == 0 {
-			return r.ip(packet.ProtoUDP, packet.InUDP(6081, packet.InGENEVE(packet.TypeBridged, 4*r.IntN(64), frame())))
-		}
-		return r.ip(packet.ProtoUDP, packet.InUDP(6081, packet.InGENEVE(packet.TypeOf(ip), 4*r.IntN(64), ip)))
-	case 7:
-		return r.ip(packet.ProtoUDP, packet.InUDP(2152, packet.InGTPU(byte(r.IntN(4)), r.IntN(4), ip)))
-	}
-	if packet.TypeOf(ip) == packet.TypeIPv6 {
-		return r.ip(packet.ProtoIPv6, ip)
-	}
-	return r.ip(packet.ProtoIPv4, ip)
-}
 
 // frame returns a frame with a segment in up to five tunnels, with some bytes changed if they are to be.
 func (r layers) frame(changed bool) (b []byte, depth, payload int) {
@@ -396,7 +350,7 @@ func (r layers) frame(changed bool) (b []byte, depth, payload int) {
 	}
 	depth = r.IntN(MaxTunnels + 2)
 	for range depth {
-		ip = r.around(ip)
+		ip = packet.Nest(r.Rand, ip)
 	}
 	b = ipEth(ip)
 	if changed {
