@@ -167,9 +167,9 @@ func (k kind) check(t *testing.T, c capture, x lab.Transferred, m lab.Metrics) {
 // wait for a far end without a processor, which on a busy machine is longer than the line's.
 func checkDelay(t *testing.T, figures map[string]float64, delay time.Duration) {
 	t.Helper()
-	const within = 0.05
+	const within, faster = 0.05, 0.01 // nothing is faster than the line, but clocks are read under difficulties here
 	shortest, mean := figures["tcp_min_delay_seconds"], figures["tcp_avg_delay_seconds"]
-	if ratio := shortest / delay.Seconds(); ratio < 1-within || ratio > 1+within {
+	if ratio := shortest / delay.Seconds(); ratio < 1-faster || ratio > 1+within {
 		t.Errorf("the smallest delay is %v s, want %v", shortest, delay)
 	}
 	if mean < (1-within)*delay.Seconds() {
