@@ -146,7 +146,7 @@ func (seg *Segment) leave(b []byte, wireLen uint32, flags Flags) {
 
 // carriedBy returns what an IP packet carries that seg tells of. b ends where the packet does, or later.
 func carriedBy(b []byte, seg *Segment) (in inner, bad Reason) {
-	b, in.n = b[len(b)-min(int(seg.Seq), len(b)):], seg.Len
+	b, in.n = b[uint32(len(b))-min(uint32(seg.Seq), uint32(len(b))):], seg.Len
 	if seg.Flags&OverIPv6 != 0 {
 		in.open = seg.Flags&Fragmented != 0
 	} else {
@@ -171,7 +171,7 @@ func carriedBy(b []byte, seg *Segment) (in inner, bad Reason) {
 		b, in.n = b[ihl:], total-ihl
 		in.open = fragment&0x2000 != 0
 	}
-	in.b = b[:min(len(b), int(in.n))]
+	in.b = b[:min(uint32(len(b)), in.n)]
 	if in.open {
 		in.n = unbounded
 	}
@@ -196,7 +196,7 @@ func (in *inner) skip(n uint32) { in.b, in.n = in.b[n:], in.n-n }
 func (in *inner) bound(n uint32) {
 	if n < in.n {
 		in.n = n
-		in.b = in.b[:min(len(in.b), int(n))]
+		in.b = in.b[:min(uint32(len(in.b)), n)]
 	}
 }
 

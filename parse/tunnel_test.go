@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -283,6 +284,16 @@ func TestTunnelsBoundTheLength(t *testing.T) {
 				t.Errorf("%v, %d bytes, want %d", why, got, c.bytes)
 			}
 		})
+	}
+}
+
+// A length on the wire beyond an int of 32 bits is a length like any other.
+func TestTunnelsInHugeFrames(t *testing.T) {
+	b := ipEth(packet.InIPv4(packet.ProtoIPv4, data(100).IP()))
+	patch(b, 14+2, 0, 0) // the frame alone says how long the outer packet is
+	var seg Segment
+	if why := (Decoder{TunnelIPIP}).Frame(LinkEthernet, b, math.MaxUint32, &seg); why != OK || seg.Len != 100 {
+		t.Errorf("%v, %d bytes", why, seg.Len)
 	}
 }
 
