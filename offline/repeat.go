@@ -52,7 +52,8 @@ func (h *heldFile) hold(p *pcapfile.Packet) {
 // sameCut reports whether a packet cut to snapLen bytes decodes to the same.
 func (h *heldFile) sameCut(p *pcapfile.Packet, snapLen int) bool {
 	var whole, cut parse.Segment
-	return h.decoder.Frame(p.Link, p.Data, p.WireLen, &whole) == h.decoder.Frame(p.Link, p.Data[:snapLen], p.WireLen, &cut) && whole == cut
+	why := h.decoder.Frame(p.Link, p.Data, p.WireLen, &whole)
+	return why == h.decoder.Frame(p.Link, p.Data[:snapLen], p.WireLen, &cut) && (why != parse.OK || whole == cut)
 }
 
 // readRepeatedly reads the packets that the filter accepts into memory, then accounts them
