@@ -3,9 +3,11 @@ package deploy_test
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,7 +20,7 @@ import (
 )
 
 // machine is a real systemd as process 1 of its own mount, process, IPC, UTS and cgroup namespaces,
-// with the unit as its only service: systemd itself applies the unit's sandbox, so no copy of its
+// with services of the units and no others: systemd itself applies the unit's sandbox, so no copy of its
 // rules has to be kept. The network is the host's, used on loopback only. Nothing of it outlives
 // the test: it ends with its process 1.
 type machine struct {
@@ -35,8 +37,8 @@ const (
 	systemdLog = "var/log/systemd"
 )
 
-// boot starts the machine; params become STREAM_EXPORTER_PARAMETERS of the unit's options.
-func boot(t *testing.T, exe, params string) *machine {
+// boot starts the machine with services, each with the flags that become STREAM_EXPORTER_PARAMETERS of its options.
+func boot(t *testing.T, exe string, services map[string]string) *machine {
 	t.Helper()
 	need.Root(t)
 	need.Tool(t, "nsenter")
@@ -45,14 +47,16 @@ func boot(t *testing.T, exe, params string) *machine {
 		need.Tool(t, "systemctl")
 	}
 
-	root := newTree(t, exe, params)
+	root := newTree(t, exe, services)
 	install(t, systemctl, filepath.Join(root, "usr/bin/systemctl"))
 	put(t, root, serviceLog, "")
 	put(t, root, systemdLog, "")
-	put(t, root, "etc/systemd/system/"+unit+".d/log.conf",
-		"[Service]\nStandardOutput=append:/"+serviceLog+"\nStandardError=append:/"+serviceLog+"\n")
+	for _, name := range units {
+		put(t, root, "etc/systemd/system/"+name+".d/log.conf",
+			"[Service]\nStandardOutput=append:/"+serviceLog+"\nStandardError=append:/"+serviceLog+"\n")
+	}
 	put(t, root, "etc/systemd/system/test.target",
-		"[Unit]\nDescription=the service alone\nDefaultDependencies=no\nWants="+unit+"\n")
+		"[Unit]\nDescription=the services alone\nDefaultDependencies=no\nWants="+strings.Join(slices.Sorted(maps.Keys(services)), " ")+"\n")
 	put(t, root, "home/readable", "by all\n")
 
 	cgroup, err := os.MkdirTemp(ownCgroup(t), "tcp-stream-exporter-test-")
@@ -134,7 +138,7 @@ func (m *machine) systemctl(args ...string) string {
 	return string(out)
 }
 
-// servicePID returns the process of the service, seen from here.
+// servicePID returns the process of the service without an instance, seen from here.
 func (m *machine) servicePID() int {
 	m.t.Helper()
 	procs, err := os.ReadFile(filepath.Join(m.cgroup, "system.slice", unit, "cgroup.procs"))

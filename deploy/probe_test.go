@@ -60,7 +60,7 @@ func probe(w io.Writer) {
 
 // TestSandbox runs the probe under the unit.
 func TestSandbox(t *testing.T) {
-	m := boot(t, os.Args[0], "")
+	m := boot(t, os.Args[0], map[string]string{unit: ""})
 	m.waitFor(func() error {
 		if !strings.HasSuffix(m.read(serviceLog), "done\n") {
 			return fmt.Errorf("the probe did not get to its end")

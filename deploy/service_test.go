@@ -20,13 +20,9 @@ import (
 // unprivileged user with CAP_NET_RAW alone and behind the system call filter, serves /metrics, is started
 // again after an end by a signal, and stops within two seconds with status 0.
 func TestService(t *testing.T) {
-	exe := filepath.Join(t.TempDir(), "tcp-stream-exporter")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", exe, "..").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
 	port := freePort(t)
 	filter := fmt.Sprintf("tcp and port %d", port)
-	m := boot(t, exe, fmt.Sprintf("-interface lo -port 127.0.0.1:%d -packet-filter '%s'", port, filter))
+	m := boot(t, exporter(t), map[string]string{unit: fmt.Sprintf("-interface lo -port 127.0.0.1:%d -packet-filter '%s'", port, filter)})
 
 	// Each scrape is itself traffic that the filter lets pass, so the count must rise.
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
@@ -100,8 +96,56 @@ func TestService(t *testing.T) {
 	}
 }
 
+// TestInstances runs the exporter twice under the unit for one interface: an instance captures on the interface that it
+// is called after, and one of an interface that does not exist yet serves and waits instead of being started again.
+func TestInstances(t *testing.T) {
+	const later = "tse-later.10" // "-" and "." stay as they are
+	here, waits := freePort(t), freePort(t)
+	flags := func(port int) string {
+		return fmt.Sprintf("-port 127.0.0.1:%d -packet-filter 'tcp and port %d'", port, port)
+	}
+	m := boot(t, exporter(t), map[string]string{instance("lo"): flags(here), instance(later): flags(waits)})
+
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	m.waitFor(func() error {
+		n, err := packets(client, here)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("no packet was captured")
+		}
+		return err
+	})
+	m.waitFor(func() error {
+		exists, err := value(client, waits, `tcp_stream_exporter_interface_exists{interface="`+later+`"}`)
+		if err == nil && exists != 0 {
+			err = fmt.Errorf("%s exists", later)
+		}
+		return err
+	})
+	for _, iface := range []string{"lo", later} {
+		if got := m.systemctl("show", instance(iface), "--property=NRestarts,ActiveState"); got != "NRestarts=0\nActiveState=active\n" {
+			t.Errorf("%s: %q", iface, got)
+		}
+		m.systemctl("stop", instance(iface))
+	}
+}
+
+// exporter builds the program and returns its file.
+func exporter(t *testing.T) string {
+	t.Helper()
+	exe := filepath.Join(t.TempDir(), "tcp-stream-exporter")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", exe, "..").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return exe
+}
+
 // packets returns capture_packets_processed_total of one scrape.
 func packets(client *http.Client, port int) (uint64, error) {
+	return value(client, port, "capture_packets_processed_total")
+}
+
+// value returns the value of a series without fraction, of one scrape.
+func value(client *http.Client, port int, series string) (uint64, error) {
 	resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port))
 	if err != nil {
 		return 0, err
@@ -112,11 +156,11 @@ func packets(client *http.Client, port int) (uint64, error) {
 		return 0, err
 	}
 	for line := range strings.Lines(string(body)) {
-		if v, ok := strings.CutPrefix(line, "capture_packets_processed_total "); ok {
+		if v, ok := strings.CutPrefix(line, series+" "); ok {
 			return strconv.ParseUint(strings.TrimSpace(v), 10, 64)
 		}
 	}
-	return 0, fmt.Errorf("%s and no capture_packets_processed_total in %d bytes", resp.Status, len(body))
+	return 0, fmt.Errorf("%s and no %s in %d bytes", resp.Status, series, len(body))
 }
 
 // status returns the fields of /proc/PID/status with single spaces.

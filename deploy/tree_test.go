@@ -5,33 +5,49 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
 const (
-	unit    = "tcp-stream-exporter.service"
-	user    = "tcp-stream-exporter"
-	userID  = 60123 // of the user made for the tests; any number but root's
-	program = "usr/bin/tcp-stream-exporter"
-	options = "etc/default/tcp-stream-exporter"
+	unit     = "tcp-stream-exporter.service"
+	template = "tcp-stream-exporter@.service"
+	user     = "tcp-stream-exporter"
+	userID   = 60123 // of the user made for the tests; any number but root's
+	program  = "usr/bin/tcp-stream-exporter"
 )
 
-// newTree fills a folder with what the unit refers to, as after an installation: the program, its
-// user, its options, the unit itself, and empty targets in place of the system's.
-func newTree(t *testing.T, exe, params string) string {
+// units are the files that are installed.
+var units = []string{unit, template}
+
+// instance returns the service of the template for an interface.
+func instance(iface string) string { return "tcp-stream-exporter@" + iface + ".service" }
+
+// options returns the file with the flags of a service.
+func options(service string) string {
+	return "etc/default/" + strings.ReplaceAll(strings.TrimSuffix(service, ".service"), "@", "-")
+}
+
+// newTree fills a folder with what the units refer to, as after an installation: the program, its
+// user, the units themselves, and empty targets in place of the system's. params are the flags by service.
+func newTree(t *testing.T, exe string, params map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
 	put(t, root, "etc/passwd", fmt.Sprintf("root:x:0:0::/:/bin/false\n%s:x:%d:%d::/:/bin/false\n", user, userID, userID))
 	put(t, root, "etc/group", fmt.Sprintf("root:x:0:\n%s:x:%d:\n", user, userID))
-	put(t, root, options, "STREAM_EXPORTER_PARAMETERS=\""+params+"\"\n")
+	for service, flags := range params {
+		put(t, root, options(service), "STREAM_EXPORTER_PARAMETERS=\""+flags+"\"\n")
+	}
 	for _, name := range []string{"sysinit", "basic", "network", "shutdown", "multi-user"} {
 		put(t, root, "etc/systemd/system/"+name+".target", "[Unit]\nDescription="+name+"\nDefaultDependencies=no\n")
 	}
-	text, err := os.ReadFile(unit)
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range units {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, root, "etc/systemd/system/"+name, string(text))
 	}
-	put(t, root, "etc/systemd/system/"+unit, string(text))
 	install(t, exe, filepath.Join(root, program))
 	return root
 }

@@ -4,17 +4,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"tcp-stream-exporter/internal/need"
 )
 
-// verify runs systemd-analyze over the unit in a tree of its own and returns its output. Silence is
+// verify runs systemd-analyze over a service in a tree of its own and returns its output. Silence is
 // the only pass: an unknown key or group is a mere warning with exit status 0.
-func verify(t *testing.T, root string) string {
+func verify(t *testing.T, root, service string) string {
 	t.Helper()
-	out, err := exec.Command("systemd-analyze", "verify", "--man=no", "--root="+root, "/etc/systemd/system/"+unit).CombinedOutput()
+	out, err := exec.Command("systemd-analyze", "verify", "--man=no", "--root="+root, "/etc/systemd/system/"+service).CombinedOutput()
 	if err != nil && len(out) == 0 {
 		return err.Error()
 	}
@@ -23,12 +24,38 @@ func verify(t *testing.T, root string) string {
 
 func TestUnitVerifies(t *testing.T) {
 	need.Tool(t, "systemd-analyze")
-	if said := verify(t, newTree(t, os.Args[0], "")); said != "" {
-		t.Errorf("systemd-analyze verify:\n%s", said)
+	for _, service := range []string{unit, instance("br-lan.10")} {
+		if said := verify(t, newTree(t, os.Args[0], nil), service); said != "" {
+			t.Errorf("systemd-analyze verify %s:\n%s", service, said)
+		}
 	}
 }
 
-// TestVerifyBites spoils the unit one line at a time: each must be noticed, or TestUnitVerifies is
+// TestUnitsAreAlike holds the template against the unit: only what an instance makes different may differ.
+func TestUnitsAreAlike(t *testing.T) {
+	settings := func(name string) (all []string) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			key, _, _ := strings.Cut(line, "=")
+			switch {
+			case strings.HasPrefix(line, "#") || line == "\n":
+			case slices.Contains([]string{"Description", "EnvironmentFile", "ExecStart"}, key):
+				all = append(all, key)
+			default:
+				all = append(all, line)
+			}
+		}
+		return all
+	}
+	if one, each := settings(unit), settings(template); len(one) < 20 || !slices.Equal(one, each) {
+		t.Errorf("%s has\n%q,\n%s\n%q", unit, one, template, each)
+	}
+}
+
+// TestVerifyBites spoils each unit one line at a time: each must be noticed, or TestUnitVerifies is
 // worth nothing.
 func TestVerifyBites(t *testing.T) {
 	need.Tool(t, "systemd-analyze")
@@ -38,32 +65,36 @@ func TestVerifyBites(t *testing.T) {
 		{"an unknown group of system calls", "=@system-service", "=@system-servce", "@system-servce"},
 		{"a program that is not there", "=/usr/bin/tcp-stream-exporter", "=/usr/bin/nothing-here", "/usr/bin/nothing-here"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			root := newTree(t, os.Args[0], "")
-			file := filepath.Join(root, "etc/systemd/system", unit)
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			spoilt := strings.Replace(string(text), c.good, c.bad, 1)
-			if spoilt == string(text) {
-				t.Fatalf("the unit has no %q", c.good)
-			}
-			put(t, root, "etc/systemd/system/"+unit, spoilt)
-			if said := verify(t, root); !strings.Contains(said, c.want) {
-				t.Errorf("systemd-analyze verify said %q, want a word on %s", said, c.want)
-			}
-		})
+		for name, service := range map[string]string{unit: unit, template: instance("eth1")} {
+			t.Run(c.name+"/"+name, func(t *testing.T) {
+				root := newTree(t, os.Args[0], nil)
+				file := filepath.Join(root, "etc/systemd/system", name)
+				text, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				spoilt := strings.Replace(string(text), c.good, c.bad, 1)
+				if spoilt == string(text) {
+					t.Fatalf("the unit has no %q", c.good)
+				}
+				put(t, root, "etc/systemd/system/"+name, spoilt)
+				if said := verify(t, root, service); !strings.Contains(said, c.want) {
+					t.Errorf("systemd-analyze verify said %q, want a word on %s", said, c.want)
+				}
+			})
+		}
 	}
 }
 
-// TestExposure holds the unit's score in "systemd-analyze security" (0 safe, 10 unsafe) at 2.0 or
+// TestExposure holds each unit's score in "systemd-analyze security" (0 safe, 10 unsafe) at 2.0 or
 // less. What remains are network access, AF_PACKET and CAP_NET_RAW, which a capture cannot do without.
 func TestExposure(t *testing.T) {
 	need.Tool(t, "systemd-analyze")
-	out, err := exec.Command("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", "./"+unit).CombinedOutput()
-	if err != nil {
-		t.Errorf("exposure above 2.0: %v\n%s", err, out)
+	for _, name := range units {
+		out, err := exec.Command("systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", "./"+name).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: exposure above 2.0: %v\n%s", name, err, out)
+		}
 	}
 }
 
