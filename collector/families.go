@@ -88,7 +88,10 @@ var captureFamilies = []family[captured]{
 			for why := parse.OK + 1; int(why) < parse.NumReasons; why++ {
 				e(float64(c.Skipped[why]), why.String())
 			}
+			e(float64(c.Unselected), "unselected") // the capture passes these over before they come to package parse
 		}},
+	{header: header{Name: "tcp_stream_exporter_shared_origin_packets_total", Help: "Packets of an interface and VLANs that no number was left for: they are accounted as of interface \"all others\", where streams of the same addresses and ports are one.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.SharedOrigin })},
 	{header: header{Name: "tcp_stream_exporter_ring_blocks_total", Help: "Ring blocks walked.", Type: counter},
 		series: counterOf(func(c *captured) uint64 { return c.Blocks })},
 	{header: header{Name: "tcp_stream_exporter_ring_blocks_timed_out_total", Help: "Ring blocks that the kernel handed over before they were full.", Type: counter},
@@ -141,7 +144,7 @@ var workerFamilies = []family[[]uint64]{
 
 // The families of what was lost before the ring. What cannot be read is left out, rather than exported as 0.
 var lossFamilies = []family[loss.Figures]{
-	{header: header{Name: "tcp_stream_exporter_capture_complete", Help: "1 if the figures of the last minute can be trusted: nothing was lost by a network card, the kernel's queues, the ring or the table, and the interface was there. Else 0.", Type: gauge},
+	{header: header{Name: "tcp_stream_exporter_capture_complete", Help: "1 if the figures of the last minute can be trusted: nothing was lost by a network card, the kernel's queues, the ring or the table, and the interfaces that were named were there. Else 0.", Type: gauge},
 		series: gaugeOf(func(f *loss.Figures) float64 { return oneIf(f.Complete) })},
 	{header: header{Name: "tcp_stream_exporter_interface_lost_packets_total", Help: "Packets that the captured interfaces lost before the ring, by the kernel's counters for them.", Type: counter},
 		labels: []string{"interface", "counter"},

@@ -49,11 +49,11 @@ type Stats struct {
 // NoInterface is the index of an interface that is away.
 const NoInterface = -1
 
-// Lost returns the number of events since the start that lost packets: frames dropped, queue
-// freezes, packets without room in the table, blocks that could not be walked, and times that the
-// interface was away.
+// Lost returns the number of events since the start that make figures wrong: frames dropped, queue
+// freezes, packets without room in the table, blocks that could not be walked, times that the
+// interface was away, and segments that were accounted to one connection although they may be of several.
 func (s *Stats) Lost() uint64 {
-	return s.Dropped + s.Freezes + s.NoRoom + s.BadBlocks + s.Reopened
+	return s.Dropped + s.Freezes + s.NoRoom + s.BadBlocks + s.Reopened + s.SharedOrigin
 }
 
 // Stats returns the worker's own totals.

@@ -85,10 +85,10 @@ func fill(v reflect.Value, n int64) {
 
 func TestLost(t *testing.T) {
 	var s Stats
-	for i, count := range []*uint64{&s.Dropped, &s.Freezes, &s.NoRoom, &s.BadBlocks, &s.Counters.Skipped[1], &s.Expired, &s.Tally.Recycled} {
+	for i, count := range []*uint64{&s.Dropped, &s.Freezes, &s.NoRoom, &s.BadBlocks, &s.SharedOrigin, &s.Counters.Skipped[1], &s.Unselected, &s.Expired, &s.Tally.Recycled} {
 		before := s.Lost()
 		*count++
-		if grown := s.Lost() != before; grown != (i < 4) {
+		if grown := s.Lost() != before; grown != (i < 5) {
 			t.Errorf("row %d: a loss: %v", i, grown)
 		}
 	}
