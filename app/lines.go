@@ -306,8 +306,14 @@ func (l *lines) told() []string {
 	return names
 }
 
-// interfaces returns the lines, and what was named and is not there, in the order of their names.
+// interfaces returns those that have series of their own: the first of all.
 func (l *lines) interfaces() []collector.Interface {
+	all := l.all()
+	return all[:min(len(all), maxTold)]
+}
+
+// all returns the lines, and what was named and is not there, in the order of their names.
+func (l *lines) all() []collector.Interface {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []collector.Interface
@@ -324,13 +330,12 @@ func (l *lines) interfaces() []collector.Interface {
 	}
 	slices.SortFunc(all, func(a, b collector.Interface) int { return strings.Compare(a.Name, b.Name) })
 	// An interface may be listed twice while others come and go.
-	all = slices.CompactFunc(all, func(a, b collector.Interface) bool { return printable.Text(a.Name) == printable.Text(b.Name) })
-	return all[:min(len(all), maxTold)]
+	return slices.CompactFunc(all, func(a, b collector.Interface) bool { return printable.Text(a.Name) == printable.Text(b.Name) })
 }
 
 // absent reports whether an interface that was named is not there, or down.
 func (l *lines) absent() bool {
-	return slices.ContainsFunc(l.interfaces(), func(i collector.Interface) bool { return i.Named && !i.Up })
+	return slices.ContainsFunc(l.all(), func(i collector.Interface) bool { return i.Named && !i.Up })
 }
 
 // name returns the label of a number, empty if it is forgotten. It takes no lock: each line of an answer asks.
@@ -355,5 +360,18 @@ func (l *lines) follow(ctx context.Context) (stop func(), err error) {
 	}
 	monitor.Store(m)
 	l.update(m.All()) // what has come since the start
+	go l.awaitEnd(m)
 	return m.Close, nil
+}
+
+// awaitEnd waits for the end of a netif.Monitor, and logs it if the program has not brought it about: the lines stay as
+// they are from then on.
+func (l *lines) awaitEnd(m interface {
+	Done() <-chan struct{}
+	Err() error
+}) {
+	<-m.Done()
+	if err := m.Err(); !errors.Is(err, context.Canceled) {
+		l.log.Warn("changes of interfaces are not seen any more: what comes later is not captured, restart the exporter", "reason", err)
+	}
 }

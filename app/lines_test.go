@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/bpf"
 
@@ -232,5 +234,70 @@ func TestNamesOfInterfacesThatHaveGone(t *testing.T) {
 	l.update(nil)
 	if l.name(1) != "" || l.numbers["veth0"] != 0 {
 		t.Errorf("the first is still %q, number %d", l.name(1), l.numbers["veth0"])
+	}
+}
+
+// fakeMonitor is a watch of interfaces that ends when the test says so.
+type fakeMonitor struct {
+	done chan struct{}
+	err  error
+}
+
+func (m *fakeMonitor) Done() <-chan struct{} { return m.done }
+func (m *fakeMonitor) Err() error            { return m.err }
+
+// A watch of interfaces that ends by itself is told of, because nothing that comes later is captured; one that the
+// program ends is not.
+func TestLinesTellOfTheEndOfTheirWatch(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		err  error
+		says string
+	}{
+		{"by an error", errors.New("netlink socket: no buffer space available"), `level=WARN msg="changes of interfaces are not seen any more`},
+		{"at the end of the program", context.Canceled, ""},
+	} {
+		l, out := testLines(t, "eth*", true)
+		m := &fakeMonitor{make(chan struct{}), row.err}
+		returned := make(chan struct{})
+		go func() {
+			defer close(returned)
+			l.awaitEnd(m)
+		}()
+		select {
+		case <-returned:
+			t.Errorf("%s: it does not wait for the end", row.name)
+		case <-time.After(10 * time.Millisecond):
+		}
+		close(m.done)
+		<-returned
+		lines := strings.Count(out.String(), "\n")
+		switch {
+		case row.says == "" && lines != 0:
+			t.Errorf("%s: the log says %q", row.name, out)
+		case row.says != "" && (lines != 1 || !strings.Contains(out.String(), row.says) || !strings.Contains(out.String(), row.err.Error())):
+			t.Errorf("%s: the log says %q, want one line with %q and the reason", row.name, out, row.says)
+		}
+	}
+}
+
+// A name that was given and is not there counts also behind all those that have series of their own.
+func TestLinesBehindTheLastSeries(t *testing.T) {
+	l, _ := testLines(t, "ppp*,zzz0", true)
+	var all []netif.Interface
+	for i := range maxTold + 1 {
+		all = append(all, iface(i+1, fmt.Sprintf("ppp%d", i)))
+	}
+	l.start(all)
+	l.begin(&recorder{promiscuous: map[int]bool{}})
+	if got := len(l.interfaces()); got != maxTold {
+		t.Errorf("%d interfaces have series, want %d", got, maxTold)
+	}
+	if !l.absent() {
+		t.Error("zzz0 does not exist and is not missed")
+	}
+	l.update(append(all, iface(maxTold+2, "zzz0")))
+	if l.absent() {
+		t.Error("zzz0 is missed although it is there")
 	}
 }
