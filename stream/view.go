@@ -52,6 +52,7 @@ const EndsSize = 48
 type Ends struct {
 	Src, Dst parse.Addr
 	Origin
+	_ uint32 // so that it is as large on processors of 32 bits
 }
 
 // Origin says where the packets of a stream were seen, as far as that tells it from others of the same addresses and
