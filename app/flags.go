@@ -71,7 +71,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs := flag.NewFlagSet("tcp-stream-exporter", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	var maxAge time.Duration
-	fs.StringVar(&o.iface, "interface", "eth0", "network `interface` to capture on; any: all of them")
+	fs.StringVar(&o.iface, "interface", "eth0", "network `interface` to capture on, or several, names and patterns with commas between: eth0,ppp*,!ppp9; any: all of them")
 	fs.BoolVar(&o.wait, "wait", false, "wait for an interface that does not exist yet, instead of ending with an error")
 	fs.StringVar(&o.direction, "direction", both, "capture packets of this `direction` only: in (arriving), out (sent) or both")
 	fs.BoolVar(&o.promiscuous, "promiscuous", false, "capture packets too that are addressed to others, as at a mirror port")
