@@ -147,12 +147,12 @@ func (l *lines) begin(to capturing) {
 	}
 }
 
-// update takes the interfaces that there are now, and tells of each change in a line of the log.
-func (l *lines) update(all []netif.Interface) {
+// update asks for the interfaces that there are now, and tells of each change in a line of the log.
+func (l *lines) update(all func() []netif.Interface) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before := l.lines
-	l.lines = l.among(all)
+	l.lines = l.among(all()) // asked for here, so that no older answer follows a newer one
 	refilter := false
 	for index, was := range before {
 		now, there := l.lines[index]
@@ -352,14 +352,14 @@ func (l *lines) follow(ctx context.Context) (stop func(), err error) {
 	var monitor atomic.Pointer[netif.Monitor]
 	m, err := netif.NewMonitor(ctx, func([]netif.Change) {
 		if m := monitor.Load(); m != nil {
-			l.update(m.All())
+			l.update(m.All)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
 	monitor.Store(m)
-	l.update(m.All()) // what has come since the start
+	l.update(m.All) // what has come since the start
 	go l.awaitEnd(m)
 	return m.Close, nil
 }

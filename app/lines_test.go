@@ -68,6 +68,11 @@ func testLines(t *testing.T, selection string, wait bool) (*lines, *bytes.Buffer
 
 const ether, tunnel, odd = 1, 65534, 824 // ARPHRD_
 
+// given returns what lines ask for the interfaces.
+func given(all []netif.Interface) func() []netif.Interface {
+	return func() []netif.Interface { return all }
+}
+
 func iface(index int, name string) netif.Interface {
 	return netif.Interface{Index: index, Name: name, Hatype: ether, Up: true}
 }
@@ -122,7 +127,7 @@ func TestLinesFollowTheInterfaces(t *testing.T) {
 		out.Reset()
 		filters := to.filters
 		to.order = ""
-		l.update(step.all)
+		l.update(given(step.all))
 		if numbered(l) != step.lines {
 			t.Errorf("%s: %q, want %q", step.name, numbered(l), step.lines)
 		}
@@ -167,7 +172,7 @@ func TestLinesThatAreNotThere(t *testing.T) {
 	if got := fmt.Sprint(l.interfaces()); got != "[{eth0 true true true} {ppp0 false true false}]" {
 		t.Errorf("%s", got)
 	}
-	l.update(append(here, iface(3, "ppp0"), iface(4, "tun0")))
+	l.update(given(append(here, iface(3, "ppp0"), iface(4, "tun0"))))
 	if got := fmt.Sprint(l.interfaces()); l.absent() || got != "[{eth0 true true true} {ppp0 true true true} {tun0 true false true}]" {
 		t.Errorf("absent %v, %s", l.absent(), got)
 	}
@@ -193,7 +198,7 @@ func TestLinesBeyondTheKernelsFilters(t *testing.T) {
 		all = append(all, iface(2*i+1, fmt.Sprintf("tun%d", i)))
 		all[i].Hatype = tunnel
 	}
-	l.update(all)
+	l.update(given(all))
 	if !l.coarse || len(to.prog) > 100 || to.order[len(to.order)-2:] != "tf" {
 		t.Errorf("coarse %v, %d instructions, order %s", l.coarse, len(to.prog), to.order)
 	}
@@ -205,11 +210,11 @@ func TestLinesBeyondTheKernelsFilters(t *testing.T) {
 	for i := range 2000 {
 		all = append(all, iface(2*i+1001, fmt.Sprintf("ppp%d", i)))
 	}
-	l.update(all)
+	l.update(given(all))
 	if !l.coarse || len(to.prog) > 200 {
 		t.Errorf("2200 interfaces: coarse %v, %d instructions", l.coarse, len(to.prog))
 	}
-	l.update(all[:3])
+	l.update(given(all[:3]))
 	if l.coarse {
 		t.Error("still coarse with three interfaces")
 	}
@@ -221,7 +226,7 @@ func TestNamesOfInterfacesThatHaveGone(t *testing.T) {
 	l.start(nil)
 	l.begin(&recorder{promiscuous: map[int]bool{}})
 	for i := range 1000 {
-		l.update([]netif.Interface{iface(i+1, fmt.Sprintf("veth%d", i))})
+		l.update(given([]netif.Interface{iface(i+1, fmt.Sprintf("veth%d", i))}))
 	}
 	if l.name(1) != "veth0" || l.name(1000) != "veth999" {
 		t.Errorf("1 is %q, 1000 %q", l.name(1), l.name(1000))
@@ -231,7 +236,7 @@ func TestNamesOfInterfacesThatHaveGone(t *testing.T) {
 		l.gone = append(l.gone, uint32(10_000+i))
 	}
 	l.mu.Unlock()
-	l.update(nil)
+	l.update(given(nil))
 	if l.name(1) != "" || l.numbers["veth0"] != 0 {
 		t.Errorf("the first is still %q, number %d", l.name(1), l.numbers["veth0"])
 	}
@@ -296,7 +301,7 @@ func TestLinesBehindTheLastSeries(t *testing.T) {
 	if !l.absent() {
 		t.Error("zzz0 does not exist and is not missed")
 	}
-	l.update(append(all, iface(maxTold+2, "zzz0")))
+	l.update(given(append(all, iface(maxTold+2, "zzz0"))))
 	if l.absent() {
 		t.Error("zzz0 is missed although it is there")
 	}
