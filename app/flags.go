@@ -294,7 +294,7 @@ func (o *options) check() error {
 	if o.iface == "" {
 		return fmt.Errorf("%s: %s", o.flag("interface"), interfaceList())
 	}
-	if o.iface == netif.AnyInterface || strings.ContainsAny(o.iface, ",*?!") {
+	if netif.IsSelection(o.iface) {
 		var err error
 		if o.selection, err = netif.ParseSelection(o.iface); err != nil {
 			return fmt.Errorf("%s: %w", o.flag("interface"), err)

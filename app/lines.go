@@ -81,8 +81,8 @@ const (
 
 // newLines compiles the filter for all kinds of interfaces. A filter that cannot apply to those without a link header
 // selects nothing there, such as one that asks for an Ethernet address.
-func newLines(o *options, selection netif.Selection, log *slog.Logger) (*lines, error) {
-	l := &lines{o: o, selection: selection, log: log, numbers: map[string]uint32{}}
+func newLines(o *options, log *slog.Logger) (*lines, error) {
+	l := &lines{o: o, selection: o.selection, log: log, numbers: map[string]uint32{}}
 	var err error
 	if l.programs[ethernet], err = o.compileFilter(pcapfilter.EN10MB); err != nil {
 		return nil, err
@@ -116,15 +116,12 @@ func (l *lines) start(all []netif.Interface) []bpf.RawInstruction {
 	return l.prog
 }
 
-// begin hands over to a capture that has rings with the filter of start, or one of later.
+// begin hands over to a capture whose rings have the filter of start.
 func (l *lines) begin(to capturing) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.to = to
 	to.SetInterfaces(l.table())
-	if err := to.SetFilter(l.prog); err != nil {
-		l.log.Warn("interfaces that came since the start are not captured", "reason", err)
-	}
 	for index, line := range l.lines {
 		l.promiscuous(index, line, true)
 	}

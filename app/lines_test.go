@@ -59,7 +59,7 @@ func testLines(t *testing.T, selection string, wait bool) (*lines, *bytes.Buffer
 	}
 	var out bytes.Buffer
 	o := &options{iface: selection, selection: s, wait: wait, promiscuous: true, snapLen: worker.SnapLen, filter: "", direction: both}
-	l, err := newLines(o, s, slog.New(slog.NewTextHandler(&out, nil)))
+	l, err := newLines(o, slog.New(slog.NewTextHandler(&out, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestLinesFollowTheInterfaces(t *testing.T) {
 	l.start([]netif.Interface{iface(1, "lo"), eth0})
 	to := &recorder{promiscuous: map[int]bool{}}
 	l.begin(to)
-	if to.order != "tf" || numbered(l) != "2:eth0:1" || !to.promiscuous[2] {
+	if to.order != "t" || numbered(l) != "2:eth0:1" || !to.promiscuous[2] {
 		t.Errorf("at the start: %s, %s, %v", to.order, numbered(l), to.promiscuous)
 	}
 	down := eth0

@@ -117,7 +117,7 @@ func (o *options) choose(s *setup, log *slog.Logger) (filter []bpf.RawInstructio
 		if err != nil {
 			return nil, lookFailed(o.iface, err)
 		}
-		if s.lines, err = newLines(o, o.selection, log); err != nil {
+		if s.lines, err = newLines(o, log); err != nil {
 			return nil, err
 		}
 		if err := s.lines.check(all); err != nil {

@@ -7,8 +7,8 @@ import (
 )
 
 // seenWalk is a walk for a worker that tells connections apart by where they are seen, or is to pass over frames of some
-// interfaces. It has a loop of its own, so that walk's is as short as before. To have every frame decoded the slow way instead took 100 to 170 instructions more
-// (BenchmarkWorker/streams=1000 with -by-interface and -by-vlan, callgrind).
+// interfaces. It has a loop of its own, so that walk's is as short as before. To have every frame decoded the slow way
+// instead took 100 to 170 instructions more (BenchmarkWorker/streams=1000 with -by-interface and -by-vlan, callgrind).
 type seenWalk walk
 
 // source returns the Source for at's worker.

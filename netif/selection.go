@@ -22,7 +22,8 @@ const AnyInterface = "any"
 //	!ppp9, !tap*  not these; it wins wherever in the list it stands
 //
 // There are no brackets, and a backslash escapes nothing: both may be in a name, and stand for
-// themselves. The kernel allows * ? , and a leading ! in a name too (dev_valid_name in net/core/dev.c). They are so rare there that no escape is worth a rule: ? stands for each of them.
+// themselves. The kernel allows * ? , and a leading ! in a name too (dev_valid_name in net/core/dev.c). They are so
+// rare there that no escape is worth a rule: ? stands for each of them.
 // A character is one of UTF-8, or a byte that is not UTF-8.
 //
 // Among other parts, any is the same as *: "any,!lo" means all but lo, "any,eth0" means all, and that eth0 is
@@ -35,6 +36,11 @@ type Selection struct {
 	in    []string // patterns of path.Match
 	out   []string // the same, and names, of what is left out
 	any   bool
+}
+
+// IsSelection reports whether text is to be read as a Selection: it is not one name and nothing else.
+func IsSelection(text string) bool {
+	return text == AnyInterface || strings.HasPrefix(text, "!") || strings.ContainsAny(text, ",*?")
 }
 
 // ParseSelection reads the text of a Selection. The error is one line that names the part and what to do,
@@ -144,12 +150,6 @@ func matches(pattern, name string) bool {
 func (s *Selection) Match(name string) bool {
 	match := func(p string) bool { return matches(p, name) }
 	return (s.any || slices.Contains(s.names, name) || slices.ContainsFunc(s.in, match)) && !slices.ContainsFunc(s.out, match)
-}
-
-// Single returns the whole text if it is one name and nothing else, which AnyInterface counts as:
-// one interface, or one socket on all of them, and no list to keep.
-func (s *Selection) Single() (name string, ok bool) {
-	return s.text, s.text == AnyInterface || len(s.names) == 1 && s.names[0] == s.text
 }
 
 // Names returns the names that were given without * and ?, in their order: those that are missed while

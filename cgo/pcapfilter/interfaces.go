@@ -213,8 +213,8 @@ func (t *interfaceTree) search(runs []indexRun, exits []label, reject label) {
 	t.search(runs[half:], exits, reject)
 }
 
-// ethernetTypes and rawTypes are hardware types of interfaces (ARPHRD_ in linux/if_arp.h) by what their packets begin with. Package parse
-// decodes the same ones.
+// ethernetTypes and rawTypes are hardware types of interfaces (ARPHRD_ in linux/if_arp.h) by what their packets begin
+// with. Package parse decodes the same ones.
 var (
 	ethernetTypes = []uint32{1, 772}                                          // ETHER, LOOPBACK
 	rawTypes      = []uint32{512, 519, 768, 769, 776, 778, 823, 65534, 65535} // PPP, RAWIP, TUNNEL, TUNNEL6, SIT, IPGRE, IP6GRE, NONE, VOID

@@ -12,7 +12,7 @@ import (
 // matches that tag, or if there is none a tag in the bytes; all others match tags in the bytes. So does a filter
 // that libpcap compiles for an open interface.
 //
-// libpcap cannot do that without opening one (github.com/the-tcpdump-group/libpcap issue 1050). But whether the
+// libpcap cannot do that without opening one (github.com/the-tcpdump-group/libpcap/issues/1050). But whether the
 // first "vlan" matches is known before the bytes are looked at, if the kernel holds the tag. It is then no test,
 // but true or false, and libpcap compiles the filter once for each:
 //
