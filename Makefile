@@ -28,8 +28,10 @@ PROFILEPORT ?= 6061
 # (which fails in a folder that belongs to another user).
 BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 
-# One package at a time: tests that measure live traffic would disturb one another. The others may run side by side.
+# One package at a time: tests that measure live traffic would disturb one another. The others may run side by side,
+# and beside those, at a priority that takes only what the live ones leave: these mostly wait.
 TEST := go test -count=1 -p 1
+IDLE := $(if $(shell command -v chrt),chrt --idle 0,nice -n 19)
 LIVE := /(app|capture|cgo/.*|deploy|e2e|internal/cmd/.*|internal/lab|internal/netns|loss|netif|ring|web)$$
 
 # Modules of their own, so that what they need does not become the exporter's.
@@ -38,7 +40,10 @@ MODULES := bench collector/scrapetest
 # The processors that Go knows on Linux, besides amd64.
 PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x
 
-.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-scene path-live path-table profile pgo compare clean
+# Packages whose tests run the exporter as a process, which the race detector does not look into.
+PROCESS := /(deploy|e2e)$$
+
+.PHONY: help setup setup-build build run test test-live test-rest test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,17 +68,25 @@ run: setup-build build ## install what is missing, build and serve on real traff
 		echo "capturing needs CAP_NET_RAW and there is no sudo here: run make run as root" >&2; exit 1; \
 	fi
 
-test: setup lint ## lint and all tests; run as root, or tests of live traffic are skipped
-	go test -count=1 -timeout 9m $$(go list ./... | grep -v -E '$(LIVE)')
+test: setup ## lint and all tests; run as root, or tests of live traffic are skipped
+	go vet ./... # compiles for all that follows
+	@$(MAKE) --no-print-directory -j2 test-live test-rest
+
+test-live: setup # tests of live traffic
 	$(TEST) -timeout 9m $$(go list ./... | grep -E '$(LIVE)')
 	@set -e; for module in $(MODULES); do \
 		echo "$(TEST) ./... (in $$module)"; (cd $$module && $(TEST) -timeout 9m ./...); \
 	done
 
+test-rest: setup # lint and all other tests
+	$(IDLE) $(MAKE) --no-print-directory lint
+	$(IDLE) go test -count=1 -timeout 15m $$(go list ./... | grep -v -E '$(LIVE)')
+
 test-invariants: ## tests of the table and the wheel that check themselves after every change
 	$(TEST) -timeout 9m -tags invariants ./table ./wheel
 
-test-nocgo: ## tests of the build without cgo and libpcap, by its filter and its files
+test-nocgo: ## vet and tests of the build without cgo and libpcap, by its filter and its files
+	CGO_ENABLED=0 go vet ./...
 	CGO_ENABLED=0 $(TEST) ./cgo/... ./offline ./app ./worker
 
 test-386: setup-build ## tests of numbers and sizes with 32 bits, under qemu-i386 where the kernel runs no 386 programs (1 minute)
@@ -86,11 +99,8 @@ test-uml: ## every kind of interface, on a kernel of its own that runs as a prog
 lint: setup-build ## gofmt, vet, fix, staticcheck, misspell, where unsafe, cgo and imports may go, what is inlined
 	@files=$$(gofmt -l .) && [ -z "$$files" ] || { echo "not formatted by gofmt: $$files" >&2; exit 1; }
 	go vet ./...
-	CGO_ENABLED=0 go vet ./...
 	go vet -tags invariants ./table ./wheel
 	go vet -tags uml ./e2e/uml
-	CGO_ENABLED=0 GOARCH=arm64 go vet ./table # the assembly of others
-	CGO_ENABLED=0 GOARCH=riscv64 go vet ./table # and what those without have instead
 	@set -e; for module in $(MODULES); do echo "go vet ./... (in $$module)"; (cd $$module && go vet ./...); done
 	go fix -diff ./... # what the language and its library do better today; prints nothing if nothing does
 	go tool staticcheck -checks inherit,ST1000,ST1020,ST1021,ST1022 ./... # with the rules for doc comments
@@ -102,10 +112,12 @@ ports: ## vet and build the whole program for PORTS (default: every processor th
 	@set -e; for port in $(PORTS); do \
 		echo "$$port"; CGO_ENABLED=0 GOARCH=$$port go vet ./...; CGO_ENABLED=0 GOARCH=$$port go build -o /dev/null .; \
 	done
+	CGO_ENABLED=0 GOARCH=riscv64 go vet ./table # one without assembly of its own
 
-race: setup ## all tests under the race detector
-	go test -count=1 -race -timeout 20m $$(go list $(RACE) | grep -v -E '$(LIVE)')
-	$(TEST) -race -timeout 20m $$(go list $(RACE) | grep -E '$(LIVE)')
+race: setup ## tests under the race detector, and the exporter built with it on live traffic
+	go list $(RACE) | grep -v -E '$(LIVE)' | xargs -r go test -count=1 -race -timeout 20m
+	go list $(RACE) | grep -E '$(LIVE)' | grep -v -E '$(PROCESS)' | xargs -r $(TEST) -race -timeout 20m
+	$(if $(filter ./...,$(RACE)),$(TEST) -race -timeout 20m -run RaceDetector ./e2e)
 
 fuzz: setup-build ## every fuzz target in turn, FUZZTIME (50000x: so many inputs, or 10m) each
 	@set -e; for package in $$(go list ./...); do \

@@ -25,6 +25,7 @@ const usageTimeout = 20 * time.Second
 // given and how the one line on standard error begins behind the program's name: the flag as typed, the
 // value, and a colon. What to do comes after it.
 func TestBadInput(t *testing.T) {
+	t.Parallel() // mostly it waits
 	l := lab.New(t)
 	page := strconv.Itoa(os.Getpagesize())
 	const veth = lab.IfName

@@ -59,6 +59,7 @@ type caseWant struct {
 
 // TestCases holds the exporter's figures over every synthetic capture against the known ones.
 func TestCases(t *testing.T) {
+	t.Parallel() // mostly it waits
 	need.File(t, caseFolder)
 	files, err := readCases(filepath.Join(caseFolder, caseFigures))
 	if err != nil {
@@ -253,6 +254,7 @@ func parseCaseWant(metric, value string) (w caseWant, err error) {
 
 // TestCasesTell wants each kind of line to accept right figures and refuse wrong ones.
 func TestCasesTell(t *testing.T) {
+	t.Parallel() // mostly it waits
 	f := lab.Flow{Src: netip.MustParseAddrPort("192.0.2.1:1"), Dst: netip.MustParseAddrPort("[2001:db8::1]:2")}
 	m := lab.Metrics{
 		f.Key("tcp_packets_total", "active"):               5,

@@ -208,6 +208,7 @@ func (d *download) afterClose(t *testing.T) {
 
 // A stream that falls silent without an end leaves after -stream-age; it is never finalized.
 func TestIdleStreamAges(t *testing.T) {
+	t.Parallel() // mostly it waits
 	l := lab.New(t)
 	s, c := serve(t, l.A, l.A.Addr), newClient(t, l.B)
 	const age = 2 * time.Second

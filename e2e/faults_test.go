@@ -136,6 +136,7 @@ func request(t *testing.T, ns *lab.NS, address string) *net.TCPConn {
 // Where logs go nowhere, or to a reader that has stopped reading, the exporter works as ever. The
 // interface goes down and up, so that there is something to say.
 func TestLogsThatCannotBeWritten(t *testing.T) {
+	t.Parallel() // mostly it waits
 	full := func(t *testing.T) string {
 		need.File(t, "/dev/full")
 		return "/dev/full"
@@ -232,6 +233,7 @@ func TestFileDescriptorsDoNotRunOut(t *testing.T) {
 
 // A scraper that takes one byte a second costs the others nothing.
 func TestAScraperThatReadsAByteASecond(t *testing.T) {
+	t.Parallel() // mostly it waits
 	p := newPressure(t, manyConnections, binary(t))
 	const finished = "tcp_stream_exporter_scrape_duration_seconds_count"
 	before := p.Scrape(t)[finished]

@@ -14,6 +14,7 @@ import (
 // window, and data longer than its frame. Streams differ from what their senders sent by no more than the forged packets themselves;
 // none is finalized, begun anew or without a round-trip time.
 func TestForgedPacketsAmongLiveTraffic(t *testing.T) {
+	t.Parallel() // mostly it waits
 	const connections = 200
 	l := lab.New(t)
 	tcpgen := buildGenerator(t)

@@ -16,6 +16,7 @@ import (
 // Several workers have each connection once, although fragments have no ports to share them out by: IPv4
 // ones are put together, IPv6 ones open nothing. A scrape with a series twice would be an error.
 func TestFragmentsWithWorkers(t *testing.T) {
+	t.Parallel() // mostly it waits
 	const connections = 40
 	for workers, want := range map[int]struct{ bytes4, gaps4 float64 }{
 		1: {200, 1}, // the first fragment does not show where it ends

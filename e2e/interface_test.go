@@ -32,6 +32,7 @@ var (
 // While packets come, the interface goes away and comes back in every way there is. Capture
 // resumes, streams and counters stay, and the log, a gauge and a counter show it.
 func TestInterfaceLife(t *testing.T) {
+	t.Parallel() // mostly it waits
 	f := newLife(t)
 	for _, event := range []struct {
 		name string
@@ -300,6 +301,7 @@ func (f *life) kept(t *testing.T) {
 // The interface has just been deleted, and what the ring still holds is being waited for: the end
 // comes as soon as ever.
 func TestStopsAfterTheInterfaceVanished(t *testing.T) {
+	t.Parallel() // mostly it waits
 	l := lab.New(t)
 	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName)
 	l.A.Run(t, "ip", "link", "del", lab.IfName)

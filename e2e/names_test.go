@@ -11,6 +11,7 @@ import (
 // The kernel takes any bytes for an interface's name but '/', ':' and white space. One that is not UTF-8 can be
 // captured, stands in the answers as text, and so do its bytes in the log and in errors.
 func TestNamesThatAreNotUTF8(t *testing.T) {
+	t.Parallel() // mostly it waits
 	l := lab.New(t)
 	const name, text = "a\xff", `a\xff`
 	l.A.Run(t, "ip", "link", "add", name, "type", "veth", "peer", "name", "b\xff")

@@ -10,6 +10,7 @@ import (
 )
 
 func TestPages(t *testing.T) {
+	t.Parallel() // mostly it waits
 	l := lab.New(t)
 	s, c := serve(t, l.A, l.A.Addr), newClient(t, l.B)
 	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName)

@@ -18,6 +18,7 @@ import (
 // What two hosts say to one another through the kernel's own VXLAN devices is seen on the line below them to the byte,
 // with the offloads that put several segments, or several outer packets, into one, and without.
 func TestVXLANOnTheLine(t *testing.T) {
+	t.Parallel() // mostly it waits
 	const sent = 2_000_001
 	for _, offloads := range []bool{true, false} {
 		t.Run(fmt.Sprintf("offloads=%v", offloads), func(t *testing.T) {
@@ -99,6 +100,7 @@ func TestVXLANOnTheLine(t *testing.T) {
 // Frames of all kinds of tunnels that come over the line, with headers as long as they get, are accounted if their tunnel
 // is named, whatever the filter, and cut by -snaplen alone.
 func TestTunnelsOnTheLine(t *testing.T) {
+	t.Parallel() // mostly it waits
 	l := lab.New(t)
 	deep := func(frame []byte) []byte { // four within one another, as long as the snap length allows for
 		b := packet.InIPv4(packet.ProtoUDP, packet.InUDP(6081, packet.InGENEVE(packet.TypeBridged, 252, frame)))

@@ -28,6 +28,7 @@ func vlanKey(f lab.Flow, family, vlan string) string {
 // TestVLANsOfOneFourTuple holds the figures of the case that has one four-tuple in two VLANs. The figures are a half of
 // those that TestCases knows of both together.
 func TestVLANsOfOneFourTuple(t *testing.T) {
+	t.Parallel() // mostly it waits
 	path := caseFolder + "/vlan-overlap.pcap"
 	need.File(t, path)
 	args := append([]string{"-read", path, "-vlan-identity"}, caseFlags...)
@@ -69,6 +70,7 @@ func TestVLANsOfOneFourTuple(t *testing.T) {
 
 // TestVLANsLive sends one four-tuple in several VLANs over a real link, where the kernel takes the outer tag off.
 func TestVLANsLive(t *testing.T) {
+	t.Parallel() // mostly it waits
 	vlans := []struct {
 		name string
 		tags []uint32

@@ -62,6 +62,7 @@ func TestWorkersShareOutTheTraffic(t *testing.T) {
 // Each worker loses its ring with the interface, and all of them come back together, with one line in
 // the log each way.
 func TestWorkersComeBackWithTheInterface(t *testing.T) {
+	t.Parallel() // mostly it waits
 	f := newLife(t, "-workers", "3")
 	for range 2 {
 		wentAway, cameBack := f.lines()

@@ -25,6 +25,7 @@ const (
 // A receiver with a small buffer stops reading, reads on, stops again. What both sides send
 // meanwhile, probes, their answers and window updates, is neither duplicate ACK nor retransmission.
 func TestZeroWindow(t *testing.T) {
+	t.Parallel() // mostly it waits
 	l := lab.New(t)
 	l.Offloads(t, false)
 	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName)
