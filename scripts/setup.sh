@@ -64,6 +64,8 @@ check_test() {
 	tool prometheus prometheus
 	tool ps procps
 	tool nsenter util-linux
+	tool wg wireguard-tools
+	tool wireguard-go wireguard-go
 	tool systemd-analyze systemd
 }
 
