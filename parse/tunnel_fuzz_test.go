@@ -68,6 +68,7 @@ func (s *slowTunnels) ethernet() {
 		s.advance(4)
 	}
 	s.uncovered = s.uncovered || typ == 0x8864 || typ == 0x8847
+	s.must(typ != 0x6558) // names an Ethernet frame in GRE and GENEVE alone
 	s.byType(typ)
 }
 
@@ -287,6 +288,8 @@ func FuzzTunnel(f *testing.F) {
 		f.Add(uint8(LinkEthernet), frame.frame, uint32(len(frame.frame)), uint8(allTunnels))
 		f.Add(uint8(LinkRaw), frame.frame[14:], uint32(1500), uint8(frame.set))
 	}
+	// The type that GRE has for an Ethernet frame, in a frame's own header: no tunnel.
+	f.Add(uint8(LinkEthernet), []byte("000000000000eX000000000000\b\x00E00000 \x000\x06000000000000000000000000000000"), uint32(192), uint8(allTunnels))
 	f.Fuzz(func(t *testing.T, link uint8, b []byte, wire uint32, set uint8) {
 		wire %= 1 << 18
 		if Link(link) == LinkEthernet {
