@@ -21,6 +21,7 @@
 //
 // Programs can be put together, and HeadersOnly comes before that:
 //
+//   - [Sample] takes one connection in N of what a program accepts. It comes before HeadersOnly.
 //   - [OrOuter] takes the outer packets of tunnels, too, with a snap length of their own. It comes before the others.
 //   - [ByInterface] and [ByHardwareType] choose among programs for one link type each, for a socket that hears all
 //     interfaces. The former takes the packets of some interfaces: 1878 of them at least with the programs of

@@ -117,6 +117,10 @@ func calculate(t testing.TB, op bpf.ALUOp, a, b uint32) uint32 {
 		return a + b
 	case bpf.ALUOpSub:
 		return a - b
+	case bpf.ALUOpMul:
+		return a * b
+	case bpf.ALUOpXor:
+		return a ^ b
 	case bpf.ALUOpAnd:
 		return a & b
 	case bpf.ALUOpOr:

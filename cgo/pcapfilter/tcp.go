@@ -41,7 +41,10 @@ const (
 	ipVersion4 = 0x40
 	ipVersion6 = 0x60
 
-	ipv4Protocol   = 9 // RFC 791
+	ipv4FragmentOffset = 0x1fff // the bits at ipv4Fragment that hold the offset
+
+	ipv4Fragment   = 6 // RFC 791
+	ipv4Protocol   = 9
 	ipv6NextHeader = 6 // RFC 8200
 	ipv6Len        = 40
 
@@ -105,22 +108,27 @@ func tcpProgram(l ipIn, snapLen int) ([]bpf.RawInstruction, error) {
 	return t.assemble()
 }
 
-// tcpAssembler builds the parts of tcpProgram and outerProgram, which accept packets by their IP protocol, and those of
-// UDP by its destination port. header is where the IP header of an ordinary packet begins.
+// tcpAssembler builds the parts of tcpProgram, outerProgram and sampleProgram, which accept packets by their IP protocol,
+// and those of one protocol by its header. header is where the IP header of an ordinary packet begins.
 type tcpAssembler struct {
 	assembler
 	header                                        uint32
-	protocols, ports                              []uint32 // not both empty
+	protocols, ports                              []uint32 // to accept, and UDP destination ports
+	into                                          uint32   // the protocol whose header decides; 0: none
+	keepIPv6                                      bool     // memIPv6 gets the shift of the IPv6 header
 	accept, reject                                label
 	shiftedIPv4, shiftedIPv6, version, extensions label
 	protocol                                      label // the accumulator holds that of an IPv4 header, the index register its shift
-	udpInIPv4, udpInIPv6                          label
+	intoIPv4, intoIPv6                            label // where the header of into is looked at
 }
 
 func newTCPAssembler(l ipIn, protocols, ports []uint32) *tcpAssembler {
 	t := &tcpAssembler{header: l.header, protocols: protocols, ports: ports}
+	if len(ports) > 0 {
+		t.into = protoUDP
+	}
 	for _, l := range []*label{&t.accept, &t.reject, &t.shiftedIPv4, &t.shiftedIPv6, &t.version, &t.extensions,
-		&t.protocol, &t.udpInIPv4, &t.udpInIPv6} {
+		&t.protocol, &t.intoIPv4, &t.intoIPv6} {
 		*l = t.label()
 	}
 	return t
@@ -134,16 +142,16 @@ func (t *tcpAssembler) loadProtocol(l ipIn) {
 	}
 }
 
-// decide goes by the IP protocol in the accumulator: to accept, to udp or to no.
-func (t *tcpAssembler) decide(udp, no label) {
+// decide goes by the IP protocol in the accumulator: to accept, to into or to no.
+func (t *tcpAssembler) decide(into, no label) {
 	for i, p := range t.protocols {
-		if i == len(t.protocols)-1 && len(t.ports) == 0 {
+		if i == len(t.protocols)-1 && t.into == 0 {
 			t.jumpIf(bpf.JumpEqual, p, t.accept, no)
 			return
 		}
 		t.jumpIf(bpf.JumpEqual, p, t.accept, next)
 	}
-	t.jumpIf(bpf.JumpEqual, protoUDP, udp, no)
+	t.jumpIf(bpf.JumpEqual, t.into, into, no)
 }
 
 // betweenEtherTypes goes from an EtherType in the accumulator to the IP header, whose shift it leaves in the
@@ -183,7 +191,7 @@ func (t *tcpAssembler) betweenEtherTypes() {
 	t.place(t.shiftedIPv4)
 	t.add(bpf.LoadIndirect{Off: t.header + ipv4Protocol, Size: 1})
 	t.place(t.protocol)
-	t.decide(t.udpInIPv4, t.reject)
+	t.decide(t.intoIPv4, t.reject)
 	t.place(t.shiftedIPv6)
 	t.add(bpf.LoadIndirect{Off: t.header + ipv6NextHeader, Size: 1})
 	// The extension headers come next.
@@ -232,9 +240,12 @@ func (t *tcpAssembler) ipv6() {
 	const kept = 0 // scratch memory
 	at := t.header + ipv6Len
 	t.place(t.extensions)
+	if t.keepIPv6 {
+		t.add(bpf.StoreScratch{Src: bpf.RegX, N: memIPv6})
+	}
 	for range maxExtensions {
 		options, fragment, auth, skip := t.label(), t.label(), t.label(), t.label()
-		t.decide(t.udpInIPv6, next)
+		t.decide(t.intoIPv6, next)
 		t.jumpIf(bpf.JumpEqual, protoFragment, fragment, next)
 		t.jumpIf(bpf.JumpEqual, protoHopByHop, options, next)
 		t.jumpIf(bpf.JumpEqual, protoRouting, options, next)
@@ -268,5 +279,5 @@ func (t *tcpAssembler) ipv6() {
 			bpf.LoadIndirect{Off: at, Size: 1},
 			bpf.LoadScratch{Dst: bpf.RegX, N: kept})
 	}
-	t.decide(t.udpInIPv6, t.reject)
+	t.decide(t.intoIPv6, t.reject)
 }

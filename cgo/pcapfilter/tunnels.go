@@ -106,7 +106,7 @@ func outerProgram(l ipIn, outer Outer, snapLen int) ([]bpf.RawInstruction, error
 		t.betweenEtherTypes()
 	} else {
 		t.place(t.protocol)
-		t.decide(t.udpInIPv4, t.reject)
+		t.decide(t.intoIPv4, t.reject)
 	}
 	t.ipv6()
 	if len(ports) > 0 {
@@ -122,21 +122,17 @@ func outerProgram(l ipIn, outer Outer, snapLen int) ([]bpf.RawInstruction, error
 // udp looks at the destination port of a UDP datagram. The index register holds the shift of the IPv4 header, or of what
 // follows the IPv6 headers.
 func (t *tcpAssembler) udp() {
-	const (
-		fragmentAt  = 6      // in an IPv4 header
-		offsetBits  = 0x1fff // of a fragment, RFC 791
-		destination = 2      // in a UDP header
-	)
+	const destination = 2 // in a UDP header
 	port := t.label()
-	t.place(t.udpInIPv4)
-	t.add(bpf.LoadIndirect{Off: t.header + fragmentAt, Size: 2})
-	t.jumpIf(bpf.JumpBitsSet, offsetBits, t.reject, next)
+	t.place(t.intoIPv4)
+	t.add(bpf.LoadIndirect{Off: t.header + ipv4Fragment, Size: 2})
+	t.jumpIf(bpf.JumpBitsSet, ipv4FragmentOffset, t.reject, next)
 	t.add(
 		bpf.LoadIndirect{Off: t.header, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x0f}, // header length in words
 		bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2})
 	t.jump(port)
-	t.place(t.udpInIPv6)
+	t.place(t.intoIPv6)
 	t.add(bpf.LoadConstant{Dst: bpf.RegA, Val: ipv6Len})
 	t.place(port)
 	t.add(
