@@ -24,6 +24,7 @@ import (
 	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/offline"
+	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/printable"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/web"
@@ -113,7 +114,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 // offline returns the options of a run over capture files.
 func (o *options) offline(stderr io.Writer) offline.Options {
 	r := offline.Options{
-		Files: o.files, Filter: o.filter, Tunnels: o.tunnels, Flag: o.flag, Check: o.checkMemory,
+		Files: o.files, Filter: o.filter, Tunnels: o.tunnels, Sample: parse.OneIn(o.sample), Flag: o.flag, Check: o.checkMemory,
 		ReadFlag: func(file string) string { return withValue("read", file) },
 		Format:   o.output.format, Sort: o.output.sort, Families: o.metrics.Families, Limits: o.metrics.Limits,
 		Others:    func() ([]exposition.Encoded, error) { return collector.Runtime(o.metrics.Options) },
@@ -182,6 +183,9 @@ func serve(o *options, log *slog.Logger) error {
 		"address", s.listener.Addr().String(), "framesize", o.frameSize, "blocksize", o.blockSize,
 		"numblocks", o.numBlocks, "workers", o.workers, "max_connections", o.maxConnections,
 		"stream_age", ageText(o.streamAge), "finalized_age", ageText(o.finalizedAge))
+	if o.sample > 1 {
+		log.Info("capturing a sample: counters are of the connections in it, and are not scaled", "one_in", o.sample)
+	}
 	if s.chosen {
 		log.Info("there is no eth0 and -interface was not given: capturing on the interface of the default route", "interface", o.iface)
 	}
@@ -252,7 +256,7 @@ func serve(o *options, log *slog.Logger) error {
 	metrics := collector.New(c, o.metrics.Options)
 	for _, own := range []prometheus.Collector{
 		collector.Own(c.Stats, interfaces), collector.Workers(c.Packets), collector.Losses(watcher.Figures), metrics.Durations(),
-		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()),
+		collector.BuildInfo(versionName(), runtime.Version(), pcapfilter.Version()), collector.Sample(1 / float64(o.sample)),
 	} {
 		if err := metrics.Registry().Register(own); err != nil {
 			return fmt.Errorf("metrics of the exporter itself: %w", err)
@@ -372,6 +376,9 @@ func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction,
 	prog, err := pcapfilter.CompileLive(o.filter, kind, o.snapLen)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
+	}
+	if prog, err = pcapfilter.Sample(prog, kind, o.sample); err != nil {
+		return nil, fmt.Errorf("%s and %s: %w", o.flag("packet-filter"), o.flag("sample"), err)
 	}
 	prog = pcapfilter.HeadersOnly(prog, kind)
 	outer := pcapfilter.Outer{}

@@ -45,6 +45,7 @@ func extremes() []extreme {
 	workers := "want 1 to " + strconv.Itoa(ring.MaxRings)
 	retire := "want 1ms to 150ms"
 	snap := "want 98 to 262144 bytes"
+	sample := "want 1 (all connections) to 65536"
 	rows := []extreme{
 		{"max-connections", "-2147483648", connections},
 		{"max-connections", "-1", connections},
@@ -71,6 +72,15 @@ func extremes() []extreme {
 		{"snaplen", "262144", ""},
 		{"snaplen", "262145", snap},
 		{"snaplen", "4294967494", byWord(beyond, snap)}, // 198 in 32 bits
+
+		{"sample", "-2147483648", sample},
+		{"sample", "-1", sample},
+		{"sample", "0", sample},
+		{"sample", "1", ""},
+		{"sample", "65536", ""},
+		{"sample", "65537", sample},
+		{"sample", "2147483647", sample},
+		{"sample", "4294967298", byWord(beyond, sample)}, // 2 in 32 bits
 
 		{"blocksize", "-2147483648", "want a positive number of bytes"},
 		{"blocksize", "-1", "want a positive number of bytes"},

@@ -46,6 +46,7 @@ type options struct {
 	ipv6           bool
 	byVLAN         bool // streams are told apart by their VLAN tags, too
 	tunnels        parse.Tunnels
+	sample         int // one connection in so many is captured
 	debug          bool
 	metrics        metricsFlags
 	output         outputFlags
@@ -92,6 +93,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
 	fs.BoolVar(&o.byVLAN, "vlan-identity", false, "tell streams of the same addresses and ports apart by their VLAN tags, and label them with vlan")
 	tunnels := fs.String("tunnels", "", "`list` of encapsulations whose inner packets are accounted, of "+parse.TunnelNames()+" (default: none)")
+	fs.IntVar(&o.sample, "sample", 1, "capture one connection in this `number`, chosen by a hash of addresses and ports; 1: all")
 	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
 	o.metrics.register(fs)
 	o.output.register(fs)
@@ -290,6 +292,13 @@ func (o *options) check() error {
 	if apart := o.tunnels & (parse.TunnelVXLAN | parse.TunnelGENEVE); o.workers > 1 && apart != 0 {
 		return fmt.Errorf("%s and %s: the outer ports of %v differ by direction, and workers get packets by them: use one worker",
 			o.flag("workers"), o.flag("tunnels"), apart)
+	}
+	if o.sample < 1 || o.sample > parse.MaxSample {
+		return fmt.Errorf("%s: want 1 (all connections) to %d", o.flag("sample"), parse.MaxSample)
+	}
+	if o.sample > 1 && o.tunnels != 0 {
+		return fmt.Errorf("%s and %s: the kernel's filter sees the outer packets and cannot choose among the connections inside: leave one of the two out",
+			o.flag("sample"), o.flag("tunnels"))
 	}
 	if o.iface == "" {
 		return fmt.Errorf("%s: %s", o.flag("interface"), interfaceList())

@@ -48,6 +48,11 @@ var buildFamilies = []family[build]{
 		series: func(b *build, e emit) { e(1, b.version, b.goVersion, b.libpcap) }},
 }
 
+var sampleFamilies = []family[float64]{
+	{header: header{Name: "tcp_stream_exporter_sample_ratio", Help: "Share of the connections that is captured (-sample): 1 divided by N. No counter is scaled by it.", Type: gauge},
+		series: gaugeOf(func(share *float64) float64 { return *share })},
+}
+
 var captureFamilies = []family[captured]{
 	{header: header{Name: "tcp_stream_exporter_streams", Help: "Streams in the table by state.", Type: gauge},
 		labels: []string{"state"},

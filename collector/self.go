@@ -105,6 +105,12 @@ func BuildInfo(version, goVersion, libpcap string) prometheus.Collector {
 	return newSet(buildFamilies, func() build { return b })
 }
 
+// Sample returns the collector of the share of the connections that is captured, above 0 to 1, to be registered with
+// Handler.Registry.
+func Sample(share float64) prometheus.Collector {
+	return newSet(sampleFamilies, func() float64 { return share })
+}
+
 // clients holds the figures of clientFamilies, counted since the start.
 type clients struct{ refusedConnections, refusedScrapes, stalled, idle uint64 }
 

@@ -35,7 +35,7 @@ func TestOwnFamilies(t *testing.T) {
 		Softnet: true, SoftnetDropped: 76, SoftnetSqueezed: 77,
 	}
 	h := New(&fakeSource{}, Options{})
-	h.Registry().MustRegister(Own(func() Stats { return s }, oneInterface("eth7")), BuildInfo("v1", "go1", "libpcap 1"),
+	h.Registry().MustRegister(Own(func() Stats { return s }, oneInterface("eth7")), BuildInfo("v1", "go1", "libpcap 1"), Sample(0.125),
 		Losses(func() loss.Figures { return f }), h.Durations(),
 		h.Clients(func() (refused, stalled, idle uint64) { return 81, 82, 83 }))
 	h.queue.refused, h.queue.stalled = 84, 1
@@ -90,6 +90,7 @@ func TestOwnFamilies(t *testing.T) {
 		`tcp_stream_exporter_clients_cut_off_total{reason="stalled"} 83`,
 		`tcp_stream_exporter_clients_cut_off_total{reason="idle"} 83`,
 		`tcp_stream_exporter_build_info{goversion="go1",libpcap="libpcap 1",version="v1"} 1`,
+		`tcp_stream_exporter_sample_ratio 0.125`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("the scrape lacks %s", line)

@@ -13,7 +13,7 @@ import (
 	"tcp-stream-exporter/pcapfile"
 )
 
-// fileFilter applies -packet-filter to the packets of a file, where no kernel does it. A file may
+// fileFilter applies -packet-filter and -sample to the packets of a file, where no kernel does it. A file may
 // hold several link types: the filter is compiled for each when its first packet comes.
 type fileFilter struct {
 	expr     string
@@ -21,18 +21,33 @@ type fileFilter struct {
 	flag     func(string) string       // shows a flag as typed
 	programs map[uint32]*filterProgram // by link type number
 	rejected uint64
+
+	sample    parse.Sample
+	segment   parse.Segment // of the packet at hand
+	unsampled uint64        // that the filter accepted and the sample did not
 }
 
-func newFileFilter(expr string, tunnels parse.Tunnels, flag func(string) string) *fileFilter {
-	f := &fileFilter{expr: strings.TrimSpace(expr), flag: flag, programs: map[uint32]*filterProgram{}}
+func newFileFilter(expr string, tunnels parse.Tunnels, sample parse.Sample, flag func(string) string) *fileFilter {
+	f := &fileFilter{expr: strings.TrimSpace(expr), flag: flag, programs: map[uint32]*filterProgram{}, sample: sample}
 	f.outer.Protocols, f.outer.Ports = tunnels.Outer()
 	return f
 }
 
-// accepts runs the filter on one packet. The error is that it cannot be compiled for the packet's
+// accepts reports whether the filter accepts a packet and its connection is in the sample. What gives no TCP segment
+// is in every sample: it is counted, with the reason, where the others are accounted. The error is that of passes.
+func (f *fileFilter) accepts(p *pcapfile.Packet) (bool, error) {
+	ok, err := f.passes(p)
+	if ok && !f.sample.All() && parse.Frame(p.Link, p.Data, p.WireLen, &f.segment) == parse.OK && !f.sample.Selects(&f.segment.Flow) {
+		f.unsampled++
+		ok = false
+	}
+	return ok, err
+}
+
+// passes runs the filter on one packet. The error is that it cannot be compiled for the packet's
 // link type, or cannot run on a file. Packets of a link type that is not decoded pass: they are
 // counted where the others are decoded.
-func (f *fileFilter) accepts(p *pcapfile.Packet) (bool, error) {
+func (f *fileFilter) passes(p *pcapfile.Packet) (bool, error) {
 	if f.expr == "" || p.Link == parse.LinkUnknown {
 		return true, nil
 	}

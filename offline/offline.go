@@ -38,6 +38,8 @@ type Options struct {
 
 	Tunnels parse.Tunnels // the filter lets their outer packets pass, as the workers of NewWorker look into them
 
+	Sample parse.Sample // of the connections that are accounted
+
 	NewWorker func() (*worker.Worker, error)       // makes a worker without streams
 	Format    Format                               // of what is written
 	Sort      SortKey                              // of the Table
@@ -64,7 +66,7 @@ func Run(o Options, stdout, stderr io.Writer) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
-	filter := newFileFilter(o.Filter, o.Tunnels, o.Flag)
+	filter := newFileFilter(o.Filter, o.Tunnels, o.Sample, o.Flag)
 	progress := newProgress(stderr, in.size)
 
 	var report fileReport
@@ -84,6 +86,7 @@ func Run(o Options, stdout, stderr io.Writer) error {
 		return err
 	}
 	report.name, report.packets, report.filteredOut = in.name(), in.Packets(), filter.rejected
+	report.unsampled = filter.unsampled
 	report.stats = w.Stats()
 	o.Say(report.String())
 	return in.damage()

@@ -18,6 +18,7 @@ type fileReport struct {
 	name        string
 	packets     uint64 // in the files, each up to its end or its damage
 	filteredOut uint64
+	unsampled   uint64 // segments of connections that are not in the sample
 	stats       worker.Stats
 	took        time.Duration // of one run over the files
 	runs        int           // 0: read once, as it came
@@ -33,6 +34,9 @@ func (r *fileReport) String() string {
 	fmt.Fprintf(&b, "%s: %d packets, %d accounted", r.name, r.packets, r.stats.Packets-skipped-r.stats.NoRoom)
 	if r.filteredOut > 0 {
 		fmt.Fprintf(&b, ", %d filtered out", r.filteredOut)
+	}
+	if r.unsampled > 0 {
+		fmt.Fprintf(&b, ", %d not in the sample", r.unsampled)
 	}
 	if skipped > 0 {
 		fmt.Fprintf(&b, ", %d skipped (", skipped)
