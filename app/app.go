@@ -198,7 +198,7 @@ func serve(o *options, log *slog.Logger) error {
 		log.Warn("the interface is down: waiting for it", "interface", o.iface)
 	}
 
-	c := capture.NewGroup(s.workers, s.rings, reopener(o, s.ring, s.at.kind, log, &given), clocks, func(change capture.Change) {
+	c := capture.NewWorkers(s.workers, s.rings, reopener(o, s.ring, s.at.kind, log, &given), clocks, func(change capture.Change) {
 		if change.Up {
 			log.Info("capturing again", "interface", o.iface)
 		} else {
@@ -299,7 +299,7 @@ func serve(o *options, log *slog.Logger) error {
 }
 
 // attend logs a line a minute until a signal ends ctx, which is no error, or something ends by itself.
-func attend(ctx context.Context, c *capture.Group, log *slog.Logger, h *hints, captured, served <-chan error, hangUps <-chan os.Signal) error {
+func attend(ctx context.Context, c *capture.Workers, log *slog.Logger, h *hints, captured, served <-chan error, hangUps <-chan os.Signal) error {
 	minute := time.NewTicker(statusInterval)
 	defer minute.Stop()
 	for {
@@ -328,7 +328,7 @@ func logStatus(log *slog.Logger, message string, s worker.Stats) {
 // reopener opens the rings again by the interface's name: under it there may be another interface
 // now, with another index, and even of another kind, which takes another filter. kind is the one that
 // cfg was made for. given records whether there is an interface of that name.
-func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger, given *presence) capture.GroupOpener {
+func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.Logger, given *presence) capture.WorkersOpener {
 	lastReason := ""
 	return func(ctx context.Context) ([]*ring.Ring, error) {
 		at, err := findLink(o.iface)

@@ -74,7 +74,7 @@ type Capture struct {
 	stop       atomic.Bool
 	look       atomic.Bool                // from watch: housekeeping is due
 	superAbove atomic.Uint32              // from SetSuperAbove
-	interfaces atomic.Pointer[Interfaces] // from Group.SetInterfaces; nil: one is captured
+	interfaces atomic.Pointer[Interfaces] // from Workers.SetInterfaces; nil: one is captured
 
 	mu        sync.Mutex // guards the rest
 	current   *ring.Ring // what Stop wakes; nil while the interface is away

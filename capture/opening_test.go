@@ -71,7 +71,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// slowOpener is a GroupOpener that returns its rings when the test lets it, as the kernel does with
+// slowOpener is a WorkersOpener that returns its rings when the test lets it, as the kernel does with
 // gigabytes.
 type slowOpener struct {
 	rings  []*ring.Ring
@@ -92,33 +92,33 @@ func (o *slowOpener) open(ctx context.Context) ([]*ring.Ring, error) {
 	return o.rings, o.err
 }
 
-func groupOf(t *testing.T, n int, open GroupOpener) *Group {
+func workersOf(t *testing.T, n int, open WorkersOpener) *Workers {
 	t.Helper()
 	var workers []*worker.Worker
 	for range n {
 		workers = append(workers, newWorker(t, worker.Config{StreamAge: time.Minute, FinalizedAge: time.Minute}))
 	}
-	return NewGroup(workers, nil, open, testClock, func(Change) {})
+	return NewWorkers(workers, nil, open, testClock, func(Change) {})
 }
 
-// While the rings of a group are opened, which may take half a minute, workers report and readers are
+// While the rings of several workers are opened, which may take half a minute, workers report and readers are
 // served, and a stop does not wait. Rings that come after it are closed, and nothing is left running.
 func TestAnOpeningThatTakesLongHoldsUpNobody(t *testing.T) {
 	rings := loRings(t, 3)
 	before := runtime.NumGoroutine()
 	o := newSlowOpener(rings)
-	g := groupOf(t, 3, o.open)
+	ws := workersOf(t, 3, o.open)
 	ended := make(chan error, 1)
-	go func() { ended <- g.Run() }()
+	go func() { ended <- ws.Run() }()
 	ctx := <-o.begun
 
 	within(t, "a worker reports", func() {
-		g.changed(Change{Up: true})
-		g.changed(Change{Err: ring.ErrDown})
+		ws.changed(Change{Up: true})
+		ws.changed(Change{Err: ring.ErrDown})
 	})
 	within(t, "a reader", func() {
 		var s worker.Snapshot
-		if err := g.Snapshot(context.Background(), &s); err != nil {
+		if err := ws.Snapshot(context.Background(), &s); err != nil {
 			t.Error(err)
 		}
 	})
@@ -126,7 +126,7 @@ func TestAnOpeningThatTakesLongHoldsUpNobody(t *testing.T) {
 		t.Errorf("before the stop the opener's context has ended: %v", ctx.Err())
 	}
 	begin := time.Now()
-	g.Stop()
+	ws.Stop()
 	within(t, "the end", func() {
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -156,14 +156,14 @@ func TestWorkersWaitForTheOpeningUnderWay(t *testing.T) {
 		}
 		o := newSlowOpener(rings)
 		o.err = failing
-		g := groupOf(t, 3, o.open)
+		ws := workersOf(t, 3, o.open)
 		type taken struct {
 			ring *ring.Ring
 			err  error
 		}
 		got := make(chan taken)
 		take := func(i int) {
-			r, err := g.take(i)
+			r, err := ws.take(i)
 			got <- taken{r, err}
 		}
 		go take(0)
@@ -193,12 +193,12 @@ func TestWorkersWaitForTheOpeningUnderWay(t *testing.T) {
 
 // After the stop nobody opens rings.
 func TestNoOpeningAfterTheStop(t *testing.T) {
-	g := groupOf(t, 2, func(context.Context) ([]*ring.Ring, error) {
+	ws := workersOf(t, 2, func(context.Context) ([]*ring.Ring, error) {
 		t.Error("opened after the stop")
 		return nil, ring.ErrGone
 	})
-	g.Stop()
-	if r, err := g.take(1); r != nil || !errors.Is(err, ErrStopped) {
+	ws.Stop()
+	if r, err := ws.take(1); r != nil || !errors.Is(err, ErrStopped) {
 		t.Errorf("%v, %v; want %v", r, err, ErrStopped)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // The first worker that lost its ring opens those of all; a worker that loses it again before another
 // one has taken its own gets a new one, and so does the other.
-func TestRingsOfAGroupAreOpenedTogether(t *testing.T) {
+func TestRingsOfWorkersAreOpenedTogether(t *testing.T) {
 	opened := 0
 	failing := errors.New("not yet")
 	var fails bool
@@ -24,7 +24,7 @@ func TestRingsOfAGroupAreOpenedTogether(t *testing.T) {
 	for range 3 {
 		workers = append(workers, newWorker(t, worker.Config{StreamAge: time.Minute, FinalizedAge: time.Minute}))
 	}
-	g := NewGroup(workers, nil, func(context.Context) ([]*ring.Ring, error) {
+	ws := NewWorkers(workers, nil, func(context.Context) ([]*ring.Ring, error) {
 		if fails {
 			return nil, failing
 		}
@@ -33,7 +33,7 @@ func TestRingsOfAGroupAreOpenedTogether(t *testing.T) {
 	}, testClock, func(Change) {})
 	take := func(i, want int) *ring.Ring {
 		t.Helper()
-		r, err := g.take(i)
+		r, err := ws.take(i)
 		if err != nil || r == nil || opened != want {
 			t.Fatalf("worker %d: ring %v, %v; opened %d times, want %d", i, r, err, opened, want)
 		}
@@ -46,17 +46,17 @@ func TestRingsOfAGroupAreOpenedTogether(t *testing.T) {
 	take(2, 2)
 	take(1, 2)
 	fails = true
-	if r, err := g.take(1); r != nil || !errors.Is(err, failing) {
+	if r, err := ws.take(1); r != nil || !errors.Is(err, failing) {
 		t.Errorf("%v, %v; want %v", r, err, failing)
 	}
 }
 
 // Of many workers the operator hears once.
-func TestAGroupTellsOfTheInterfaceOnce(t *testing.T) {
+func TestWorkersTellOfTheInterfaceOnce(t *testing.T) {
 	var reported []bool
-	g := &Group{captures: make([]*Capture, 3), report: func(c Change) { reported = append(reported, c.Up) }}
+	ws := &Workers{captures: make([]*Capture, 3), report: func(c Change) { reported = append(reported, c.Up) }}
 	for _, up := range []bool{false, false, false, true, true, true, false, true} {
-		g.changed(Change{Up: up})
+		ws.changed(Change{Up: up})
 	}
 	if !reflect.DeepEqual(reported, []bool{false, true, false, true}) {
 		t.Errorf("%v", reported)
