@@ -61,6 +61,10 @@ type Totals struct {
 
 	RTT       [Legs]Histogram // ns; each RTT sample by the side that sent the ACK
 	Handshake [Legs]Histogram // ns; SYN to SYN+ACK: server leg; SYN+ACK to ACK: client leg
+
+	// Of connections in Closed, when they are counted there: first to latest packet, and payload bytes of each side.
+	Duration Durations
+	Size     [Directions]Sizes
 }
 
 // Row is one combination in a Reading.
