@@ -78,6 +78,10 @@ type Reading struct {
 	Rows []Row
 	// Overflow counts connections whose combination found no room, and which count under "other" instead.
 	Overflow uint64
-	// Capacity is for how many combinations there is room, without and with subnets; Used how many there are.
+	// Capacity is for how many combinations there is room, without and with subnets; Used how many there are. Of several
+	// workers, each of which has its own: those of one, and of the one that uses most.
 	Capacity, Used [2]int
+
+	more  *Reading    // see Merge
+	index map[Key]int // likewise
 }

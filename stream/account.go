@@ -3,7 +3,7 @@ package stream
 import "tcp-stream-exporter/parse"
 
 // Event holds what a segment changed beyond counters, as bits. 0: nothing.
-type Event uint8
+type Event uint16
 
 const (
 	// Sooner: the connection's deadline may have moved to an earlier time (a FIN or RST).
@@ -16,6 +16,21 @@ const (
 	Opened
 	// Reopened: a finalized direction went on with new data and is active again.
 	Reopened
+
+	// Spoke: this direction sent its first segment that shows it to take part in the connection: anything but SYNs
+	// without ACK, and but RSTs during the handshake. It may be told of later segments as well.
+	Spoke
+	// Handshaking: a SYN or SYN+ACK of the connection: Conn.Client may know more.
+	Handshaking
+	// HandshakeMeasured: this segment, of the client, has completed the handshake, and its RTT is known.
+	HandshakeMeasured
+	// Retransmitted: the segment counts as a retransmission.
+	Retransmitted
+	// SYNRepeated: the segment is a SYN that was seen before, and waits to be confirmed. It is not Retransmitted.
+	SYNRepeated
+
+	// Lifecycle has the events that change when a connection expires and what it gives way to.
+	Lifecycle = Sooner | Answered | Renewed | Opened | Reopened
 )
 
 const (
@@ -185,12 +200,17 @@ func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 	d := &c.cold[dir]
 
 	control := seg.Flags & (parse.SYN | parse.FIN | parse.RST)
+	spoke := Event(0)
+	if c.speaks(dir, seg) {
+		spoke = Spoke
+	}
 	if control&parse.SYN != 0 || c.state&(anyPending|established) != established {
 		var done bool
 		if ev, done = c.boundary(dir, seg, now, t); done {
 			return ev, noSample
 		}
 	}
+	ev |= spoke
 
 	// Totals of the direction.
 	ends := now >= f.secondEnd
@@ -223,7 +243,7 @@ func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 		end++
 	}
 	if f.flags&nxtKnown != 0 && c.judgeable(f) && c.unacceptable(dir, seg, end, now) {
-		c.countUnacceptable(dir, seg, end)
+		ev |= c.countUnacceptable(dir, seg, end)
 		f.lastTime = now
 		return ev, noSample
 	}
@@ -291,7 +311,12 @@ func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 		}
 	case end == seg.Seq && seg.Seq == f.nxt: // an ACK where its side stands
 	default:
-		if c.place(dir, seg, end, now, nowFlags&lastKeepAlive != 0) && n != 0 && control == 0 && prev&finalized != 0 {
+		again := d.retransmits
+		advanced := c.place(dir, seg, end, now, nowFlags&lastKeepAlive != 0)
+		if d.retransmits != again {
+			ev |= Retransmitted
+		}
+		if advanced && n != 0 && control == 0 && prev&finalized != 0 {
 			// New data after the end: the end was forged, or the peer did not accept it.
 			f.flags &^= finalized
 			t.Active++
@@ -318,11 +343,15 @@ func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 		f.flags |= ackKnown
 		if control&parse.SYN == 0 && c.handshake == handshakeOpen && c.opens(dir) && c.state&anyPending == 0 {
 			c.completeHandshake(now)
+			if c.handshake.measured() {
+				ev |= HandshakeMeasured
+			}
 		}
 	}
 	if control&parse.SYN != 0 {
 		c.syn(dir, seg, now)
 		nowFlags |= lastSYN
+		ev |= Handshaking
 	}
 	if control&parse.FIN != 0 {
 		ev |= c.finish(dir, now, t, &t.ClosedFin)

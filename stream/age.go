@@ -49,6 +49,7 @@ func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 			empty = false
 			continue
 		}
+		t.Gone.note(c, i)
 		t.Expired++
 		if r := &c.hot[i^1]; r.packets == 0 && r.flags&isnKnown != 0 && s.flags&ackKnown != 0 && s.lastAck.After(r.isn.Add(1)) {
 			t.OneSided++

@@ -66,7 +66,9 @@ func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev
 		c.state |= earlier | repeated
 		ev |= Renewed
 	default:
-		c.pend(dir, seg, now)
+		if c.pend(dir, seg, now) {
+			ev |= SYNRepeated
+		}
 		if f.packets == 0 { // its sequence space is known from the other side's ACKs only
 			c.open(dir, now, t)
 			ev |= Opened
@@ -125,11 +127,13 @@ func (c *Conn) takeBack(dir uint32, seg *parse.Segment) {
 	}
 }
 
-// pend keeps what a new connection would need of its SYN until the SYN is confirmed.
-func (c *Conn) pend(dir uint32, seg *parse.Segment, now int64) {
+// pend keeps what a new connection would need of its SYN until the SYN is confirmed. It reports whether the SYN has
+// waited before and came again.
+func (c *Conn) pend(dir uint32, seg *parse.Segment, now int64) (again bool) {
 	ws := uint8(seg.Options.WScale() + scaleShift)
 	if c.state&anyPending == pending0<<(dir&1) && c.pendingISN == seg.Seq {
 		ws |= pendingAgain
+		again = true
 	} else {
 		c.synTime = now
 	}
@@ -138,6 +142,7 @@ func (c *Conn) pend(dir uint32, seg *parse.Segment, now int64) {
 	}
 	c.pendingISN, c.pendingWin, c.pendingWS = seg.Seq, seg.Window, ws
 	c.state = c.state&^(anyPending|heard|earlier) | pending0<<(dir&1) | synSeen
+	return again
 }
 
 // confirm starts the new connection of the SYN that waits if the segment shows that it was real: a SYN+ACK

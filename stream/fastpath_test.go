@@ -98,6 +98,7 @@ func (w *bothWays) account(t *testing.T, dir uint32, seg parse.Segment, now int6
 	e1, rtt1 := w.short.Account(dir, &seg, now, &w.shortTally)
 	e2, rtt2 := w.long.accountSlow(dir, &seg, now, &w.longTally)
 	if w.trace {
+		e1 = e1&^Spoke | e2&Spoke // which goes by that flag
 		w.all++
 		if f.flags&trace != 0 {
 			f.flags &^= trace

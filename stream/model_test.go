@@ -97,7 +97,7 @@ func newBoth() *both {
 // account returns the class that Conn gives a segment, New standing for None too, and the model's verdict.
 // It fails if counts differ that must not.
 func (b *both) account(dir uint32, seg *parse.Segment, now int64) (tcpmodel.Class, tcpmodel.Verdict, error) {
-	ev := b.conn.AccountOptional(&b.optional, dir, seg, now, &b.tally)
+	ev, _ := b.conn.AccountOptional(&b.optional, dir, seg, now, &b.tally)
 	v := b.model.Account(dir, seg, now)
 	if begun := ev&Renewed != 0; begun != v.Begun {
 		return 0, v, fmt.Errorf("a new connection began: %t, by the model %t", begun, v.Begun)

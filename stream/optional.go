@@ -30,11 +30,11 @@ const OptionalSize = 64
 
 // AccountOptional is Account, and counts in o, too. Counters that reach the end of their range begin
 // again at 0, as after a restart; the number of RTT samples and their sum do so together.
-func (c *Conn) AccountOptional(o *Optional, dir uint32, seg *parse.Segment, now int64, t *Tally) Event {
+func (c *Conn) AccountOptional(o *Optional, dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
 	dir &= 1
 	pending, retransmits := c.state&anyPending, c.cold[dir].retransmits
 
-	ev, rtt := c.Account(dir, seg, now, t)
+	ev, rtt = c.Account(dir, seg, now, t)
 
 	side := &o.side[dir]
 	switch {
@@ -56,7 +56,7 @@ func (c *Conn) AccountOptional(o *Optional, dir uint32, seg *parse.Segment, now 
 	if rtt != noSample {
 		o.side[dir^1].sample(rtt)
 	}
-	return ev
+	return ev, rtt
 }
 
 // renewFromPending begins anew with the SYN that was pending, as Conn's does.

@@ -85,9 +85,9 @@ func TestOptionalAgreesWithTheConnection(t *testing.T) {
 			}
 			p.seg.WireLen = 1
 			before := c.hot[0].flags&resync + c.hot[1].flags&resync
-			ev := c.AccountOptional(o, p.dir, &p.seg, p.now, &tally)
-			want, _ := plain.Account(p.dir, &p.seg, p.now, &plainTally)
-			if ev != want || *c != *plain || tally != plainTally {
+			ev, rtt := c.AccountOptional(o, p.dir, &p.seg, p.now, &tally)
+			want, wantRTT := plain.Account(p.dir, &p.seg, p.now, &plainTally)
+			if ev != want || rtt != wantRTT || *c != *plain || tally != plainTally {
 				t.Fatalf("seed %d, packet %d: the connections differ", seed, n)
 			}
 			if before != 0 && c.hot[0].flags&resync+c.hot[1].flags&resync == 0 {

@@ -14,9 +14,11 @@ type Tally struct {
 	Expired   uint64 // streams dropped for their age
 	Recycled  uint64 // streams dropped to make room
 	OneSided  uint64 // of the expired ones, those that acknowledged data of a reverse stream never seen
+
+	Gone *Gone // takes down what streams that are dropped had counted. May be nil
 }
 
-// Add brings another worker's tally to t.
+// Add brings another worker's tally to t, but for Gone.
 func (t *Tally) Add(o *Tally) {
 	t.Streams += o.Streams
 	t.Active += o.Active
@@ -32,6 +34,8 @@ func (t *Tally) Add(o *Tally) {
 
 // Drop takes a connection's streams out of the gauges and returns how many there were.
 func (t *Tally) Drop(c *Conn) uint64 {
+	t.Gone.note(c, 0)
+	t.Gone.note(c, 1)
 	streams, active := c.Live()
 	t.Streams -= int64(streams)
 	t.Active -= int64(active)

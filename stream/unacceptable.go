@@ -84,8 +84,8 @@ func (s *Stream) resynchronise(d *Detail, seq parse.Seq) {
 }
 
 // countUnacceptable counts an unacceptable segment: it adds to the counters what it is by itself, and changes
-// nothing that decides about others. A FIN there ends nothing.
-func (c *Conn) countUnacceptable(dir uint32, seg *parse.Segment, end parse.Seq) {
+// nothing that decides about others. A FIN there ends nothing. The event may be Retransmitted.
+func (c *Conn) countUnacceptable(dir uint32, seg *parse.Segment, end parse.Seq) (ev Event) {
 	f, d := &c.hot[dir&1], &c.cold[dir&1]
 	switch {
 	case seg.Seq == f.nxt || f.flags&resync != 0 && seg.Seq == d.resync:
@@ -93,6 +93,7 @@ func (c *Conn) countUnacceptable(dir uint32, seg *parse.Segment, end parse.Seq) 
 		d.gaps++
 	case end != seg.Seq:
 		d.retransmits++
+		ev = Retransmitted
 	}
 	if seg.Flags&(parse.SYN|parse.FIN) == 0 && seg.Window == 0 {
 		d.zeroWindows++
@@ -101,4 +102,5 @@ func (c *Conn) countUnacceptable(dir uint32, seg *parse.Segment, end parse.Seq) 
 		d.resync = end
 		f.flags = f.flags&^lastRST | resync
 	}
+	return ev
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"math"
 
+	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/stream"
 	"tcp-stream-exporter/table"
 	"tcp-stream-exporter/wheel"
@@ -55,7 +56,11 @@ func (w *Worker) Expire(budget int) (more bool) {
 		}
 		for _, i := range due {
 			r := w.table.At(i)
-			if r.Expire(w.now, &w.ages, &w.tally) {
+			empty := r.Expire(w.now, &w.ages, &w.tally)
+			if w.groups != nil {
+				w.groups.settle(i, empty, group.ClosedTimeout)
+			}
+			if empty {
 				w.remove(i)
 			} else {
 				w.lists.file(i, classOf(&r.Conn), false)

@@ -1,6 +1,9 @@
 package worker
 
-import "tcp-stream-exporter/stream"
+import (
+	"tcp-stream-exporter/group"
+	"tcp-stream-exporter/stream"
+)
 
 // class ranks connections by their worth when the table is full.
 type class uint8
@@ -93,6 +96,9 @@ func (w *Worker) recycle() bool {
 		return false
 	}
 	w.tally.Recycled += w.tally.Drop(&w.table.At(i).Conn)
+	if w.groups != nil {
+		w.groups.settle(i, true, group.ClosedRecycled)
+	}
 	w.wheel.Cancel(i)
 	w.remove(i)
 	return true

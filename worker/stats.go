@@ -59,7 +59,9 @@ func (s *Stats) Lost() uint64 {
 // Stats returns the worker's own totals.
 func (w *Worker) Stats() Stats {
 	w.flush()
-	return Stats{Counters: w.Counters, Tally: w.tally, Connections: w.table.Len(), Capacity: w.table.Cap()}
+	s := Stats{Counters: w.Counters, Tally: w.tally, Connections: w.table.Len(), Capacity: w.table.Cap()}
+	s.Gone = nil
+	return s
 }
 
 // Add brings another worker's totals to s: sums of what is counted, the worst of the rest.

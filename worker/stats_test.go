@@ -38,6 +38,7 @@ func TestTotalsOfAllWorkersAreSums(t *testing.T) {
 			for i := range v.Len() {
 				check(name, v.Index(i))
 			}
+		case reflect.Pointer: // Gone is no figure
 		case reflect.Bool:
 			if !v.Bool() {
 				t.Errorf("%s is false", name)
@@ -73,7 +74,7 @@ func fill(v reflect.Value, n int64) {
 		for i := range v.Len() {
 			fill(v.Index(i), n)
 		}
-	case reflect.Bool:
+	case reflect.Bool, reflect.Pointer: // Gone is no figure
 	default:
 		if v.CanInt() {
 			v.SetInt(n)

@@ -1,11 +1,13 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
 	"time"
 
+	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/stream"
 	"tcp-stream-exporter/table"
@@ -33,6 +35,12 @@ type Config struct {
 	ByInterface, ByVLAN bool
 	// Tunnels are the encapsulations whose inner packets are accounted, in place of the outer ones, which are skipped.
 	Tunnels parse.Tunnels
+
+	// GroupMax is how many combinations of groups are told apart (group.Key), 0 to MaxCombinations, and
+	// GroupMaxSubnets how many more of which a group is a subnet. GroupMax 0: connections are not summed up.
+	GroupMax, GroupMaxSubnets int
+	// Groups are the groups until SetGroups. May be nil: all is one.
+	Groups *group.Set
 }
 
 const (
@@ -50,6 +58,8 @@ const (
 	TunnelSnapLen = SnapLen + parse.TunnelHeaders
 	// Never as an age keeps streams for ever.
 	Never = time.Duration(stream.Never)
+	// MaxCombinations is the most combinations of groups of either kind (Config.GroupMax), 8 kB of memory each.
+	MaxCombinations = 1 << 16
 	// maxDisorder is how far apart the timestamps of frames that were captured on different CPUs
 	// may stand in the wrong order.
 	maxDisorder = int64(time.Millisecond)
@@ -90,6 +100,8 @@ type Worker struct {
 	origins             *origins // numbers of combinations of the two; nil: not both
 
 	decoder parse.Decoder
+
+	groups *groups // nil: off
 }
 
 // New allocates everything that the worker will ever need.
@@ -102,6 +114,9 @@ func New(cfg Config) (*Worker, error) {
 	}
 	if cfg.SynAge == 0 {
 		cfg.SynAge = cfg.StreamAge
+	}
+	if min(cfg.GroupMax, cfg.GroupMaxSubnets) < 0 || max(cfg.GroupMax, cfg.GroupMaxSubnets) > MaxCombinations {
+		return nil, fmt.Errorf("%d and %d combinations of groups: want 0 to %d", cfg.GroupMax, cfg.GroupMaxSubnets, MaxCombinations)
 	}
 	t, err := table.New(cfg.MaxConnections)
 	if err != nil {
@@ -120,9 +135,16 @@ func New(cfg Config) (*Worker, error) {
 		now: math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
 	}
 	w.shortest = w.ages.Shortest()
+	if cfg.GroupMax != 0 {
+		if w.groups, err = newGroups(&cfg); err != nil {
+			t.Close()
+			return nil, err
+		}
+		w.tally.Gone = &w.groups.gone
+	}
 	if cfg.ByInterface && cfg.ByVLAN {
 		if w.origins, err = newOrigins(MaxOrigins); err != nil {
-			t.Close()
+			w.Close()
 			return nil, err
 		}
 	}
@@ -154,7 +176,12 @@ const PageRecords = table.PageRecords
 func (w *Worker) Populate(from, upTo int) error { return w.table.Populate(from, upTo) }
 
 // Close frees the table's memory. The worker is unusable after it.
-func (w *Worker) Close() error { return w.table.Close() }
+func (w *Worker) Close() error {
+	if w.groups != nil {
+		return errors.Join(w.table.Close(), w.groups.totals.Close())
+	}
+	return w.table.Close()
+}
 
 // Source hands out frames in the order in which they came, decoded.
 type Source interface {
@@ -288,6 +315,10 @@ func (w *Worker) accountFound(x *Batch, set uint32, next *[]uint32, bound *bound
 		w.accountFoundOptional(x, set, next, bound)
 		return
 	}
+	if w.groups != nil {
+		w.accountFoundGroups(x, set, next, bound)
+		return
+	}
 	t, shortest := w.table, w.shortest
 	for ; set != 0; set &= set - 1 {
 		i := bits.TrailingZeros32(set) % BatchSize
@@ -305,8 +336,8 @@ func (w *Worker) accountFound(x *Batch, set uint32, next *[]uint32, bound *bound
 			w.late(index, seg, now)
 			continue
 		}
-		if ev, _ := r.Account(seg.Dir(), seg, now, &w.tally); ev != 0 {
-			w.event(index, ev, false, false)
+		if ev, _ := r.Account(seg.Dir(), seg, now, &w.tally); ev&stream.Lifecycle != 0 {
+			w.event(index, ev, seg, now, false, false)
 		}
 	}
 	if w.supers != 0 {
@@ -340,7 +371,9 @@ func (w *Worker) accountUnknown(seg *parse.Segment, hash uint64, now int64) {
 		w.Counters.NoRoom++
 		return
 	}
-	w.event(i, w.accountOne(i, w.table.At(i), seg, now), true, true)
+	ev, rtt := w.accountOne(i, w.table.At(i), seg, now)
+	w.event(i, ev, seg, now, true, true)
+	w.sample(i, seg, rtt)
 }
 
 // late accounts a segment of a connection that may have streams past their deadline: the wheel has not
@@ -350,6 +383,9 @@ func (w *Worker) accountUnknown(seg *parse.Segment, hash uint64, now int64) {
 func (w *Worker) late(i uint32, seg *parse.Segment, now int64) {
 	r := w.table.At(i)
 	renewed := r.Expire(now, &w.ages, &w.tally)
+	if w.groups != nil {
+		w.groups.settle(i, renewed, group.ClosedTimeout)
+	}
 	if renewed && seg.Flags&parse.Fragmented != 0 { // the wheel removes the empty record
 		w.Counters.Skipped[parse.Fragment]++
 		return
@@ -357,20 +393,25 @@ func (w *Worker) late(i uint32, seg *parse.Segment, now int64) {
 	if renewed {
 		r.Reset()
 	}
-	if ev := w.accountOne(i, r, seg, now); ev != 0 {
-		w.event(i, ev, false, renewed)
+	ev, rtt := w.accountOne(i, r, seg, now)
+	if ev != 0 {
+		w.event(i, ev, seg, now, false, renewed)
 	}
+	w.sample(i, seg, rtt)
 }
 
-// event follows up what a packet changed in connection i. inserted: it is new to the table.
+// event follows up what a segment, seen at now, has changed in connection i. inserted: it is new to the table.
 // renewed: it has begun anew.
 //
 //go:noinline
-func (w *Worker) event(i uint32, ev stream.Event, inserted, renewed bool) {
+func (w *Worker) event(i uint32, ev stream.Event, seg *parse.Segment, now int64, inserted, renewed bool) {
 	r := w.table.At(i)
 	w.lists.file(i, classOf(&r.Conn), renewed || ev&stream.Renewed != 0)
 	if inserted || ev&stream.Sooner != 0 {
 		w.arm(i, r)
+	}
+	if w.groups != nil {
+		w.groupEvent(i, r, seg, now, ev, inserted || renewed)
 	}
 }
 

@@ -1,0 +1,275 @@
+package worker
+
+import (
+	"sync/atomic"
+
+	"tcp-stream-exporter/group"
+	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/stream"
+	"tcp-stream-exporter/table"
+)
+
+// groups sums up connections by combination (group.Key). No counter of it is touched for an ordinary packet but the
+// histogram of an RTT sample:
+//
+//	packets, bytes, …    sums of what is gone, plus what the records have: added when they are read
+//	retransmitted bytes  when they come: a record has no counter for them
+//	opened, closed, …    when it happens
+//	gauges               added from the records when they are read
+//
+// What is gone of a connection is added to the sums of its combination (settle). One that moves to another combination
+// leaves what it has counted so far: it is added to the sums of the old one, and subtracted from those of the new one, so
+// that sums and record together are what is counted from then on. Sums may be below 0 for that, in the arithmetic of
+// uint64, but never together with the records.
+//
+// A reading takes records in order of their index while packets come (reading.go).
+type groups struct {
+	*combinations
+	of     []grouping                 // by record
+	totals table.Mapped[group.Totals] // by combination, without Data and gauges
+	sums   []sums                     // by combination
+	set    atomic.Pointer[group.Set]
+
+	overflow uint64
+	gone     stream.Gone // of the connection at hand, see settle
+
+	reading groupReading
+	moves   regrouping
+}
+
+// grouping holds the combination of a record's connection, and what is known and was counted of the connection. The
+// combination's number stands above the bits.
+type grouping uint32
+
+const (
+	clientDir  grouping = 1 << iota // the client is the sender of direction 1
+	clientSure                      // a SYN or SYN+ACK has shown it
+	spoke0                          // direction 0 has sent something that shows it to take part, see stream.Spoke
+	spoke1
+	ended    // its end was counted, if that counts
+	answered // the server's first packet was a SYN+ACK
+	sized0   // direction 0 is in Totals.Size
+	sized1
+
+	established = spoke0 | spoke1
+	groupShift  = 8
+)
+
+func (v grouping) number() uint32 { return uint32(v >> groupShift) }
+
+// role returns whose packets those of direction dir are: group.FromClient or group.FromServer.
+func (v grouping) role(dir uint32) uint32 { return (uint32(v) ^ dir) & 1 }
+
+// sums are what was counted of a combination beside its Totals.
+type sums struct {
+	folded                        [group.Directions]group.Data // of what is gone
+	deferred                      [group.Directions]group.Data // the same, for the next reading
+	live                          [group.Directions]group.Data // of the records that the reading has come to
+	halfOpen, established, oneWay uint64                       // likewise
+}
+
+func newGroups(cfg *Config) (*groups, error) {
+	n := cfg.GroupMax + cfg.GroupMaxSubnets
+	totals, err := table.NewMapped[group.Totals](n)
+	if err != nil {
+		return nil, err
+	}
+	g := &groups{
+		combinations: newCombinations(cfg.GroupMax, cfg.GroupMaxSubnets), of: make([]grouping, cfg.MaxConnections),
+		totals: totals, sums: make([]sums, n),
+	}
+	g.gone.Clear()
+	g.set.Store(cfg.Groups)
+	g.moves.to = cfg.Groups
+	return g, nil
+}
+
+// fold adds counters to d, unfold takes them out.
+func fold(d *group.Data, n *stream.Counts) {
+	d.Packets += n.Packets
+	d.Bytes += n.Bytes
+	d.Retransmits += n.Retransmits
+	d.OutOfOrder += n.OutOfOrder
+	d.Gaps += n.Gaps
+	d.DuplicateAcks += n.DuplicateAcks
+	d.ZeroWindows += n.ZeroWindows
+	d.Resets += n.Resets
+}
+
+func unfold(d *group.Data, n *stream.Counts) {
+	d.Packets -= n.Packets
+	d.Bytes -= n.Bytes
+	d.Retransmits -= n.Retransmits
+	d.OutOfOrder -= n.OutOfOrder
+	d.Gaps -= n.Gaps
+	d.DuplicateAcks -= n.DuplicateAcks
+	d.ZeroWindows -= n.ZeroWindows
+	d.Resets -= n.Resets
+}
+
+// sink returns where what is gone of record i is added: a reading that has come past the record has it already.
+func (g *groups) sink(i uint32) *[group.Directions]group.Data {
+	s := &g.sums[g.of[i].number()]
+	if i < g.reading.passed {
+		return &s.deferred
+	}
+	return &s.folded
+}
+
+// noteRTT counts an RTT sample of ns that an ACK of direction dir of record i has given.
+func (g *groups) noteRTT(i, dir uint32, ns int64) {
+	v := g.of[i]
+	g.totals.Values[v.number()].RTT[v.role(dir)].Note(ns)
+}
+
+// groupEvent counts what a segment of record i, seen at now, has changed. begins: the connection is new in its record.
+func (w *Worker) groupEvent(i uint32, r *table.Record, seg *parse.Segment, now int64, ev stream.Event, begins bool) {
+	g := w.groups
+	dir := seg.Dir()
+	if ev&stream.Renewed != 0 && !begins {
+		g.settle(i, true, group.ClosedTimeout)
+		begins = true
+	}
+	if begins {
+		w.groupBegin(i, r)
+	} else if ev&stream.Handshaking != 0 && g.of[i]&clientSure == 0 {
+		if client, sure := r.Client(); sure {
+			g.of[i] |= clientSure
+			w.regroup(i, r, client, g.set.Load())
+		}
+	}
+	v := g.of[i]
+	t := &g.totals.Values[v.number()]
+	role := v.role(dir)
+	if ev&(stream.Retransmitted|stream.SYNRepeated) != 0 {
+		d := &g.sink(i)[role]
+		switch {
+		case ev&stream.SYNRepeated != 0:
+			d.HandshakeRetransmits++
+		case seg.Flags&parse.SYN != 0:
+			d.HandshakeRetransmits++
+			d.Retransmits-- // the record has it among the others
+		default:
+			d.RetransmittedBytes += uint64(seg.Len)
+		}
+	}
+	if ev&stream.Opened != 0 && role == group.FromServer && seg.Flags&(parse.SYN|parse.ACK) == parse.SYN|parse.ACK {
+		v |= answered
+	}
+	if ev&stream.HandshakeMeasured != 0 && v&answered != 0 && role == group.FromClient {
+		if server, client, ok := r.HandshakeLegs(dir, now); ok {
+			t.Handshake[group.ServerLeg].Note(server)
+			t.Handshake[group.ClientLeg].Note(client)
+		}
+	}
+	if ev&stream.Spoke != 0 && v&(spoke0<<dir) == 0 {
+		if v |= spoke0 << dir; v&(established|ended) == established {
+			t.Established++
+		}
+	}
+	g.of[i] = v
+	if v&ended != 0 || ev&(stream.Sooner|stream.Spoke) == 0 {
+		return
+	}
+	reset := seg.Flags&parse.RST != 0
+	if streams, active := r.Live(); streams == 0 || active != 0 || v&established != established && !reset {
+		return
+	}
+	reason := group.ClosedFIN
+	if reset {
+		reason = group.ClosedByClient + int(role)
+	}
+	var bytes [2]uint64
+	for d := range bytes {
+		bytes[d] = r.Bytes(d)
+	}
+	first, last := r.Span()
+	g.end(i, r.Progress(), reason, last-first, &bytes)
+}
+
+// groupBegin counts the connection that has begun in record i.
+func (w *Worker) groupBegin(i uint32, r *table.Record) {
+	g := w.groups
+	set := g.set.Load()
+	client, sure := r.Client()
+	v := clientSure
+	if !sure {
+		client, v = guessClient(r, set), 0
+	}
+	n, ok := g.number(w.groupKey(r, client, set))
+	if !ok {
+		g.overflow++
+	}
+	g.of[i] = v | grouping(client) | grouping(n)<<groupShift
+	g.totals.Values[n].Opened++
+}
+
+// guessClient returns which side is the client of a connection in mid-stream: the one whose peer has a service's port,
+// or the lower port if that is so of both or of none.
+func guessClient(r *table.Record, set *group.Set) (dir uint32) {
+	_, _, a, b := r.Key.Endpoints(0)
+	aServes, bServes := set.Service(a) != 0, set.Service(b) != 0
+	if aServes != bServes && aServes || aServes == bServes && a < b {
+		return 1
+	}
+	return 0
+}
+
+// groupKey returns the combination of a connection whose client is the sender of direction client.
+func (w *Worker) groupKey(r *table.Record, client uint32, set *group.Set) (k group.Key) {
+	src, dst, _, port := r.Key.Endpoints(int(client))
+	k = group.Key{Client: set.Find(src), Server: set.Find(dst), Service: set.Service(port)}
+	if id := r.Key.Identity(); id != 0 {
+		k.Interface = w.originOf(id).IfIndex
+	}
+	return k
+}
+
+// settle adds to the sums what streams of record i had counted that are gone since the last call. over: the connection is
+// gone with them, for the reason why unless its end was counted before.
+func (g *groups) settle(i uint32, over bool, why int) {
+	gone := &g.gone
+	if gone.Streams == 0 && !over {
+		return
+	}
+	v := g.of[i]
+	to := g.sink(i)
+	for dir := range uint32(2) {
+		n := &gone.Counts[dir]
+		fold(&to[v.role(dir)], n)
+		if n.Packets != 0 && v&(established|ended|sized0<<dir) == established {
+			g.totals.Values[v.number()].Size[v.role(dir)].Note(n.Bytes)
+			v |= sized0 << dir
+		}
+	}
+	g.of[i] = v
+	if over && v&ended == 0 {
+		g.end(i, gone.Progress, why, max(gone.Last-gone.First, 0), &[2]uint64{})
+	}
+	gone.Clear()
+}
+
+// end counts the end of record i's connection, which had come as far as p. bytes are those of the directions that are
+// streams. A connection of which one direction was seen was not seen to be established, and is not counted.
+func (g *groups) end(i uint32, p stream.Progress, why int, duration int64, bytes *[2]uint64) {
+	v := g.of[i]
+	g.of[i] = v | ended
+	t := &g.totals.Values[v.number()]
+	switch {
+	case v&established == established:
+		t.Closed[why]++
+		t.Duration.Note(duration)
+		for dir := range uint32(2) {
+			if v&(sized0<<dir) == 0 {
+				t.Size[v.role(dir)].Note(bytes[dir])
+			}
+		}
+	case p&stream.ProgressMore != 0:
+	case v&established != 0: // by a SYN+ACK
+		t.Failed[group.FailedUnfinished]++
+	case p&stream.ProgressSYN != 0 && why == group.ClosedByServer:
+		t.Failed[group.FailedRefused]++
+	case p&stream.ProgressSYN != 0:
+		t.Failed[group.FailedUnanswered]++
+	}
+}
