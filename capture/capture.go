@@ -287,13 +287,14 @@ func (c *Capture) noteAge(b ring.Block, real int64) {
 	}
 }
 
-// expire does one turn's share of expiring, and notes how late it comes if that was not enough.
+// expire does one turn's share of expiring, and notes how late it comes if that was not enough. It does one turn's share
+// of moving connections to other groups, too.
 func (c *Capture) expire() (more bool) {
 	more = c.worker.Expire(expireBudget)
 	if more {
 		c.peaks.lag.note(c.worker.Behind())
 	}
-	return more
+	return c.worker.Regroup() || more
 }
 
 // setRing closes the ring, if there is one, and takes r in its place; nil while there is none.

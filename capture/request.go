@@ -6,13 +6,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/worker"
 )
 
 // ErrStopped is the readers' error once the capture has ended.
 var ErrStopped = errors.New("the capture has stopped")
 
-// requests hands readers' requests for streams to the worker: one reader at a time posts one request,
+// requests hands readers' requests for streams or groups to the worker: one reader at a time posts one request,
 // and the worker fills it piece by piece.
 type requests struct {
 	turn    chan struct{}           // held by the reader whose request is under way
@@ -27,12 +28,24 @@ func newRequests() requests {
 	return requests{turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), stopped: make(chan struct{})}
 }
 
-// request is one reader's order: all streams, from record index pos on. The worker owns it until it
+// request is one reader's order: all streams, or all combinations of groups, from pos on. The worker owns it until it
 // sends on filled.
 type request struct {
 	pos    int
 	into   *worker.Snapshot
-	filled chan struct{} // holds one, so that the worker never waits
+	groups *group.Reading // instead of into
+	full   bool           // groups has no room for what is left
+	filled chan struct{}  // holds one, so that the worker never waits
+}
+
+// piece has w do one piece of q, and returns whether that was the last.
+func (q *request) piece(w *worker.Worker, shift int64) (done bool) {
+	if q.groups != nil {
+		q.pos, done, q.full = w.GroupsFrom(q.pos, q.groups)
+	} else {
+		q.pos, done = w.ViewsFrom(q.pos, shift, q.into)
+	}
+	return done
 }
 
 // serve does one piece of the request under way, if there is one, and reports whether it did.
@@ -49,8 +62,8 @@ func (c *Capture) serve() bool {
 		return false
 	}
 	begin := c.cpuTime()
-	done := false
-	if q.pos, done = c.worker.ViewsFrom(q.pos, c.shift, q.into); done {
+	done := q.piece(c.worker, c.shift)
+	if done && q.into != nil {
 		q.into.Stats = c.stats()
 	}
 	c.holds.Note(c.cpuTime() - begin)
@@ -82,13 +95,26 @@ func (c *Capture) Snapshot(ctx context.Context, s *worker.Snapshot) error {
 
 // fill appends every stream to s, which must have room for them, and sets the totals.
 func (c *Capture) fill(ctx context.Context, s *worker.Snapshot) error {
+	if err := c.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer func() { <-c.turn }()
+	return c.post(ctx, &request{into: s})
+}
+
+// takeTurn waits until no other reader's request is under way. The caller ends the turn by a receive.
+func (c *Capture) takeTurn(ctx context.Context) error {
 	select {
 	case c.turn <- struct{}{}:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-c.turn }()
-	q := &request{into: s, filled: make(chan struct{}, 1)}
+}
+
+// post has the worker fill q. The caller has its turn.
+func (c *Capture) post(ctx context.Context, q *request) error {
+	q.filled = make(chan struct{}, 1)
 	c.wanted.Store(q)
 	c.rouse()
 	select {
