@@ -62,7 +62,8 @@ type Totals struct {
 	RTT       [Legs]Histogram // ns; each RTT sample by the side that sent the ACK
 	Handshake [Legs]Histogram // ns; SYN to SYN+ACK: server leg; SYN+ACK to ACK: client leg
 
-	// Of connections in Closed, when they are counted there: first to latest packet, and payload bytes of each side.
+	// Of connections in Closed: from the first to the latest packet, and payload bytes of each side, which are counted
+	// as soon as that side's stream has gone.
 	Duration Durations
 	Size     [Directions]Sizes
 }

@@ -132,7 +132,11 @@ func (w *Worker) groupEvent(i uint32, r *table.Record, seg *parse.Segment, now i
 	}
 	if begins {
 		w.groupBegin(i, r)
-	} else if ev&stream.Handshaking != 0 && g.of[i]&clientSure == 0 {
+	}
+	if ev&(stream.Retransmitted|stream.SYNRepeated) != 0 {
+		g.noteRepeat(i, seg, ev) // before a move, which takes what the record has as counted here
+	}
+	if !begins && ev&stream.Handshaking != 0 && g.of[i]&clientSure == 0 {
 		if client, sure := r.Client(); sure {
 			g.of[i] |= clientSure
 			w.regroup(i, r, client, g.set.Load())
@@ -141,18 +145,6 @@ func (w *Worker) groupEvent(i uint32, r *table.Record, seg *parse.Segment, now i
 	v := g.of[i]
 	t := &g.totals.Values[v.number()]
 	role := v.role(dir)
-	if ev&(stream.Retransmitted|stream.SYNRepeated) != 0 {
-		d := &g.sink(i)[role]
-		switch {
-		case ev&stream.SYNRepeated != 0:
-			d.HandshakeRetransmits++
-		case seg.Flags&parse.SYN != 0:
-			d.HandshakeRetransmits++
-			d.Retransmits-- // the record has it among the others
-		default:
-			d.RetransmittedBytes += uint64(seg.Len)
-		}
-	}
 	if ev&stream.Opened != 0 && role == group.FromServer && seg.Flags&(parse.SYN|parse.ACK) == parse.SYN|parse.ACK {
 		v |= answered
 	}
@@ -185,6 +177,20 @@ func (w *Worker) groupEvent(i uint32, r *table.Record, seg *parse.Segment, now i
 	}
 	first, last := r.Span()
 	g.end(i, r.Progress(), reason, last-first, &bytes)
+}
+
+// noteRepeat counts a segment of record i that was sent again.
+func (g *groups) noteRepeat(i uint32, seg *parse.Segment, ev stream.Event) {
+	d := &g.sink(i)[g.of[i].role(seg.Dir())]
+	switch {
+	case ev&stream.SYNRepeated != 0:
+		d.HandshakeRetransmits++
+	case seg.Flags&parse.SYN != 0:
+		d.HandshakeRetransmits++
+		d.Retransmits-- // the record has it among the others
+	default:
+		d.RetransmittedBytes += uint64(seg.Len)
+	}
 }
 
 // groupBegin counts the connection that has begun in record i.
