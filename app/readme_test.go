@@ -14,6 +14,7 @@ import (
 
 	"tcp-stream-exporter/collector"
 	"tcp-stream-exporter/exposition"
+	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/stream"
 	"tcp-stream-exporter/worker"
@@ -59,9 +60,21 @@ func (oneOfAll) Snapshot(_ context.Context, s *worker.Snapshot) error {
 	return nil
 }
 
+// oneGroup is a source of one combination of groups.
+type oneGroup struct{}
+
+func (oneGroup) Groups(_ context.Context, r *group.Reading) error {
+	r.Rows = []group.Row{{Totals: group.Totals{Opened: 1}}}
+	return nil
+}
+
 func TestDocsListEveryFamily(t *testing.T) {
 	answer := httptest.NewRecorder()
-	h := collector.New(oneOfAll{}, collector.Options{Families: exposition.AllFamilies()})
+	groups, err := exposition.ChooseGroupFamilies(".*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := collector.New(oneOfAll{}, collector.Options{Families: exposition.AllFamilies(), Groups: oneGroup{}, GroupFamilies: groups})
 	lost := loss.Figures{Links: make([]loss.Link, 1), Softnet: true}
 	h.Registry().MustRegister(collector.Own(func() (s worker.Stats) { return s }, func(s *worker.Stats) []collector.Interface {
 		return []collector.Interface{{Name: "eth0", Up: s.InterfaceUp, Named: true, Exists: true}}

@@ -30,7 +30,7 @@ func await(t *testing.T, what string, ok func() bool) {
 
 // places returns how many scrapes have a place.
 func places(h *Handler) int {
-	open, _ := h.queue.counts()
+	open, _ := h.streams.queue.counts()
 	return open
 }
 
@@ -101,7 +101,7 @@ func TestGivingUpBeforeWork(t *testing.T) {
 	for range maxWorking {
 		wg.Go(func() { scrapeOnce(h, "GET", "/metrics") })
 	}
-	await(t, "work", func() bool { return len(h.work) == maxWorking })
+	await(t, "work", func() bool { return len(h.streams.work) == maxWorking })
 	ctx, cancel := context.WithCancel(context.Background())
 	w := httptest.NewRecorder()
 	wg.Go(func() { h.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/metrics", nil)) })
@@ -148,7 +148,7 @@ func TestSlowReadersHoldOnlyTheirBuffers(t *testing.T) {
 		defer c.Close()
 		slow = append(slow, c)
 	}
-	await(t, "three stuck scrapes", func() bool { return places(h) == maxOpen-1 && len(h.work) == 0 })
+	await(t, "three stuck scrapes", func() bool { return places(h) == maxOpen-1 && len(h.streams.work) == 0 })
 	if n := inside.Load(); n != 0 {
 		t.Errorf("%d snapshots are held while clients do not read", n)
 	}
@@ -169,7 +169,7 @@ func TestSlowReadersHoldOnlyTheirBuffers(t *testing.T) {
 	for _, c := range slow {
 		c.Close()
 	}
-	await(t, "the end of the stuck scrapes", func() bool { return places(h) == 0 && len(h.work) == 0 })
+	await(t, "the end of the stuck scrapes", func() bool { return places(h) == 0 && len(h.streams.work) == 0 })
 }
 
 // More clients than there are places ask and do not read. One that reads gets its answer all the
@@ -190,7 +190,7 @@ func TestStuckReadersGiveWay(t *testing.T) {
 		}
 	}
 	stuck(maxOpen)
-	await(t, "all places taken by clients that do not read", func() bool { return places(h) == maxOpen && len(h.work) == 0 })
+	await(t, "all places taken by clients that do not read", func() bool { return places(h) == maxOpen && len(h.streams.work) == 0 })
 	time.Sleep(stallTime * 5 / 4)
 	if n := places(h); n != maxOpen {
 		t.Errorf("%d of %d stuck scrapes are left although nobody waits", n, maxOpen)
@@ -263,7 +263,7 @@ func TestConcurrentScrapesAreWholeAndRight(t *testing.T) {
 	for text := range texts {
 		expositiontest.SameSeries(t, expositiontest.Parse(t, text).Values, want)
 	}
-	await(t, "rest", func() bool { return places(h) == 0 && len(h.work) == 0 })
+	await(t, "rest", func() bool { return places(h) == 0 && len(h.streams.work) == 0 })
 }
 
 // As many scrapes wait as may. Each one more has the one that has waited longest refused, at once, and the
@@ -280,8 +280,8 @@ func TestTheLongestWaitingScrapeIsRefused(t *testing.T) {
 		answers[i] = make(chan *httptest.ResponseRecorder, 1)
 		go func() { answers[i] <- scrapeOnce(h, "GET", "/metrics") }()
 		await(t, "a scrape in its place", func() bool {
-			open, waiting := h.queue.counts()
-			refused, _ := h.queue.turnedAway()
+			open, waiting := h.streams.queue.counts()
+			refused, _ := h.streams.queue.turnedAway()
 			return open == min(i+1, maxOpen) && waiting == min(max(i+1-maxOpen, 0), most) && int(refused) == max(i+1-maxOpen-most, 0)
 		})
 	}
@@ -388,8 +388,8 @@ func TestAGoodScrapeBesideManyThatStall(t *testing.T) {
 		defer stuckClient(t, srv).Close()
 	}
 	await(t, "refusals", func() bool {
-		open, waiting := h.queue.counts()
-		refused, stalled := h.queue.turnedAway()
+		open, waiting := h.streams.queue.counts()
+		refused, stalled := h.streams.queue.turnedAway()
 		return int(refused+stalled)+open+waiting == clients
 	})
 	for range 3 {

@@ -11,9 +11,9 @@ import (
 
 // The types of families.
 const (
-	counter                   = exposition.Counter
-	gauge                     = exposition.Gauge
-	histogram exposition.Type = "histogram"
+	counter   = exposition.Counter
+	gauge     = exposition.Gauge
+	histogram = exposition.Histogram
 )
 
 type header = exposition.Header

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"tcp-stream-exporter/exposition"
+	"tcp-stream-exporter/group"
 )
 
 // Options choose what is exported. The zero value stands for no flags.
@@ -23,23 +25,32 @@ type Options struct {
 	Families exposition.Families // of streams; nil: those that are exported by default
 	Limits   exposition.Limits   // on the streams that are exported
 
+	Groups        GroupSource               // nil: there are no families of groups
+	GroupFamilies exposition.GroupFamilies  // nil: those that are exported by default
+	GroupName     func(group.Member) string // labels of groups; called from several goroutines at once. May be nil.
+
 	// InterfaceName returns the names of interfaces, as exposition.Streams wants it, for streams that are told apart
 	// by them. It is called from several goroutines at once. May be nil.
 	InterfaceName func(index uint32) string
 
-	MaxWaiting int // scrapes that wait for a place, at most; 0: 64
+	// MaxWaiting bounds the scrapes that wait for a place; 0: 64. Of those without streams half as many may wait
+	// besides.
+	MaxWaiting int
 }
 
-// Handler is the http.Handler for /metrics. Make it with New.
+// Handler is the http.Handler for /metrics, and has those for the two parts of it. Make it with New.
 type Handler struct {
-	source   Source
-	registry *prometheus.Registry
-	families exposition.Families // of streams
-	names    func(index uint32) string
-	limiter  *exposition.Limiter
-	queue    *queue
-	work     semaphore
-	idle     chan *scrape // scrapes that are over, kept for their memory
+	source    Source
+	groups    GroupSource // nil: none
+	registry  *prometheus.Registry
+	families  exposition.Families // of streams
+	groupings exposition.GroupFamilies
+	names     exposition.GroupNames
+	limiter   *exposition.Limiter
+
+	// A scrape without streams is short and small. It does not wait behind those with streams, each of which may copy
+	// a million of them and hold the memory for it.
+	streams, summaries lane
 
 	durations durations
 }
@@ -47,19 +58,25 @@ type Handler struct {
 // New returns a handler that exports the streams and totals of source.
 func New(source Source, o Options) *Handler {
 	h := &Handler{
-		source:   source,
-		registry: newRegistry(o),
-		families: o.Families,
-		names:    o.InterfaceName,
-		limiter:  exposition.NewLimiter(o.Limits),
-		queue:    newQueue(maxOpen, cmp.Or(o.MaxWaiting, maxWaiting)),
-		work:     make(semaphore, maxWorking),
-		idle:     make(chan *scrape, maxWorking),
-
+		source:    source,
+		groups:    o.Groups,
+		registry:  newRegistry(o),
+		families:  o.Families,
+		groupings: o.GroupFamilies,
+		names:     exposition.GroupNames{Member: o.GroupName, Interface: o.InterfaceName},
+		limiter:   exposition.NewLimiter(o.Limits),
+		streams:   newLane(maxWorking, cmp.Or(o.MaxWaiting, maxWaiting)),
+		summaries: newLane(maxSummarizing, max(1, cmp.Or(o.MaxWaiting, maxWaiting)/2)),
 		durations: newDurations(),
 	}
 	if h.families == nil {
 		h.families = exposition.DefaultFamilies()
+	}
+	switch {
+	case h.groups == nil:
+		h.groupings = exposition.NoGroupFamilies
+	case h.groupings == nil:
+		h.groupings = exposition.DefaultGroupFamilies()
 	}
 	return h
 }
@@ -72,26 +89,69 @@ func (h *Handler) Registry() *prometheus.Registry { return h.registry }
 // nothing that is written here, and the text format. Who asks for something else gets text.
 var formats = []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtText}
 
+// summaryFormats are those of an answer without families of streams. Protobuf is among them, the only one that has
+// native histograms.
+var summaryFormats = append(slices.Clip(formats), expfmt.FmtProtoDelim)
+
+// part is a part of what is exported, which has a path of its own.
+type part int
+
+const (
+	everything  part = iota
+	summary          // all but the families of streams
+	streamsOnly      // these alone
+)
+
+// Summary returns the handler for all but the families of streams, Streams that for these alone: what one of them
+// answers is not in the other's answer. Both are as Handler is otherwise.
+func (h *Handler) Summary() http.Handler { return h.handlerOf(summary) }
+
+// Streams returns the handler for the families of streams: see Summary.
+func (h *Handler) Streams() http.Handler { return h.handlerOf(streamsOnly) }
+
+func (h *Handler) handlerOf(p part) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serve(w, r, p) })
+}
+
 // ServeHTTP answers one scrape. It waits for a place and for a permit to work as long as the request's
 // context lasts, and ends early when the client hangs up. The parameters name[] of the query name the
 // families that are wanted; without any, all are.
 //
-//   - 200: the text format, version 0.0.4, or OpenMetrics, plain or compressed, as the request accepts
-//     it. A HEAD request is answered after the snapshot, so that its status is the one that GET would
-//     have had.
+//   - 200: the text format, version 0.0.4, or OpenMetrics, or protobuf if no family of streams is selected; plain or
+//     compressed, as the request accepts it. A HEAD request is answered after the snapshot, so that its status is
+//     the one that GET would have had.
 //   - 405: neither GET nor HEAD.
 //   - 500: a registered collector failed.
 //   - 503: no snapshot was to be had, or the request's context ended before the first byte. With
 //     Retry-After, and at once: too many scrapes wait for a place.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r, everything) }
+
+// selection returns what a request asks for.
+func (h *Handler) selection(r *http.Request, p part) exposition.Selection {
+	s := h.families.Select(namesOf(r)).WithGroups(h.groupings)
+	switch p {
+	case summary:
+		return s.WithoutStreams()
+	case streamsOnly:
+		return s.OnlyStreams()
+	}
+	return s
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, p part) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		fail(w, http.StatusMethodNotAllowed, "metrics are read with GET or HEAD")
 		return
 	}
 	ctx, begin := r.Context(), time.Now()
-	out := output{ctx: ctx, w: w, work: h.work, bytes: h.durations.bytes}
-	if err := h.queue.enter(ctx, &out); errors.Is(err, errCrowded) {
+	selection := h.selection(r, p)
+	lane, offered := &h.summaries, summaryFormats
+	if selection.NeedStreams() {
+		lane, offered = &h.streams, formats
+	}
+	out := output{ctx: ctx, w: w, work: lane.work, bytes: h.durations.bytes}
+	if err := lane.queue.enter(ctx, &out); errors.Is(err, errCrowded) {
 		w.Header().Set("Retry-After", "1")    // seconds: by then those that stall have lost their places
 		w.Header().Set("Connection", "close") // another client needs it more
 		fail(w, http.StatusServiceUnavailable, err.Error())
@@ -100,22 +160,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("gave up waiting behind %d other scrapes: %v", maxOpen, err))
 		return
 	}
-	defer h.queue.leave(&out)
+	defer lane.queue.leave(&out)
 	if err := out.resume(); err != nil {
-		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("gave up waiting behind %d scrapes at work: %v", maxWorking, err))
+		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("gave up waiting behind %d scrapes at work: %v", cap(lane.work), err))
 		return
 	}
 	defer out.pause()
-	s := h.take()
-	defer h.put(s)
+	s := lane.take()
+	defer lane.put(s)
 
-	format := expfmt.NegotiateAccept(r.Header, formats...)
-	families := h.families
+	format := expfmt.NegotiateAccept(r.Header, offered...)
 	if r.Method == http.MethodHead {
-		families = exposition.NoFamilies
+		selection = selection.WithoutStreams()
 	}
 	content := &s.content
-	content.Format, content.Selection = formatOf(format), families.Select(namesOf(r))
+	content.Format, content.Selection = formatOf(format), selection
 	if err := h.fill(ctx, s); err != nil {
 		fail(w, http.StatusServiceUnavailable, err.Error())
 		return
@@ -141,13 +200,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer s.packer.end()
 		to = &s.packer
 	}
+	var err error
+	if format.FormatType() == expfmt.TypeProtoDelim {
+		err = s.protobuf.write(to, content)
+	} else {
+		err = s.text.Write(to, content)
+	}
 	// The only error is that the client went away: there is nobody to report it to.
-	if s.text.Write(to, content) == nil {
+	if err == nil {
 		observe(h.durations.scrapes, begin)
 	}
 }
 
-// fill takes a snapshot of what s.content selects, and puts it there.
+// fill takes a snapshot of what s.content selects and a reading of the groups, and puts them there.
 func (h *Handler) fill(ctx context.Context, s *scrape) error {
 	c := &s.content
 	s.snapshot.TotalsOnly, s.snapshot.WithExtras = !c.Selection.NeedStreams(), c.Selection.NeedExtras()
@@ -157,37 +222,23 @@ func (h *Handler) fill(ctx context.Context, s *scrape) error {
 	}
 	observe(h.durations.snapshots, begin)
 	c.Totals, c.Streams = totalsOf(&s.snapshot.Stats), streamsOf(&s.snapshot)
-	c.Streams.InterfaceName = h.names
+	c.Streams.InterfaceName = h.names.Interface
 	if c.Selection.NeedStreams() {
 		h.limiter.Apply(&c.Streams)
 		s.snapshot.Keep(len(c.Streams.Views))
+	}
+	if len(c.Selection.Groups()) > 0 {
+		if err := h.groups.Groups(ctx, &s.reading); err != nil {
+			return fmt.Errorf("no figures of the groups: %w", err)
+		}
+		s.combinations.Read(&s.reading, h.names)
+		c.Groups = &s.combinations
 	}
 	return nil
 }
 
 // varies names the headers of a request that the answer depends on.
 var varies = []string{"Accept", "Accept-Encoding"}
-
-// take returns a scrape that is over, to be used again, or a new one.
-func (h *Handler) take() *scrape {
-	select {
-	case s := <-h.idle:
-		return s
-	default:
-		return new(scrape)
-	}
-}
-
-// put keeps s for a later scrape, unless enough are kept.
-func (h *Handler) put(s *scrape) {
-	s.snapshot.Release()
-	s.content = exposition.Content{} // it refers to the snapshot's memory
-	select {
-	case h.idle <- s:
-	default:
-		_ = s.snapshot.Close() // unmapping what was mapped cannot fail
-	}
-}
 
 // fail answers with a status and one line of plain text.
 func fail(w http.ResponseWriter, status int, line string) {
@@ -197,10 +248,14 @@ func fail(w http.ResponseWriter, status int, line string) {
 // scrape holds the memory that one scrape works with. Later ones use it again.
 type scrape struct {
 	snapshot   Snapshot
+	reading    group.Reading
 	registered encoder // families of the registry
 	content    exposition.Content
 	text       exposition.Writer
+	protobuf   protobufWriter
 	packer     packer
+
+	combinations exposition.Combinations // of reading
 }
 
 // formatOf returns the format of the streams beside what client_golang encodes in f.

@@ -325,8 +325,10 @@ func TestAPanicFreesThePlaces(t *testing.T) {
 // atRest fails the test unless no scrape holds a place.
 func atRest(t *testing.T, h *Handler) {
 	t.Helper()
-	if n := places(h); n != 0 || len(h.work) != 0 {
-		t.Errorf("%d scrapes have a place, %d are at work, want none", n, len(h.work))
+	for name, l := range map[string]*lane{"streams": &h.streams, "summaries": &h.summaries} {
+		if n, _ := l.queue.counts(); n != 0 || len(l.work) != 0 {
+			t.Errorf("%s: %d scrapes have a place, %d are at work, want none", name, n, len(l.work))
+		}
 	}
 }
 

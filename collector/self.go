@@ -121,8 +121,13 @@ type clients struct{ refusedConnections, refusedScrapes, stalled, idle uint64 }
 func (h *Handler) Clients(connections func() (refused, stalled, idle uint64)) prometheus.Collector {
 	return newSet(clientFamilies, func() clients {
 		refused, stalled, idle := connections()
-		refusedScrapes, stalledScrapes := h.queue.turnedAway()
-		return clients{refused, refusedScrapes, stalled + stalledScrapes, idle}
+		c := clients{refusedConnections: refused, stalled: stalled, idle: idle}
+		for _, l := range []*lane{&h.streams, &h.summaries} {
+			refusedScrapes, stalledScrapes := l.queue.turnedAway()
+			c.refusedScrapes += refusedScrapes
+			c.stalled += stalledScrapes
+		}
+		return c
 	})
 }
 

@@ -38,7 +38,7 @@ func TestOwnFamilies(t *testing.T) {
 	h.Registry().MustRegister(Own(func() Stats { return s }, oneInterface("eth7")), BuildInfo("v1", "go1", "libpcap 1"), Sample(0.125),
 		Losses(func() loss.Figures { return f }), h.Durations(),
 		h.Clients(func() (refused, stalled, idle uint64) { return 81, 82, 83 }))
-	h.queue.refused, h.queue.stalled = 84, 1
+	h.streams.queue.refused, h.streams.queue.stalled = 84, 1
 	text := scrapeOnce(h, "GET", "/metrics").Body.String()
 	for _, line := range []string{
 		`tcp_stream_exporter_streams{state="active"} 3`,

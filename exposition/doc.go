@@ -4,6 +4,7 @@
 // A text is written in this order, each family once, with all of its lines together:
 //
 //	Totals and Encoded families    by name: figures without the labels of a stream
+//	Families of groups             by name: series or histograms for each combination of groups
 //	Families of Streams            by name: one line for each stream that has the figure
 //	# EOF                          OpenMetrics only
 //
@@ -14,7 +15,10 @@
 //
 // WriteJSON writes the streams alone, as JSON Lines (docs/api.md).
 //
-// families.go and totals.go are the only places that know a family's name, type and help text.
+// Combinations turns a reading of groups into series by their labels, and Series goes through those of a family, for
+// this package's text as for other formats.
+//
+// families.go, groupfamilies.go and totals.go are the only places that know a family's name, type and help text.
 // docs/metrics.md lists the same tables; a test of package collector holds the two together.
 //
 // The package knows neither HTTP nor client_golang, which brings net/http with it: a program that reads

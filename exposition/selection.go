@@ -45,12 +45,54 @@ func DefaultFamilies() Families { return slices.Clone(byDefault) }
 // AllFamilies returns all families, those that are exported only if asked for included.
 func AllFamilies() Families { return slices.Clone(all) }
 
+// ChooseGroupFamilies returns the families of groups that match a list, as ChooseFamilies does; "none" stands for no
+// family at all.
+func ChooseGroupFamilies(list string) (GroupFamilies, error) {
+	if list == noneList {
+		return NoGroupFamilies, nil
+	}
+	names, err := matchingNames(list, allGroups.Names(), DefaultGroupFamilies().Names(), "family of groups")
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(allGroups), func(f GroupFamily) bool { return !slices.Contains(names, f.Name) }), nil
+}
+
+// noneList is the list of no family of groups.
+const noneList = "none"
+
+// NoGroupFamilies is the choice of none.
+var NoGroupFamilies = GroupFamilies{}
+
+// DefaultGroupFamilies returns the families of groups that are exported by default.
+func DefaultGroupFamilies() GroupFamilies {
+	return slices.DeleteFunc(slices.Clone(allGroups), func(f GroupFamily) bool { return f.OnRequest })
+}
+
+// Names returns the families' names.
+func (fs GroupFamilies) Names() []string {
+	names := make([]string, len(fs))
+	for i := range fs {
+		names[i] = fs[i].Name
+	}
+	return names
+}
+
 func matching(list string) (Families, error) {
+	names, err := matchingNames(list, all.Names(), byDefault.Names(), "per-stream family")
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(AllFamilies(), func(f Family) bool { return !slices.Contains(names, f.Name) }), nil
+}
+
+// matchingNames returns the names of all that match a list; kind says what they are names of.
+func matchingNames(list string, all, byDefault []string, kind string) ([]string, error) {
 	var names []string
 	for part := range strings.SplitSeq(list, ",") {
 		part = strings.TrimSpace(part)
 		if part == defaultList {
-			names = append(names, byDefault.Names()...)
+			names = append(names, byDefault...)
 			continue
 		}
 		_, err := regexp.Compile(part)
@@ -62,16 +104,16 @@ func matching(list string) (Families, error) {
 			return nil, fmt.Errorf("%q is neither a name nor a regular expression: %w: docs/metrics.md lists the names", part, err)
 		}
 		found := false
-		for i := range all {
-			if re.MatchString(all[i].Name) {
-				names, found = append(names, all[i].Name), true
+		for _, name := range all {
+			if re.MatchString(name) {
+				names, found = append(names, name), true
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("%q matches no per-stream family: docs/metrics.md lists them", part)
+			return nil, fmt.Errorf("%q matches no %s: docs/metrics.md lists them", part, kind)
 		}
 	}
-	return slices.DeleteFunc(AllFamilies(), func(f Family) bool { return !slices.Contains(names, f.Name) }), nil
+	return names, nil
 }
 
 // Names returns the families' names.
@@ -99,17 +141,51 @@ func (fs Families) Select(names []string) Selection {
 	if len(names) > 0 {
 		fs = slices.DeleteFunc(slices.Clone(fs), func(f Family) bool { return !slices.Contains(names, f.Name) })
 	}
-	return Selection{fs, names}
+	return Selection{families: fs, names: names}
 }
 
-// Selection chooses the families that a text holds. The zero value holds all totals and no family of streams.
+// Selection chooses the families that a text holds. The zero value holds all totals and no family of streams or
+// groups.
 type Selection struct {
 	families Families
+	groups   GroupFamilies
 	names    []string // empty: all
+	bare     bool     // nothing but families of streams
+}
+
+// WithGroups returns s with those families of groups that its names select, and with those that tell of the
+// combinations. NoGroupFamilies adds nothing.
+func (s Selection) WithGroups(fs GroupFamilies) Selection {
+	s.groups = nil
+	if len(fs) == 0 {
+		return s
+	}
+	for _, families := range []GroupFamilies{fs, groupOwnFamilies} {
+		for i := range families {
+			if s.Includes(families[i].Name) {
+				s.groups = append(s.groups, families[i])
+			}
+		}
+	}
+	return s
+}
+
+// OnlyStreams returns s without all that is not a family of streams.
+func (s Selection) OnlyStreams() Selection {
+	return Selection{families: s.families, names: s.names, bare: true}
+}
+
+// WithoutStreams returns s without the families of streams.
+func (s Selection) WithoutStreams() Selection {
+	s.families = nil
+	return s
 }
 
 // NeedStreams reports whether streams are written at all.
 func (s Selection) NeedStreams() bool { return len(s.families) > 0 }
+
+// Groups returns the families of groups that are written, by name. They must not be changed.
+func (s Selection) Groups() GroupFamilies { return s.groups }
 
 // NeedExtras reports whether Streams.Extras are read.
 func (s Selection) NeedExtras() bool {
@@ -118,5 +194,5 @@ func (s Selection) NeedExtras() bool {
 
 // Includes reports whether a family that is not one of streams is to be written.
 func (s Selection) Includes(name string) bool {
-	return len(s.names) == 0 || slices.Contains(s.names, name)
+	return !s.bare && (len(s.names) == 0 || slices.Contains(s.names, name))
 }

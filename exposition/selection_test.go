@@ -72,3 +72,34 @@ func TestNestedExpressions(t *testing.T) {
 		}()
 	}
 }
+
+func TestChooseGroupFamilies(t *testing.T) {
+	byDefault := DefaultGroupFamilies().Names()
+	for list, want := range map[string][]string{
+		"default": byDefault,
+		"none":    {},
+		"tcp_group_rtt_seconds, tcp_group_.*bytes.*": {"tcp_group_bytes_total", "tcp_group_connection_bytes", "tcp_group_retransmitted_bytes_total", "tcp_group_rtt_seconds"},
+		"default,tcp_group_connection_duration_seconds": slices.Insert(slices.Clone(byDefault),
+			slices.Index(byDefault, "tcp_group_connections"), "tcp_group_connection_duration_seconds"),
+	} {
+		got, err := ChooseGroupFamilies(list)
+		if err != nil || !slices.Equal(got.Names(), want) {
+			t.Errorf("%q gives %v, %v; want %v", list, got.Names(), err, want)
+		}
+	}
+	for list, says := range map[string]string{
+		"tcp_resets_total":      "matches no family of groups",
+		"tcp_stream_exporter.*": "matches no family of groups",
+		"tcp_group_packets":     "matches no family of groups",
+		"none,default":          "matches no family of groups",
+		"(":                     "neither a name nor a regular expression",
+		"":                      "matches no family of groups",
+	} {
+		if got, err := ChooseGroupFamilies(list); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, %v; want an error that says %q", list, got.Names(), err, says)
+		}
+	}
+	if slices.Contains(byDefault, "tcp_group_connection_bytes") || slices.Contains(byDefault, "tcp_group_connection_duration_seconds") || len(byDefault) != 18 {
+		t.Errorf("%d families by default: %v", len(byDefault), byDefault)
+	}
+}

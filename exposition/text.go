@@ -32,7 +32,8 @@ type Content struct {
 	Format    Format
 	Selection Selection
 	Totals    Totals
-	Others    []Encoded // by name, in Format; all of them are written, whatever Selection says
+	Others    []Encoded     // by name, in Format; all of them are written, whatever Selection says
+	Groups    *Combinations // nil: there are none
 	Streams   Streams
 }
 
@@ -63,6 +64,13 @@ func (t *Writer) Write(w io.Writer, c *Content) error {
 	}
 	// The head may not fit in the buffer; then append makes a larger one, which is kept.
 	t.buf = appendHead(t.buf[:0], c)
+	if c.Groups != nil {
+		for i := range c.Selection.groups {
+			if err := t.writeGroups(w, &c.Selection.groups[i], c.Groups, c.Format); err != nil {
+				return err
+			}
+		}
+	}
 	for i := range families {
 		if err := t.writeFamily(w, &families[i], &c.Streams, c.Format); err != nil {
 			return err

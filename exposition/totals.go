@@ -43,6 +43,13 @@ func TotalHeaders() []Header {
 	return headers
 }
 
+// Each calls yield for each family of Totals, by name, with its value.
+func (t *Totals) Each(yield func(h *Header, x float64)) {
+	for i := range totalsByName {
+		yield(&totalsByName[i].Header, totalsByName[i].value(t))
+	}
+}
+
 // Encoded holds a family that somebody else has written, such as client_golang's encoder: its lines as
 // they stand, header included.
 type Encoded struct {

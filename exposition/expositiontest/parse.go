@@ -2,7 +2,10 @@ package expositiontest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +21,9 @@ const (
 	TextType        = "text/plain; version=0.0.4; charset=utf-8"
 	OpenMetricsType = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 )
+
+// ProtobufType is the Content-Type of the protobuf format, which answers without streams may have.
+const ProtobufType = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
 // Exposition holds what a parser reads from a text.
 type Exposition struct {
@@ -41,10 +47,23 @@ func Parse(t testing.TB, text []byte) Exposition {
 // collector/scrapetest has Prometheus' own parsers read both formats.
 func ParseAs(t testing.TB, text []byte, contentType string) Exposition {
 	t.Helper()
+	e := Exposition{map[string]string{}, map[string]string{}, map[string]float64{}}
+	if strings.HasPrefix(contentType, "application/vnd.google.protobuf") {
+		for _, f := range Families(t, text) {
+			name := f.GetName()
+			if _, twice := e.Types[name]; twice {
+				t.Fatalf("%s twice", name)
+			}
+			e.Types[name], e.Helps[name] = strings.ToLower(f.GetType().String()), f.GetHelp()
+			for _, m := range f.Metric {
+				e.add(t, name, m)
+			}
+		}
+		return e
+	}
 	if strings.HasPrefix(contentType, "application/openmetrics-text") {
 		text = fromOpenMetrics(t, text)
 	}
-	e := Exposition{map[string]string{}, map[string]string{}, map[string]float64{}}
 	for _, m := range header.FindAllSubmatch(text, -1) {
 		into, name := e.Types, string(m[2])
 		if string(m[1]) == "HELP" {
@@ -66,6 +85,21 @@ func ParseAs(t testing.TB, text []byte, contentType string) Exposition {
 		}
 	}
 	return e
+}
+
+// Families reads messages of the protobuf format.
+func Families(t testing.TB, messages []byte) (all []*dto.MetricFamily) {
+	t.Helper()
+	decoder := expfmt.NewDecoder(bytes.NewReader(messages), expfmt.FmtProtoDelim)
+	for {
+		f := new(dto.MetricFamily)
+		if err := decoder.Decode(f); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatalf("the decoder of prometheus/common: %v", err)
+		}
+		all = append(all, f)
+	}
 }
 
 // header matches a line of HELP or TYPE.
@@ -131,6 +165,9 @@ func (e *Exposition) add(t testing.TB, name string, m *dto.Metric) {
 	case m.Histogram != nil:
 		for _, b := range m.Histogram.Bucket {
 			series("_bucket", float64(b.GetCumulativeCount()), fmt.Sprintf("le=%q", fmt.Sprint(b.GetUpperBound())))
+		}
+		if n := len(m.Histogram.Bucket); n > 0 && !math.IsInf(m.Histogram.Bucket[n-1].GetUpperBound(), 1) { // protobuf leaves it out
+			series("_bucket", float64(m.Histogram.GetSampleCount()), `le="+Inf"`)
 		}
 		series("_sum", m.Histogram.GetSampleSum())
 		series("_count", float64(m.Histogram.GetSampleCount()))
