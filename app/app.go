@@ -263,7 +263,8 @@ func serve(o *options, log *slog.Logger) error {
 		}
 	}
 	started := time.Now()
-	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
+	paths := web.Handlers{"/metrics": metrics, "/metrics/summary": metrics.Summary(), "/metrics/streams": metrics.Streams()}
+	server := web.Server(o.addr, web.Mux(paths, func() web.Page {
 		s := c.Stats()
 		return web.Page{
 			Name: "TCP stream exporter", Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),

@@ -72,7 +72,7 @@ func FuzzRequest(f *testing.F) {
 	var mu sync.Mutex
 	var seen []served
 	const metrics = "the metrics\n"
-	mux := Mux(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, metrics) }),
+	mux := Mux(Handlers{"/metrics": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, metrics) })},
 		func() Page { return testPage })
 	srv := Server("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
@@ -121,7 +121,7 @@ func FuzzRequest(f *testing.F) {
 			if s.path == "/metrics" && s.method != "HEAD" && body != metrics {
 				t.Fatalf("%s /metrics: %q", s.method, body)
 			}
-			if want == http.StatusNotFound && s.method != "HEAD" && body != "not found: there are / and /metrics\n" {
+			if want == http.StatusNotFound && s.method != "HEAD" && body != "not found: there are /, /metrics\n" {
 				t.Fatalf("%s %q: %q", s.method, s.path, body)
 			}
 		}

@@ -59,7 +59,7 @@ func raw(t *testing.T, address, method, request string) (*http.Response, string)
 }
 
 func TestPaths(t *testing.T) {
-	address := serve(t, Server("", Mux(metricsHandler, func() Page { return testPage })))
+	address := serve(t, Server("", Mux(Handlers{"/metrics": metricsHandler, "/metrics/summary": metricsHandler}, func() Page { return testPage })))
 	for _, row := range []struct {
 		method, target string
 		status         int
@@ -72,6 +72,7 @@ func TestPaths(t *testing.T) {
 		{"GET", "/metrics?name[]=up", 200, "metrics of name[]=up"},
 		{"GET", "/%6detrics", 200, "metrics of "}, // the same path, RFC 3986 section 6.2.2.2
 		{"GET", "http://elsewhere.example/metrics", 200, "metrics of "},
+		{"GET", "/metrics/summary?name[]=up", 200, "metrics of name[]=up"},
 		{"POST", "/metrics", 200, "metrics of "}, // the metrics handler's to refuse
 
 		{"POST", "/", 405, "this page is read with GET or HEAD\n"},
@@ -80,7 +81,8 @@ func TestPaths(t *testing.T) {
 
 		{"GET", "//", 404, "not found"},
 		{"GET", "///metrics", 404, "not found"},
-		{"GET", "/metrics/", 404, "not found"},
+		{"GET", "/metrics/", 404, "not found: there are /, /metrics, /metrics/summary\n"},
+		{"GET", "/metrics/streams", 404, "not found"},
 		{"GET", "/metrics//", 404, "not found"},
 		{"GET", "/..%2f", 404, "not found"},
 		{"GET", "/../metrics", 404, "not found"},
@@ -128,7 +130,7 @@ func TestPaths(t *testing.T) {
 }
 
 func TestPageShowsTheFigures(t *testing.T) {
-	h := Mux(metricsHandler, func() Page { return testPage })
+	h := Mux(Handlers{"/metrics": metricsHandler}, func() Page { return testPage })
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	body := w.Body.String()
@@ -159,7 +161,7 @@ func TestPageShowsTheFigures(t *testing.T) {
 
 func TestPageIsOfTheMomentOfTheRequest(t *testing.T) {
 	packets := uint64(0)
-	h := Mux(metricsHandler, func() Page {
+	h := Mux(Handlers{"/metrics": metricsHandler}, func() Page {
 		packets += 1000
 		return Page{Packets: packets}
 	})
@@ -174,10 +176,10 @@ func TestPageIsOfTheMomentOfTheRequest(t *testing.T) {
 
 func TestHostileTextIsEscaped(t *testing.T) {
 	evil := `"><script>alert(1)</script><a href='`
-	h := Mux(metricsHandler, func() Page { return Page{Name: evil, Version: evil, Interface: evil, Filter: evil} })
+	h := Mux(Handlers{"/metrics": metricsHandler}, func() Page { return Page{Name: evil, Version: evil, Interface: evil, Filter: evil} })
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	if body := w.Body.String(); strings.Contains(body, "<script") || strings.Count(body, "<a ") != 1 {
+	if body := w.Body.String(); strings.Contains(body, "<script") || strings.Count(body, "<a ") != 3 {
 		t.Errorf("text from outside became markup:\n%s", body)
 	}
 	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {

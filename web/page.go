@@ -36,7 +36,8 @@ td { font-family: monospace; text-align: right }
 </head>
 <body>
 <h1>{{.Name}}</h1>
-<p>Version {{.Version}}. TCP metrics by stream, for Prometheus: <a href="/metrics">/metrics</a></p>
+<p>Version {{.Version}}. TCP metrics for Prometheus: all <a href="/metrics">/metrics</a>, by group and totals
+<a href="/metrics/summary">/metrics/summary</a>, by stream <a href="/metrics/streams">/metrics/streams</a></p>
 <table>
 <tr><th>Interface</th><td>{{.Interface}}</td></tr>
 <tr><th>Packet filter</th><td>{{.Filter}}</td></tr>
