@@ -87,10 +87,10 @@ var groupFamilies = GroupFamilies{
 
 // groupOwnFamilies tell of the combinations themselves. They come with any family of groups.
 var groupOwnFamilies = GroupFamilies{
-	{Header: Header{"tcp_stream_exporter_group_combinations", "Combinations of client group, server group and service that have counters, of all workers.", Gauge},
+	{Header: Header{"tcp_stream_exporter_group_combinations", "Combinations of client group, server group and service that have counters, in the worker that has most.", Gauge},
 		Label: "kind", Values: kinds,
 		whole: func(r *group.Reading, i int) uint64 { return uint64(max(r.Used[i], 0)) }},
-	{Header: Header{"tcp_stream_exporter_group_combinations_capacity", "Combinations that there is room for, by -group-max and -group-max-subnets.", Gauge},
+	{Header: Header{"tcp_stream_exporter_group_combinations_capacity", "Combinations that each worker has room for, by -group-max and -group-max-subnets.", Gauge},
 		Label: "kind", Values: kinds,
 		whole: func(r *group.Reading, i int) uint64 { return uint64(max(r.Capacity[i], 0)) }},
 	{Header: Header{"tcp_stream_exporter_group_overflow_connections_total", "Connections that are counted under group other, because there was no room for their combination.", Counter},

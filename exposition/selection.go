@@ -51,7 +51,7 @@ func ChooseGroupFamilies(list string) (GroupFamilies, error) {
 	if list == noneList {
 		return NoGroupFamilies, nil
 	}
-	names, err := matchingNames(list, allGroups.Names(), DefaultGroupFamilies().Names(), "family of groups")
+	names, err := ChooseNames(list, allGroups.Names(), DefaultGroupFamilies().Names(), "family of groups")
 	if err != nil {
 		return nil, err
 	}
@@ -79,20 +79,22 @@ func (fs GroupFamilies) Names() []string {
 }
 
 func matching(list string) (Families, error) {
-	names, err := matchingNames(list, all.Names(), byDefault.Names(), "per-stream family")
+	names, err := ChooseNames(list, all.Names(), byDefault.Names(), "per-stream family")
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(AllFamilies(), func(f Family) bool { return !slices.Contains(names, f.Name) }), nil
 }
 
-// matchingNames returns the names of all that match a list; kind says what they are names of.
-func matchingNames(list string, all, byDefault []string, kind string) ([]string, error) {
+// ChooseNames returns those of all names, in their order, that a list selects, whose parts are as those of
+// ChooseFamilies; "default" stands for the names in defaults. A part that matches nothing is an error. kind is what
+// that calls a name.
+func ChooseNames(list string, all, defaults []string, kind string) ([]string, error) {
 	var names []string
 	for part := range strings.SplitSeq(list, ",") {
 		part = strings.TrimSpace(part)
 		if part == defaultList {
-			names = append(names, byDefault...)
+			names = append(names, defaults...)
 			continue
 		}
 		_, err := regexp.Compile(part)
@@ -113,7 +115,7 @@ func matchingNames(list string, all, byDefault []string, kind string) ([]string,
 			return nil, fmt.Errorf("%q matches no %s: docs/metrics.md lists them", part, kind)
 		}
 	}
-	return names, nil
+	return slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !slices.Contains(names, name) }), nil
 }
 
 // Names returns the families' names.
