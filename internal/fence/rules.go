@@ -40,7 +40,7 @@ const (
 // Project is the order of the packages of this module:
 //
 //	main → app → offline, web, collector → capture → ring, worker → table, wheel → stream → parse
-//	app, offline, collector → exposition → stream, printable
+//	app, offline, collector → exposition → stream, group, printable
 //	app, collector → loss → printable
 //	app, capture, loss → netif
 //	offline → worker, pcapfile
