@@ -136,12 +136,12 @@ func (c *Conn) HandshakeLegs(client uint32, now int64) (server, rest int64, ok b
 }
 
 // speaks reports whether a segment of direction dir is one that only a connection's end sends that takes part in it, so
-// that with such of both sides the connection is established: no SYN without ACK, and no RST while all of it that was
-// seen is a handshake. It reports this of the first such segment of a direction, and perhaps of others.
+// that with such of both sides the connection is established: no SYN without ACK, and a RST only in mid-stream. It
+// reports this of the first such segment of a direction, and perhaps of others.
 func (c *Conn) speaks(dir uint32, seg *parse.Segment) bool {
 	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
 	if f.flags&(nxtKnown|lastSYN) == nxtKnown && c.state&anyPending == 0 || seg.Flags&(parse.SYN|parse.ACK) == parse.SYN {
 		return false
 	}
-	return seg.Flags&parse.RST == 0 || c.state&synSeen == 0 && (f.flags|r.flags)&synAckSent == 0
+	return seg.Flags&parse.RST == 0 || c.state&(synSeen|established) == established && (f.flags|r.flags)&synAckSent == 0
 }
