@@ -174,12 +174,13 @@ profile: build setup ## CPU profiles: file.prof over a generated file, live.prof
 	echo "look further with: go tool pprof -http :8081 $(BINARY) $(CURDIR)/live.prof (or $(CURDIR)/file.prof)"
 
 # The compiler reads default.pgo whenever it builds the program: what is hot is inlined further.
-# Of four loads, so that what only many segments in flight, a loss or several interfaces bring about is seen, too.
+# Of five loads, so that what only groups, many segments in flight, a loss or several interfaces bring about is seen, too.
 pgo: setup-build ## record default.pgo again, the profile that the program is built with (1 minute)
 	@profiles=$$(mktemp -d) && trap 'rm -rf "$$profiles"' EXIT && \
 	go test -c -o "$$profiles/capture.test" ./capture && \
 	record() { name=$$1; shift; "$$profiles/capture.test" -test.run '^$$' -test.cpuprofile "$$profiles/$$name.prof" "$$@"; } && \
 	record all -test.bench Worker -test.benchtime 3s && \
+	record groups -test.bench Worker -test.benchtime 3s -groups 16 && \
 	record flight -test.bench Worker/'streams=1000$$' -test.benchtime 4s -flight 8 && \
 	record loss -test.bench Worker/'streams=1000$$' -test.benchtime 4s -flight 2 -loss 0.01 && \
 	record interfaces -test.bench Worker/'streams=1000$$' -test.benchtime 4s -by-interface && \

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/internal/benchflag"
 	"tcp-stream-exporter/internal/fakekernel"
 	"tcp-stream-exporter/internal/packet"
@@ -193,8 +194,12 @@ func (l *load) timed(walk func(i int)) (spent time.Duration) {
 }
 
 func benchWorker(tb testing.TB, connections int) *walk {
-	w, err := worker.New(worker.Config{MaxConnections: connections, StreamAge: 5 * time.Minute, FinalizedAge: time.Minute, Optional: *benchOptional,
-		ByInterface: *benchInterface, ByVLAN: *benchVLAN})
+	cfg := worker.Config{MaxConnections: connections, StreamAge: 5 * time.Minute, FinalizedAge: time.Minute, Optional: *benchOptional,
+		ByInterface: *benchInterface, ByVLAN: *benchVLAN}
+	if *benchGroups > 0 {
+		cfg.GroupMax, cfg.Groups = 2**benchGroups, clientGroups(tb, *benchGroups)
+	}
+	w, err := worker.New(cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -204,6 +209,32 @@ func benchWorker(tb testing.TB, connections int) *walk {
 		at.interfaces = NewInterfaces(map[int]int32{2: 1}, false)
 	}
 	return at
+}
+
+// clientGroups returns n groups that the addresses of connAddrs are spread over, one after the other.
+func clientGroups(tb testing.TB, n int) *group.Set {
+	var names group.Names
+	b := group.NewBuilder(&names, n)
+	for g := range n {
+		text := fmt.Sprintf("clients%d=", g)
+		for last := g; last < 256; last += n { // the last byte of an address tells the group, whatever the others are
+			for third := range 4 {
+				text += fmt.Sprintf("10.0.%d.%d,", third, last)
+			}
+		}
+		if err := b.AddText("benchmark", text[:len(text)-1]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	services, err := group.ParseServices("443")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s, err := b.Build(services, "benchmark")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
 }
 
 // open makes w know every stream of the load, one packet each.
@@ -240,6 +271,7 @@ var (
 	benchGap       = flag.Duration("gap", loadGap, "time between two packets of prepared traffic")
 	benchLoss      = flag.Float64("loss", 0, "share of prepared data segments that are lost before they are captured, and sent again")
 	benchFlight    = flag.Int("flight", 0, "prepared data segments that stay in flight when an ACK comes")
+	benchGroups    = flag.Int("groups", 0, "BenchmarkWorker sums up connections by so many `groups` of clients, at most 256; 0: by none")
 	benchOneWay    = flag.Bool("oneway", false, "prepared traffic has data segments only")
 	benchStreams   = benchflag.Counts{1000, 100_000, 1_000_000}
 )

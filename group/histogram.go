@@ -35,17 +35,19 @@ const (
 	sharedBounds = 3 // 0.25, 0.5 and 1 second are bounds of both kinds
 	cells        = highestNative - lowestNative + 1 + len(ClassicBounds) - sharedBounds
 
-	// A time finds its cell by its leading bits: its power of two and the stepBits that follow select an entry of
-	// cellOf.start. Each covers 3 to 6 %, and so two bounds lie in it at most.
-	stepBits = 4
-	leastLen = 10 // bits; shorter times have the power of two of this length
-	steps    = (37 - leastLen + 2) << stepBits
+	// A time finds its cell by its leading bits: its power of two and the stepBits that follow select a step of layout,
+	// which is 0.8 to 1.6 % wide, so that one bound lies in it at most.
+	stepBits   = 6
+	leastShift = 3 // times below 2^(stepBits+leastShift) ns are told apart by 8 ns
+	steps      = 1 << 11
+
+	cellBits = 8
 )
 
 // layout has the cells' bounds, ascending.
 var layout = func() (l struct {
-	upper   [cells + 2]uint64 // ns, the highest time in each cell; two more, which nothing is above
-	start   [steps]uint8      // the cell of the lowest time of each step
+	upper   [cells]uint64 // ns, the highest time in each cell
+	step    [steps]uint64 // the cell of the step's lowest time, and above cellBits its upper bound
 	native  [highestNative - lowestNative + 1]uint8
 	classic [len(ClassicBounds)]uint8 // the cells whose upper bound it is
 }) {
@@ -56,8 +58,7 @@ var layout = func() (l struct {
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
-	all[len(all)-1] = math.MaxUint64
-	copy(l.upper[:], append(all, math.MaxUint64, math.MaxUint64))
+	copy(l.upper[:], all)
 	cell := func(ns uint64) uint8 {
 		i, _ := slices.BinarySearch(all, ns)
 		return uint8(i)
@@ -68,29 +69,27 @@ var layout = func() (l struct {
 	for i := range l.classic {
 		l.classic[i] = cell(classicNanos[i])
 	}
-	for s := range l.start {
-		shift := max(s>>stepBits-1, 0)
-		l.start[s] = cell(uint64(s-shift<<stepBits) << (shift + leastLen - 1 - stepBits))
+	for s := range uint64(steps) {
+		shift := max(s>>stepBits, 1) - 1 // the first two powers of two have the same
+		at := cell(min((s-shift<<stepBits)<<(shift+leastShift), longest))
+		l.step[s] = l.upper[at]<<cellBits | uint64(at)
 	}
 	return l
 }()
 
-// cellOf returns the cell of a time of ns, 0 to longest.
-func cellOf(ns uint64) uint {
-	shift := uint(bits.Len64(ns|1<<(leastLen-1))) - 1 - stepBits
-	i := uint(layout.start[((shift-(leastLen-1-stepBits))<<stepBits+uint(ns>>(shift&63)))%steps])
-	if ns > layout.upper[i] {
-		i++
-	}
-	if ns > layout.upper[i] {
-		i++
-	}
-	return i
+// cellOf returns the cell of a time of ns, 0 to longest. It has no branch: which of two cells it is nothing foretells.
+func cellOf(ns uint64) uint64 {
+	shift := uint(bits.Len64(ns|1<<(stepBits+leastShift))) - 1 - stepBits
+	s := layout.step[(uint64(shift-leastShift)<<stepBits+ns>>(shift&63))%steps]
+	return s&(1<<cellBits-1) + (s>>cellBits-ns)>>63
 }
 
 // Note counts a time of ns. One below 0 counts as 0, one above 137 s as that.
 func (h *Histogram) Note(ns int64) {
-	v := uint64(min(max(ns, 0), longest))
+	v := uint64(ns)
+	if v > longest {
+		v = uint64(min(max(ns, 0), longest))
+	}
 	h.Sum += v
 	h.cells[cellOf(v)]++
 }

@@ -26,7 +26,7 @@ var (
 // plain lists the types that may stand in a mapping: none holds a pointer, every bit pattern of their
 // fields is a valid value, and 8 bytes are alignment enough for each.
 type plain interface {
-	Record | group | stream.Optional | stream.View | stream.Ends | stream.Extra | groups.Totals
+	Record | group | stream.Optional | stream.View | stream.Ends | stream.Extra | groups.Histogram
 }
 
 // values returns the first n values of T in mem, which begins at a multiple of 8 bytes. It panics if mem

@@ -18,12 +18,12 @@ const (
 //
 //	ready      what the reading before has deferred is added to the sums, and the live sums are cleared
 //	records    the figures of all records are added to the live sums, in order of their index
-//	rows       totals, sums and live sums are copied
+//	rows       histograms, lives, sums and live sums are copied
 //
 // Meanwhile connections end, move and begin. What record i loses (see sink) goes to the sums if the reading has yet to
 // come to it, and else to those that the next one adds: the reading has it from the record. So each packet is in a
-// reading once, and the sums stand still while they are copied. What is counted when it happens (Totals) is copied as
-// it is then. A reading that is given up leaves nothing to undo.
+// reading once, and the sums stand still while they are copied. What is counted when it happens is copied as it is
+// then. A reading that is given up leaves nothing to undo.
 type groupReading struct {
 	part   readingPart
 	at     int
@@ -115,7 +115,7 @@ func (w *Worker) addRecords(q *groupReading) {
 		}
 		switch {
 		case v&established == established:
-			s.established++
+			s.establishedNow++
 		case r.OneWay():
 			s.oneWay++
 		case r.HalfOpen():
@@ -139,12 +139,19 @@ func (s *sums) ready() {
 // row copies combination n.
 func (g *groups) row(n int, to *group.Row) {
 	s := &g.sums[n]
-	to.Key, to.Totals = g.keys[n], g.totals.Values[n]
+	l := &g.lives[n]
+	to.Key = g.keys[n]
+	to.Opened, to.Established, to.Closed, to.Failed = l.opened, l.established, l.closed, l.failed
+	to.Duration, to.Size = l.duration, l.size
+	for leg := range group.Legs {
+		to.RTT[leg] = g.hists.Values[n*kinds+rttHist+leg]
+		to.Handshake[leg] = g.hists.Values[n*kinds+handshakeHist+leg]
+	}
 	to.Data = s.folded
 	for d := range to.Data {
 		to.Data[d].Add(&s.live[d])
 	}
-	to.HalfOpen, to.EstablishedNow, to.OneWay = s.halfOpen, s.established, s.oneWay
+	to.HalfOpen, to.EstablishedNow, to.OneWay = s.halfOpen, s.establishedNow, s.oneWay
 }
 
 // GroupRows returns for how many rows a reading of groups should have room now. More may come until it is there. It may

@@ -25,10 +25,11 @@ import (
 // A reading takes records in order of their index while packets come (reading.go).
 type groups struct {
 	*combinations
-	of     []grouping                 // by record
-	totals table.Mapped[group.Totals] // by combination, without Data and gauges
-	sums   []sums                     // by combination
-	set    atomic.Pointer[group.Set]
+	of    []grouping                    // by record
+	hists table.Mapped[group.Histogram] // by combination: kinds of them
+	lives []life                        // by combination
+	sums  []sums                        // by combination
+	set   atomic.Pointer[group.Set]
 
 	overflow uint64
 	gone     stream.Gone // of the connection at hand, see settle
@@ -37,14 +38,31 @@ type groups struct {
 	moves   regrouping
 }
 
-// grouping holds the combination of a record's connection, and what is known and was counted of the connection. The
-// combination's number stands above the bits.
+// Histograms of a combination: RTT and handshake, and of each the two legs. The first bit is the leg, so that the one of
+// an RTT sample is a record's grouping XOR the direction of the ACK.
+const (
+	rttHist       = 0
+	handshakeHist = 1 << 1
+	kindBits      = 2
+	kinds         = 1 << kindBits
+)
+
+// grouping holds the combination of a record's connection, and what is known and was counted of the connection:
+//
+//	31 … 24   23 … 2                    1   0
+//	flags     the combination's number  0   clientDir
 type grouping uint32
 
 const (
-	clientDir  grouping = 1 << iota // the client is the sender of direction 1
-	clientSure                      // a SYN or SYN+ACK has shown it
-	spoke0                          // direction 0 has sent something that shows it to take part, see stream.Spoke
+	flagShift = 24
+	flags     = ^grouping(1<<flagShift - 1)
+
+	clientDir grouping = 1 // the client is the sender of direction 1
+)
+
+const (
+	clientSure grouping = 1 << (flagShift + iota) // a SYN or SYN+ACK has shown who the client is
+	spoke0                                        // direction 0 has shown that it takes part, see stream.Spoke
 	spoke1
 	ended    // its end was counted, if that counts
 	answered // the server's first packet was a SYN+ACK
@@ -52,31 +70,42 @@ const (
 	sized1
 
 	established = spoke0 | spoke1
-	groupShift  = 8
 )
 
-func (v grouping) number() uint32 { return uint32(v >> groupShift) }
+// groupingOf returns the grouping of a connection of combination n whose client is the sender of direction client.
+func groupingOf(n, client uint32) grouping { return grouping(n<<kindBits | client) }
+
+func (v grouping) number() uint32 { return uint32(v&^flags) >> kindBits }
 
 // role returns whose packets those of direction dir are: group.FromClient or group.FromServer.
 func (v grouping) role(dir uint32) uint32 { return (uint32(v) ^ dir) & 1 }
 
-// sums are what was counted of a combination beside its Totals.
+// life is what was counted of the connections of a combination when it happened.
+type life struct {
+	opened, established uint64
+	closed              [group.ClosedReasons]uint64
+	failed              [group.FailedReasons]uint64
+	duration            group.Durations
+	size                [group.Directions]group.Sizes
+}
+
+// sums are what was counted of the packets of a combination, and its gauges.
 type sums struct {
-	folded                        [group.Directions]group.Data // of what is gone
-	deferred                      [group.Directions]group.Data // the same, for the next reading
-	live                          [group.Directions]group.Data // of the records that the reading has come to
-	halfOpen, established, oneWay uint64                       // likewise
+	folded                           [group.Directions]group.Data // of what is gone
+	deferred                         [group.Directions]group.Data // the same, for the next reading
+	live                             [group.Directions]group.Data // of the records that the reading has come to
+	halfOpen, establishedNow, oneWay uint64                       // likewise
 }
 
 func newGroups(cfg *Config) (*groups, error) {
 	n := cfg.GroupMax + cfg.GroupMaxSubnets
-	totals, err := table.NewMapped[group.Totals](n)
+	hists, err := table.NewMapped[group.Histogram](kinds * n)
 	if err != nil {
 		return nil, err
 	}
 	g := &groups{
 		combinations: newCombinations(cfg.GroupMax, cfg.GroupMaxSubnets), of: make([]grouping, cfg.MaxConnections),
-		totals: totals, sums: make([]sums, n),
+		hists: hists, lives: make([]life, n), sums: make([]sums, n),
 	}
 	g.gone.Clear()
 	g.set.Store(cfg.Groups)
@@ -118,8 +147,12 @@ func (g *groups) sink(i uint32) *[group.Directions]group.Data {
 
 // noteRTT counts an RTT sample of ns that an ACK of direction dir of record i has given.
 func (g *groups) noteRTT(i, dir uint32, ns int64) {
-	v := g.of[i]
-	g.totals.Values[v.number()].RTT[v.role(dir)].Note(ns)
+	g.hists.Values[(uint32(g.of[i])^dir)&(1<<flagShift-1)].Note(ns)
+}
+
+// handshake returns the histogram of v's handshake times on one leg.
+func (g *groups) handshake(v grouping, leg int) *group.Histogram {
+	return &g.hists.Values[v.number()<<kindBits|uint32(handshakeHist|leg)]
 }
 
 // groupEvent counts what a segment of record i, seen at now, has changed. begins: the connection is new in its record.
@@ -143,20 +176,19 @@ func (w *Worker) groupEvent(i uint32, r *table.Record, seg *parse.Segment, now i
 		}
 	}
 	v := g.of[i]
-	t := &g.totals.Values[v.number()]
 	role := v.role(dir)
 	if ev&stream.Opened != 0 && role == group.FromServer && seg.Flags&(parse.SYN|parse.ACK) == parse.SYN|parse.ACK {
 		v |= answered
 	}
 	if ev&stream.HandshakeMeasured != 0 && v&answered != 0 && role == group.FromClient {
 		if server, client, ok := r.HandshakeLegs(dir, now); ok {
-			t.Handshake[group.ServerLeg].Note(server)
-			t.Handshake[group.ClientLeg].Note(client)
+			g.handshake(v, group.ServerLeg).Note(server)
+			g.handshake(v, group.ClientLeg).Note(client)
 		}
 	}
 	if ev&stream.Spoke != 0 && v&(spoke0<<dir) == 0 {
 		if v |= spoke0 << dir; v&(established|ended) == established {
-			t.Established++
+			g.lives[v.number()].established++
 		}
 	}
 	g.of[i] = v
@@ -206,8 +238,8 @@ func (w *Worker) groupBegin(i uint32, r *table.Record) {
 	if !ok {
 		g.overflow++
 	}
-	g.of[i] = v | grouping(client) | grouping(n)<<groupShift
-	g.totals.Values[n].Opened++
+	g.of[i] = v | groupingOf(n, client)
+	g.lives[n].opened++
 }
 
 // guessClient returns which side is the client of a connection in mid-stream: the one whose peer has a service's port,
@@ -244,7 +276,7 @@ func (g *groups) settle(i uint32, over bool, why int) {
 		n := &gone.Counts[dir]
 		fold(&to[v.role(dir)], n)
 		if n.Packets != 0 && v&(established|ended|sized0<<dir) == established {
-			g.totals.Values[v.number()].Size[v.role(dir)].Note(n.Bytes)
+			g.lives[v.number()].size[v.role(dir)].Note(n.Bytes)
 			v |= sized0 << dir
 		}
 	}
@@ -260,22 +292,22 @@ func (g *groups) settle(i uint32, over bool, why int) {
 func (g *groups) end(i uint32, p stream.Progress, why int, duration int64, bytes *[2]uint64) {
 	v := g.of[i]
 	g.of[i] = v | ended
-	t := &g.totals.Values[v.number()]
+	t := &g.lives[v.number()]
 	switch {
 	case v&established == established:
-		t.Closed[why]++
-		t.Duration.Note(duration)
+		t.closed[why]++
+		t.duration.Note(duration)
 		for dir := range uint32(2) {
 			if v&(sized0<<dir) == 0 {
-				t.Size[v.role(dir)].Note(bytes[dir])
+				t.size[v.role(dir)].Note(bytes[dir])
 			}
 		}
 	case p&stream.ProgressMore != 0:
 	case v&established != 0: // by a SYN+ACK
-		t.Failed[group.FailedUnfinished]++
+		t.failed[group.FailedUnfinished]++
 	case p&stream.ProgressSYN != 0 && why == group.ClosedByServer:
-		t.Failed[group.FailedRefused]++
+		t.failed[group.FailedRefused]++
 	case p&stream.ProgressSYN != 0:
-		t.Failed[group.FailedUnanswered]++
+		t.failed[group.FailedUnanswered]++
 	}
 }

@@ -57,7 +57,7 @@ func (w *Worker) regroup(i uint32, r *table.Record, client uint32, set *group.Se
 	g := w.groups
 	old := g.of[i]
 	n, ok := g.number(w.groupKey(r, client, set))
-	v := old&(1<<groupShift-1)&^clientDir | grouping(client) | grouping(n)<<groupShift
+	v := old&flags | groupingOf(n, client)
 	if v == old {
 		return
 	}

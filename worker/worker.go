@@ -178,7 +178,7 @@ func (w *Worker) Populate(from, upTo int) error { return w.table.Populate(from, 
 // Close frees the table's memory. The worker is unusable after it.
 func (w *Worker) Close() error {
 	if w.groups != nil {
-		return errors.Join(w.table.Close(), w.groups.totals.Close())
+		return errors.Join(w.table.Close(), w.groups.hists.Close())
 	}
 	return w.table.Close()
 }
