@@ -343,6 +343,7 @@ func (c *Capture) total() ring.Stats {
 func (c *Capture) stats() worker.Stats {
 	if c.ring != nil {
 		if k, err := c.ring.Stats(); err == nil {
+			c.noteDrops(k)
 			c.last = k
 		}
 	}
@@ -357,6 +358,15 @@ func (c *Capture) stats() worker.Stats {
 	s.MaxTurn, s.MaxTurnWork = c.peaks.turn.max(), c.peaks.work.max()
 	s.MaxFrameAge, s.MaxExpiryLag = c.peaks.frameAge.max(), c.peaks.lag.max()
 	return s
+}
+
+// noteDrops has the worker know if the kernel has dropped frames since its counters were last read. Blocks that are closed
+// from here on do not tell of them any more (ring.Block.Losing).
+func (c *Capture) noteDrops(now ring.Stats) {
+	if now.Drops != c.last.Drops || now.Freezes != c.last.Freezes {
+		mono, _ := c.clock()
+		c.worker.LostUntil(mono)
+	}
 }
 
 func (c *Capture) publish() {

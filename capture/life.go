@@ -66,8 +66,10 @@ func (c *Capture) away(why error) {
 	}
 }
 
-// back notes that the interface is captured again, and reports it.
+// back notes that the interface is captured again, and reports it. What passed meanwhile nobody has seen.
 func (c *Capture) back() {
+	mono, _ := c.clock()
+	c.worker.LostUntil(mono)
 	c.up, c.announced = true, false
 	c.reopened++
 	c.publish()

@@ -26,6 +26,9 @@ type walk struct {
 // block accounts every frame of b. mono and real are as in worker.Account.
 func (at *walk) block(b *ring.Block, mono, real int64) {
 	at.blk = *b
+	if at.blk.Losing() {
+		at.worker.Lost()
+	}
 	at.off, at.left = at.blk.Start()
 	frames := at.left
 	at.worker.Account(at.source(), mono, real)
@@ -37,6 +40,7 @@ func (at *walk) block(b *ring.Block, mono, real int64) {
 	}
 	if at.blk.Bad() {
 		count.BadBlocks++
+		at.worker.Lost()
 	}
 }
 

@@ -97,6 +97,8 @@ var captureFamilies = []family[captured]{
 		}},
 	{header: header{Name: "tcp_stream_exporter_shared_origin_packets_total", Help: "Packets of an interface and VLANs that no number was left for: they are accounted as of interface \"all others\", where streams of the same addresses and ports are one.", Type: counter},
 		series: counterOf(func(c *captured) uint64 { return c.SharedOrigin })},
+	{header: header{Name: "tcp_stream_exporter_capture_gaps_total", Help: "Sequence gaps across a loss of the capture itself: packets that the ring dropped, a bad block, a time without the interface. No stream counts them.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.CaptureGaps })},
 	{header: header{Name: "tcp_stream_exporter_ring_blocks_total", Help: "Ring blocks walked.", Type: counter},
 		series: counterOf(func(c *captured) uint64 { return c.Blocks })},
 	{header: header{Name: "tcp_stream_exporter_ring_blocks_timed_out_total", Help: "Ring blocks that the kernel handed over before they were full.", Type: counter},

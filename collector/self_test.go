@@ -24,7 +24,7 @@ func TestOwnFamilies(t *testing.T) {
 	s.Opened, s.ClosedFin, s.ClosedRst, s.Expired, s.Tally.Recycled, s.Replaced, s.Tally.Reopened = 21, 22, 23, 24, 25, 26, 27
 	s.RecycledHalfOpen, s.RecycledFinalized, s.NoRoom = 31, 32, 33
 	s.Skipped[parse.NotIP], s.Blocks, s.TimedOut, s.BadBlocks = 41, 42, 43, 44
-	s.Unselected, s.SharedOrigin = 45, 46
+	s.Unselected, s.SharedOrigin, s.CaptureGaps = 45, 46, 47
 	s.InterfaceUp, s.Reopened = true, 51
 	s.SuperPackets, s.SuperSegments, s.MaxTurn, s.MaxTurnWork = 61, 611, 620*time.Microsecond, 62*time.Microsecond
 	s.MaxFrameAge, s.MaxExpiryLag = 63*time.Millisecond, 1400*time.Millisecond
@@ -59,6 +59,7 @@ func TestOwnFamilies(t *testing.T) {
 		`tcp_stream_exporter_skipped_packets_total{reason="fragment"} 0`,
 		`tcp_stream_exporter_skipped_packets_total{reason="unselected"} 45`,
 		`tcp_stream_exporter_shared_origin_packets_total 46`,
+		`tcp_stream_exporter_capture_gaps_total 47`,
 		`tcp_stream_exporter_ring_blocks_total 42`,
 		`tcp_stream_exporter_ring_blocks_timed_out_total 43`,
 		`tcp_stream_exporter_ring_blocks_bad_total 44`,

@@ -126,5 +126,11 @@ func (b *Block) Bad() bool { return b.bad }
 // TimedOut reports whether the retire timer closed the block before it was full (TP_STATUS_BLK_TMO).
 func (b *Block) TimedOut() bool { return b.status&tpStatusBlkTmo != 0 }
 
+// Losing reports whether frames were dropped between the last reading of Stats and the end of the block
+// (TP_STATUS_LOSING, set by prb_close_block in net/packet/af_packet.c of Linux 6.18). For want of room the kernel drops
+// frames between two blocks, never within one: this one's frames may come after the drop, and so may those of the
+// blocks behind it, all of which say so until Stats reads the counter.
+func (b *Block) Losing() bool { return b.status&tpStatusLosing != 0 }
+
 // Len returns the number of frames that the block claims to hold (num_pkts).
 func (b *Block) Len() uint32 { return b.num }

@@ -243,7 +243,7 @@ func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 		end++
 	}
 	if f.flags&nxtKnown != 0 && c.judgeable(f) && c.unacceptable(dir, seg, end, now) {
-		ev |= c.countUnacceptable(dir, seg, end)
+		ev |= c.countUnacceptable(dir, seg, end, t)
 		f.lastTime = now
 		return ev, noSample
 	}
@@ -283,7 +283,7 @@ func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 		}
 		if known {
 			if seg.Seq.After(f.nxt) {
-				d.gaps++
+				t.countGap(f, d)
 			}
 			if n <= 1 && control == 0 && seg.Seq == f.nxt-1 && (n == 0 || r.flags&ackKnown == 0 || r.lastAck == f.nxt) {
 				nowFlags = lastKeepAlive // RFC 9293 section 3.8.4

@@ -16,6 +16,23 @@ type Tally struct {
 	OneSided  uint64 // of the expired ones, those that acknowledged data of a reverse stream never seen
 
 	Gone *Gone // takes down what streams that are dropped had counted. May be nil
+
+	CaptureGaps uint64 // sequence gaps across a loss of the capture, which are in no stream's
+
+	lostUntil int64 // ns, all losses of the capture lie before it; 0: there was none
+}
+
+// Lost notes that the capture has lost packets, all of them before now, in ns. A sequence gap behind a packet of before
+// that time is one of the capture from here on, and no stream's.
+func (t *Tally) Lost(now int64) { t.lostUntil = max(t.lostUntil, now) }
+
+// countGap counts a sequence gap of s, whose latest packet came before it.
+func (t *Tally) countGap(s *Stream, d *Detail) {
+	if t.lostUntil != 0 && s.lastTime < t.lostUntil {
+		t.CaptureGaps++
+		return
+	}
+	d.gaps++
 }
 
 // Add brings another worker's tally to t, but for Gone.
@@ -30,6 +47,7 @@ func (t *Tally) Add(o *Tally) {
 	t.Expired += o.Expired
 	t.Recycled += o.Recycled
 	t.OneSided += o.OneSided
+	t.CaptureGaps += o.CaptureGaps
 }
 
 // Drop takes a connection's streams out of the gauges and returns how many there were.

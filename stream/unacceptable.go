@@ -85,12 +85,12 @@ func (s *Stream) resynchronise(d *Detail, seq parse.Seq) {
 
 // countUnacceptable counts an unacceptable segment: it adds to the counters what it is by itself, and changes
 // nothing that decides about others. A FIN there ends nothing. The event may be Retransmitted.
-func (c *Conn) countUnacceptable(dir uint32, seg *parse.Segment, end parse.Seq) (ev Event) {
+func (c *Conn) countUnacceptable(dir uint32, seg *parse.Segment, end parse.Seq, t *Tally) (ev Event) {
 	f, d := &c.hot[dir&1], &c.cold[dir&1]
 	switch {
 	case seg.Seq == f.nxt || f.flags&resync != 0 && seg.Seq == d.resync:
 	case seg.Seq.After(f.nxt):
-		d.gaps++
+		t.countGap(f, d)
 	case end != seg.Seq:
 		d.retransmits++
 		ev = Retransmitted

@@ -212,6 +212,17 @@ func (w *Worker) Account(src Source, mono, real int64) {
 	}
 }
 
+// Lost notes that the capture lost packets between the frames accounted so far and those that come next. Sequence gaps
+// that open across that place are counted as gaps of the capture.
+//
+// The worker's clock is the one time that is surely after all frames so far. The latest frame's is not: frames wait for
+// their way into the ring with the time at which they came, on a busy machine for some ms.
+func (w *Worker) Lost() { w.LostUntil(w.now + 1) }
+
+// LostUntil notes that the capture has lost packets, the last of them before now on the worker's clock, in ns. Frames
+// that came before the loss may not be accounted yet.
+func (w *Worker) LostUntil(now int64) { w.tally.Lost(now) }
+
 // HashNarrow returns the hash of a plain flow, not wide and without an identity, for Batch.Hashes.
 func (w *Worker) HashNarrow(f *parse.Flow) uint64 { return w.table.HashNarrow(f) }
 
