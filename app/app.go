@@ -93,18 +93,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	// A write to a closed pipe on standard output or error would end the exporter with the reader of its log
 	// (SIGPIPE); that is how -read FILE | head ends.
 	signal.Ignore(syscall.SIGPIPE)
-	level := slog.LevelInfo
-	if o.debug {
-		level = slog.LevelDebug
-	}
-	lines := newLogQueue(stderr)
+	lines := newLogQueue(stderr, func(lost uint64) {
+		o.log.say(stderr, slog.LevelWarn, fmt.Sprintf("%d log lines are lost: standard error was not read", lost))
+	})
 	defer lines.close()
-	log := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: level}))
+	log := slog.New(o.log.handler(lines))
 	if profilesAt != "" {
 		log.Info("serving profiles", "address", profilesAt)
 	}
 	if err := serve(o, log); err != nil {
-		complain(lines, err)
+		o.log.say(lines, slog.LevelError, err.Error())
 		return exitFailure
 	}
 	return exitOK
@@ -143,8 +141,12 @@ func complain(w io.Writer, err error) { say(w, err.Error()) }
 
 // say writes one line, of UTF-8.
 func say(w io.Writer, text string) {
-	text = printable.Text(text)
-	fmt.Fprintf(w, "tcp-stream-exporter: %s\n", strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
+	fmt.Fprintf(w, "tcp-stream-exporter: %s\n", oneLine(text))
+}
+
+// oneLine returns text as UTF-8 without line breaks.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(printable.Text(text), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
 func versionName() string {

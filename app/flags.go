@@ -46,7 +46,7 @@ type options struct {
 	ipv6           bool
 	byVLAN         bool // streams are told apart by their VLAN tags, too
 	tunnels        parse.Tunnels
-	debug          bool
+	log            logFlags
 	metrics        metricsFlags
 	output         outputFlags
 	version        bool
@@ -92,7 +92,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
 	fs.BoolVar(&o.byVLAN, "vlan-identity", false, "tell streams of the same addresses and ports apart by their VLAN tags, and label them with vlan")
 	tunnels := fs.String("tunnels", "", "`list` of encapsulations whose inner packets are accounted, of "+parse.TunnelNames()+" (default: none)")
-	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
+	o.log.register(fs)
 	o.metrics.register(fs)
 	o.output.register(fs)
 	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng, also compressed with gzip or zstd; -: standard input) instead of an interface, print the figures and exit; more files may follow as arguments and are read as one capture")
@@ -124,6 +124,9 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
 	o.files = append([]string{o.read}, files...)
 	if err := o.checkRead(given); err != nil {
+		return nil, err
+	}
+	if err := o.log.resolve(given, o.flag); err != nil {
 		return nil, err
 	}
 	if err := o.output.resolve(given, o.flag); err != nil {
@@ -227,7 +230,7 @@ const (
 var directions = []string{arriving, sent, both}
 
 // liveFlags lists the flags that a live capture alone has a use for.
-var liveFlags = []string{"interface", "wait", "direction", "promiscuous", "snaplen", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus"}
+var liveFlags = []string{"interface", "wait", "direction", "promiscuous", "snaplen", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus", "log.level", "log.format"}
 
 // checkRead validates the flags that belong to -read and those that do not.
 func (o *options) checkRead(given map[string]bool) error {

@@ -206,6 +206,13 @@ func TestBadInput(t *testing.T) {
 
 		{"IPv6 that is neither on nor off", []string{"-ipv6=maybe"}, "-ipv6 maybe: ", []string{"true or false"}},
 		{"debugging that is neither on nor off", []string{"-debug="}, `-debug "": `, []string{"true or false"}},
+		{"an unknown log level", []string{"-log.level", "loud"}, "-log.level loud: ", []string{"debug, info, warn or error"}},
+		{"an empty log level", []string{"-log.level", ""}, `-log.level "": `, []string{"debug, info, warn or error"}},
+		{"two log levels", []string{"-debug", "-log.level", "warn"}, "-debug true and -log.level warn: ", []string{"give only one"}},
+		{"an unknown log format", []string{"-log.format", "xml"}, "-log.format xml: ", []string{"logfmt or json"}},
+		{"an empty log format", []string{"-log.format", ""}, `-log.format "": `, []string{"logfmt or json"}},
+		{"a file and a log level", []string{"-read", whole, "-log.level", "warn"}, "-log.level warn: ", []string{"leave it out with -read"}},
+		{"a file and a log format", []string{"-read", whole, "-log.format", "json"}, "-log.format json: ", []string{"leave it out with -read"}},
 		{"Go metrics that are neither on nor off", []string{"-go-metrics=2"}, "-go-metrics 2: ", []string{"true or false"}},
 		{"process metrics that are neither on nor off", []string{"-process-metrics=yes"}, "-process-metrics yes: ", []string{"true or false"}},
 		{"stream metrics that are neither on nor off", []string{"-no-stream-metrics=no"}, "-no-stream-metrics no: ", []string{"true or false"}},
@@ -291,7 +298,7 @@ func TestBadInput(t *testing.T) {
 		refused(t, l.A, wrapper, []string{"-interface", veth, "-pprof", "80"}, "-pprof 80: ", "CAP_NET_BIND_SERVICE")
 	})
 	t.Run("every flag is in the inventory", func(t *testing.T) {
-		for _, flag := range regexp.MustCompile(`(?m)^ +-([a-z0-9-]+)`).FindAllStringSubmatch(output(t, "-help"), -1) {
+		for _, flag := range regexp.MustCompile(`(?m)^ +-([a-z0-9.-]+)`).FindAllStringSubmatch(output(t, "-help"), -1) {
 			if !given["-"+flag[1]] {
 				t.Errorf("no row has -%s", flag[1])
 			}
