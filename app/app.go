@@ -209,8 +209,14 @@ func serve(o *options, log *slog.Logger) error {
 	interfaces := func(s *worker.Stats) []collector.Interface {
 		return []collector.Interface{{Name: o.iface, Up: s.InterfaceUp, Named: true, Exists: given.exists()}}
 	}
+	states := health{sinceTurn: c.SinceTurn, up: func() bool { return c.Stats().InterfaceUp }}
+	states.interfaces = func() []collector.Interface {
+		s := c.Stats()
+		return interfaces(&s)
+	}
 	absent, selected := func() bool { return false }, (func(string) bool)(nil)
 	if s.lines != nil {
+		states.interfaces = s.lines.all
 		interfaces = func(*worker.Stats) []collector.Interface { return s.lines.interfaces() }
 		absent, selected = s.lines.absent, o.selection.Match
 		s.lines.begin(c)
@@ -261,10 +267,11 @@ func serve(o *options, log *slog.Logger) error {
 		}
 	}
 	started := time.Now()
-	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
+	routes := append(states.routes(), web.Route{Path: "/metrics", Handler: metrics})
+	server := web.Server(o.addr, web.Mux(routes, func() web.Page {
 		s := c.Stats()
 		return web.Page{
-			Name: "TCP stream exporter", Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
+			Name: "TCP stream exporter", Metrics: "/metrics", Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
 			Packets: s.Packets, Drops: s.Dropped, Freezes: s.Freezes, Streams: int(s.Active),
 			Uptime: time.Since(started).Truncate(time.Second),
 		}

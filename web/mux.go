@@ -1,26 +1,55 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
-// Mux returns a handler that answers "/" with the landing page, leaves "/metrics" to metrics, and answers
-// every other path with 404. page is called once for each request of the landing page.
+// Route is a path of the server and what answers there.
+type Route struct {
+	Path string
+	http.Handler
+}
+
+// Mux returns a handler that answers each route's path by its handler, "/" with the landing page unless a route has it,
+// and every other path with 404. page is called once for each request of the landing page.
 //
 // Paths are compared as they are: unlike http.ServeMux it redirects nothing, so "//" and "/metrics/" are
 // 404 too.
-func Mux(metrics http.Handler, page func() Page) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/metrics":
-			metrics.ServeHTTP(w, r)
-		case "/":
-			if r.Method != http.MethodGet && r.Method != http.MethodHead {
-				w.Header().Set("Allow", "GET, HEAD")
-				http.Error(w, "this page is read with GET or HEAD", http.StatusMethodNotAllowed)
-				return
-			}
+func Mux(routes []Route, page func() Page) http.Handler {
+	handlers := make(map[string]http.Handler, len(routes)+1)
+	names := []string{"/"}
+	handlers["/"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isRead(w, r, "this page is read with GET or HEAD") {
 			servePage(w, page())
-		default:
-			http.Error(w, "not found: there are / and /metrics", http.StatusNotFound)
 		}
 	})
+	for _, r := range routes {
+		handlers[r.Path] = r.Handler
+		if r.Path != "/" {
+			names = append(names, r.Path)
+		}
+	}
+	last := len(names) - 1
+	there := "not found: there is " + names[0]
+	if last > 0 {
+		there = "not found: there are " + strings.Join(names[:last], ", ") + " and " + names[last]
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := handlers[r.URL.Path]; h != nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		http.Error(w, there, http.StatusNotFound)
+	})
+}
+
+// isRead reports whether a request only reads. Otherwise it has answered it with 405.
+func isRead(w http.ResponseWriter, r *http.Request, otherwise string) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, otherwise, http.StatusMethodNotAllowed)
+	return false
 }

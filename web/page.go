@@ -11,6 +11,7 @@ import (
 // Page holds what the landing page shows.
 type Page struct {
 	Name, Version string
+	Metrics       string // path of the metrics
 	Interface     string // of the capture
 	Filter        string // in the language of pcap-filter(7)
 	Packets       uint64 // taken out of the rings
@@ -36,7 +37,7 @@ td { font-family: monospace; text-align: right }
 </head>
 <body>
 <h1>{{.Name}}</h1>
-<p>Version {{.Version}}. TCP metrics by stream, for Prometheus: <a href="/metrics">/metrics</a></p>
+<p>Version {{.Version}}. TCP metrics by stream, for Prometheus: <a href="{{.Metrics}}">{{.Metrics}}</a></p>
 <table>
 <tr><th>Interface</th><td>{{.Interface}}</td></tr>
 <tr><th>Packet filter</th><td>{{.Filter}}</td></tr>
