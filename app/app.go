@@ -77,13 +77,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitOK
 	}
-	stopProfiles, profilesAt, err := o.serveProfiles()
-	if err != nil {
-		complain(stderr, err)
-		return exitFailure
-	}
-	defer stopProfiles()
 	if o.readGiven {
+		stopProfiles, _, err := o.serveProfiles(nil, nil)
+		if err != nil {
+			complain(stderr, err)
+			return exitFailure
+		}
+		defer stopProfiles()
 		if err := offline.Run(o.offline(stderr), stdout, stderr); err != nil {
 			complain(stderr, err)
 			return exitFailure
@@ -98,10 +98,21 @@ func run(args []string, stdout, stderr io.Writer) int {
 	})
 	defer lines.close()
 	log := slog.New(o.log.handler(lines))
+	door, err := o.openDoor(func(err error) { tellDoor(log, o.web.config, err) })
+	if err != nil {
+		complain(lines, err)
+		return exitUsage
+	}
+	stopProfiles, profilesAt, err := o.serveProfiles(door, serverLog(log))
+	if err != nil {
+		o.log.say(lines, slog.LevelError, err.Error())
+		return exitFailure
+	}
+	defer stopProfiles()
 	if profilesAt != "" {
 		log.Info("serving profiles", "address", profilesAt)
 	}
-	if err := serve(o, log); err != nil {
+	if err := serve(o, door, log); err != nil {
 		o.log.say(lines, slog.LevelError, err.Error())
 		return exitFailure
 	}
@@ -160,7 +171,7 @@ func versionName() string {
 }
 
 // serve captures and answers scrapes until SIGINT or SIGTERM.
-func serve(o *options, log *slog.Logger) error {
+func serve(o *options, door *web.Door, log *slog.Logger) error {
 	ctx, stopSignals := untilSignal()
 	defer stopSignals()
 	hangUps := make(chan os.Signal, 1)
@@ -181,9 +192,17 @@ func serve(o *options, log *slog.Logger) error {
 	defer s.close()
 
 	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter,
-		"address", s.listener.Addr().String(), "framesize", o.frameSize, "blocksize", o.blockSize,
+		"address", addressesOf(s.listeners), "framesize", o.frameSize, "blocksize", o.blockSize,
 		"numblocks", o.numBlocks, "workers", o.workers, "max_connections", o.maxConnections,
 		"stream_age", ageText(o.streamAge), "finalized_age", ageText(o.finalizedAge))
+	if door != nil {
+		switch {
+		case door.HasPasswords() && !door.HasTLS():
+			log.Warn("passwords are asked for without TLS: whoever sees the traffic can read them; add tls_server_config", "file", o.web.config)
+		case !door.HasPasswords() && !door.HasTLS():
+			log.Warn("the file asks for neither TLS nor passwords", "file", o.web.config)
+		}
+	}
 	if s.chosen {
 		log.Info("there is no eth0 and -interface was not given: capturing on the interface of the default route", "interface", o.iface)
 	}
@@ -267,17 +286,18 @@ func serve(o *options, log *slog.Logger) error {
 		}
 	}
 	started := time.Now()
-	routes := append(states.routes(), web.Route{Path: "/metrics", Handler: metrics})
-	server := web.Server(o.addr, web.Mux(routes, func() web.Page {
+	routes := append(states.routes(), web.Route{Path: o.web.metrics, Handler: metrics})
+	server := web.Server("", web.Mux(routes, func() web.Page {
 		s := c.Stats()
 		return web.Page{
-			Name: "TCP stream exporter", Metrics: "/metrics", Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
+			Name: "TCP stream exporter", Metrics: o.web.metrics, Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
 			Packets: s.Packets, Drops: s.Dropped, Freezes: s.Freezes, Streams: int(s.Active),
 			Uptime: time.Since(started).Truncate(time.Second),
 		}
 	}))
 	server.ErrorLog = serverLog(log)
-	bounded := web.Bound(server, s.listener, s.clients)
+	door.Guard(server)
+	bounded := web.Bound(server, web.Merge(s.listeners), s.clients)
 	if err := metrics.Registry().Register(metrics.Clients(func() (refused, stalled, idle uint64) {
 		f := bounded.Figures()
 		return f.Refused, f.Stalled, f.Idle
@@ -285,7 +305,7 @@ func serve(o *options, log *slog.Logger) error {
 		return fmt.Errorf("metrics of the exporter's clients: %w", err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(bounded) }()
+	go func() { served <- web.Serve(server, bounded) }()
 
 	err = attend(ctx, c, log, &hints{ipv6: o.ipv6, arriving: o.direction == arriving}, captured, served, hangUps)
 
@@ -323,6 +343,15 @@ func attend(ctx context.Context, c *capture.Group, log *slog.Logger, h *hints, c
 			h.note(s, log)
 		}
 	}
+}
+
+// tellDoor logs that a changed file of -web.config.file is in force, or why not.
+func tellDoor(log *slog.Logger, file string, err error) {
+	if err != nil {
+		log.Warn("the changed file cannot be used: what it said before stays in force", "file", file, "reason", err)
+		return
+	}
+	log.Info("the changed file is in force, for certificates and passwords", "file", file)
 }
 
 func logStatus(log *slog.Logger, message string, s worker.Stats) {
@@ -431,22 +460,6 @@ func clocks() (mono, real int64) {
 // processStart anchors the monotonic clock. An hour of it is taken to have passed already, so that
 // times from before the start are positive too.
 var processStart = time.Now().Add(-time.Hour)
-
-// listen binds the address to serve metrics on.
-func (o *options) listen() (net.Listener, error) {
-	l, err := listenOn(o.addr)
-	if err == nil {
-		return l, nil
-	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		hint := ""
-		if _, port, _ := net.SplitHostPort(o.addr); port == "9100" {
-			hint = " (9100 is also node_exporter's port)"
-		}
-		return nil, fmt.Errorf("%s: in use by another program%s: choose another one, e.g. -port :9101", o.flag("port"), hint)
-	}
-	return nil, fmt.Errorf("%s: %w: %s", o.flag("port"), err, listenRemedy(err))
-}
 
 // listenRemedy returns the remedy for an address that cannot be bound.
 func listenRemedy(err error) string {

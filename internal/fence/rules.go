@@ -49,6 +49,10 @@ var Project = Rules{
 		"unsafe": {"ring", "table", "cgo/pcapfilter"},
 		"C":      {"cgo/pcapfilter"},
 
+		// The server's door, and the sockets that systemd passes.
+		"github.com/prometheus/exporter-toolkit/web":  {"web"},
+		"github.com/coreos/go-systemd/v22/activation": {"app"},
+
 		// The reader of capture files: no part of live capture.
 		"github.com/gopacket/gopacket":        {"pcapfile"},
 		"github.com/gopacket/gopacket/layers": {"pcapfile"},
