@@ -78,13 +78,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitOK
 	}
-	stopProfiles, profilesAt, err := o.serveProfiles()
-	if err != nil {
-		complain(stderr, err)
-		return exitFailure
-	}
-	defer stopProfiles()
 	if o.readGiven {
+		stopProfiles, _, err := o.serveProfiles(nil, nil)
+		if err != nil {
+			complain(stderr, err)
+			return exitFailure
+		}
+		defer stopProfiles()
 		if err := offline.Run(o.offline(stderr), stdout, stderr); err != nil {
 			complain(stderr, err)
 			return exitFailure
@@ -94,18 +94,27 @@ func run(args []string, stdout, stderr io.Writer) int {
 	// A write to a closed pipe on standard output or error would end the exporter with the reader of its log
 	// (SIGPIPE); that is how -read FILE | head ends.
 	signal.Ignore(syscall.SIGPIPE)
-	level := slog.LevelInfo
-	if o.debug {
-		level = slog.LevelDebug
-	}
-	lines := newLogQueue(stderr)
+	lines := newLogQueue(stderr, func(lost uint64) {
+		o.log.say(stderr, slog.LevelWarn, fmt.Sprintf("%d log lines are lost: standard error was not read", lost))
+	})
 	defer lines.close()
-	log := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: level}))
+	log := slog.New(o.log.handler(lines))
+	door, err := o.openDoor(func(err error) { tellDoor(log, o.web.config, err) })
+	if err != nil {
+		complain(lines, err)
+		return exitUsage
+	}
+	stopProfiles, profilesAt, err := o.serveProfiles(door, serverLog(log))
+	if err != nil {
+		o.log.say(lines, slog.LevelError, err.Error())
+		return exitFailure
+	}
+	defer stopProfiles()
 	if profilesAt != "" {
 		log.Info("serving profiles", "address", profilesAt)
 	}
-	if err := serve(o, log); err != nil {
-		complain(lines, err)
+	if err := serve(o, door, log); err != nil {
+		o.log.say(lines, slog.LevelError, err.Error())
 		return exitFailure
 	}
 	return exitOK
@@ -144,8 +153,12 @@ func complain(w io.Writer, err error) { say(w, err.Error()) }
 
 // say writes one line, of UTF-8.
 func say(w io.Writer, text string) {
-	text = printable.Text(text)
-	fmt.Fprintf(w, "tcp-stream-exporter: %s\n", strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; "))
+	fmt.Fprintf(w, "tcp-stream-exporter: %s\n", oneLine(text))
+}
+
+// oneLine returns text as UTF-8 without line breaks.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(printable.Text(text), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
 func versionName() string {
@@ -159,7 +172,7 @@ func versionName() string {
 }
 
 // serve captures and answers scrapes until SIGINT or SIGTERM.
-func serve(o *options, log *slog.Logger) error {
+func serve(o *options, door *web.Door, log *slog.Logger) error {
 	ctx, stopSignals := untilSignal()
 	defer stopSignals()
 	hangUps := make(chan os.Signal, 1)
@@ -180,11 +193,19 @@ func serve(o *options, log *slog.Logger) error {
 	defer s.close()
 
 	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter,
-		"address", s.listener.Addr().String(), "framesize", o.frameSize, "blocksize", o.blockSize,
+		"address", addressesOf(s.listeners), "framesize", o.frameSize, "blocksize", o.blockSize,
 		"numblocks", o.numBlocks, "workers", o.workers, "max_connections", o.maxConnections,
 		"stream_age", ageText(o.streamAge), "finalized_age", ageText(o.finalizedAge))
 	if o.sample > 1 {
 		log.Info("capturing a sample: counters are of the connections in it, and are not scaled", "one_in", o.sample)
+	}
+	if door != nil {
+		switch {
+		case door.HasPasswords() && !door.HasTLS():
+			log.Warn("passwords are asked for without TLS: whoever sees the traffic can read them; add tls_server_config", "file", o.web.config)
+		case !door.HasPasswords() && !door.HasTLS():
+			log.Warn("the file asks for neither TLS nor passwords", "file", o.web.config)
+		}
 	}
 	if s.chosen {
 		log.Info("there is no eth0 and -interface was not given: capturing on the interface of the default route", "interface", o.iface)
@@ -211,8 +232,14 @@ func serve(o *options, log *slog.Logger) error {
 	interfaces := func(s *worker.Stats) []collector.Interface {
 		return []collector.Interface{{Name: o.iface, Up: s.InterfaceUp, Named: true, Exists: given.exists()}}
 	}
+	states := health{sinceTurn: c.SinceTurn, up: func() bool { return c.Stats().InterfaceUp }}
+	states.interfaces = func() []collector.Interface {
+		s := c.Stats()
+		return interfaces(&s)
+	}
 	absent, selected := func() bool { return false }, (func(string) bool)(nil)
 	if s.lines != nil {
+		states.interfaces = s.lines.all
 		interfaces = func(*worker.Stats) []collector.Interface { return s.lines.interfaces() }
 		absent, selected = s.lines.absent, o.selection.Match
 		s.lines.begin(c)
@@ -263,17 +290,21 @@ func serve(o *options, log *slog.Logger) error {
 		}
 	}
 	started := time.Now()
-	paths := web.Handlers{"/metrics": metrics, "/metrics/summary": metrics.Summary(), "/metrics/streams": metrics.Streams()}
-	server := web.Server(o.addr, web.Mux(paths, func() web.Page {
+	below := strings.TrimSuffix(o.web.metrics, "/")
+	summary, streams := below+"/summary", below+"/streams"
+	routes := append(states.routes(), web.Route{Path: o.web.metrics, Handler: metrics},
+		web.Route{Path: summary, Handler: metrics.Summary()}, web.Route{Path: streams, Handler: metrics.Streams()})
+	server := web.Server("", web.Mux(routes, func() web.Page {
 		s := c.Stats()
 		return web.Page{
-			Name: "TCP stream exporter", Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
+			Name: "TCP stream exporter", Metrics: o.web.metrics, Summary: summary, PerStream: streams, Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
 			Packets: s.Packets, Drops: s.Dropped, Freezes: s.Freezes, Streams: int(s.Active),
 			Uptime: time.Since(started).Truncate(time.Second),
 		}
 	}))
 	server.ErrorLog = serverLog(log)
-	bounded := web.Bound(server, s.listener, s.clients)
+	door.Guard(server)
+	bounded := web.Bound(server, web.Merge(s.listeners), s.clients)
 	if err := metrics.Registry().Register(metrics.Clients(func() (refused, stalled, idle uint64) {
 		f := bounded.Figures()
 		return f.Refused, f.Stalled, f.Idle
@@ -281,7 +312,7 @@ func serve(o *options, log *slog.Logger) error {
 		return fmt.Errorf("metrics of the exporter's clients: %w", err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(bounded) }()
+	go func() { served <- web.Serve(server, bounded) }()
 
 	err = attend(ctx, c, log, &hints{ipv6: o.ipv6, arriving: o.direction == arriving}, captured, served, hangUps)
 
@@ -319,6 +350,15 @@ func attend(ctx context.Context, c *capture.Workers, log *slog.Logger, h *hints,
 			h.note(s, log)
 		}
 	}
+}
+
+// tellDoor logs that a changed file of -web.config.file is in force, or why not.
+func tellDoor(log *slog.Logger, file string, err error) {
+	if err != nil {
+		log.Warn("the changed file cannot be used: what it said before stays in force", "file", file, "reason", err)
+		return
+	}
+	log.Info("the changed file is in force, for certificates and passwords", "file", file)
 }
 
 func logStatus(log *slog.Logger, message string, s worker.Stats) {
@@ -430,22 +470,6 @@ func clocks() (mono, real int64) {
 // processStart anchors the monotonic clock. An hour of it is taken to have passed already, so that
 // times from before the start are positive too.
 var processStart = time.Now().Add(-time.Hour)
-
-// listen binds the address to serve metrics on.
-func (o *options) listen() (net.Listener, error) {
-	l, err := listenOn(o.addr)
-	if err == nil {
-		return l, nil
-	}
-	if errors.Is(err, syscall.EADDRINUSE) {
-		hint := ""
-		if _, port, _ := net.SplitHostPort(o.addr); port == "9100" {
-			hint = " (9100 is also node_exporter's port)"
-		}
-		return nil, fmt.Errorf("%s: in use by another program%s: choose another one, e.g. -port :9101", o.flag("port"), hint)
-	}
-	return nil, fmt.Errorf("%s: %w: %s", o.flag("port"), err, listenRemedy(err))
-}
 
 // listenRemedy returns the remedy for an address that cannot be bound.
 func listenRemedy(err error) string {

@@ -78,7 +78,7 @@ func (v *onceValue) Set(text string) error {
 		l.bad = fmt.Errorf("%s and %s: give the flag once, and further files behind it: %s %s",
 			withValue(v.name, first), withValue(v.name, text), withValue(v.name, first), asTyped(text))
 		return l.bad
-	} else if again {
+	} else if _, repeats := v.Value.(interface{ repeats() }); again && !repeats {
 		l.bad = fmt.Errorf("%s and %s: the flag takes one value, give it once", withValue(v.name, first), withValue(v.name, text))
 		return l.bad
 	}

@@ -46,6 +46,12 @@ func (o *options) clientBound() (int, error) {
 // clientsWithin returns the bound with a limit of open files of which some are open already.
 func (o *options) clientsWithin(limit uint64, open int) (int, error) {
 	need := open + laterFiles + filesPerWorker*o.workers
+	if more := len(o.web.addresses) - 1; more > 0 {
+		need += 2 * more // a listener, and a connection that has come there
+	}
+	if o.web.config != "" {
+		need++ // read when it changes
+	}
 	if o.metrics.ProcessMetrics {
 		need += processFiles
 	}

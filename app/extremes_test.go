@@ -182,6 +182,11 @@ func extremes() []extreme {
 		{"port", ":2147483648", noAddress},
 		{"port", ":4294976396", noAddress}, // 9100 in 32 bits
 		{"port", ":18446744073709560716", noAddress},
+		{"web.listen-address", ":-1", noAddress},
+		{"web.listen-address", ":0", ""},
+		{"web.listen-address", ":65535", ""},
+		{"web.listen-address", ":65536", noAddress},
+		{"web.listen-address", ":4294976396", noAddress}, // 9100 in 32 bits
 	}
 	for _, name := range []string{"max-connections", "workers", "blocksize", "framesize", "numblocks", "streams-top", "snaplen"} {
 		rows = append(rows,

@@ -31,7 +31,7 @@ type options struct {
 	promiscuous    bool
 	snapLen        int // bytes of a frame that are captured at most
 	snapLenGiven   bool
-	addr           string
+	web            webFlags
 	filter         string
 	streamAge      time.Duration // this and finalizedAge: worker.Never for ever
 	finalizedAge   time.Duration
@@ -47,7 +47,7 @@ type options struct {
 	byVLAN         bool // streams are told apart by their VLAN tags, too
 	tunnels        parse.Tunnels
 	sample         int // one connection in so many is captured
-	debug          bool
+	log            logFlags
 	metrics        metricsFlags
 	output         outputFlags
 	version        bool
@@ -77,7 +77,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.StringVar(&o.direction, "direction", both, "capture packets of this `direction` only: in (arriving), out (sent) or both")
 	fs.BoolVar(&o.promiscuous, "promiscuous", false, "capture packets too that are addressed to others, as at a mirror port")
 	fs.IntVar(&o.snapLen, "snaplen", worker.SnapLen, "`bytes` of a packet that are captured at most; what is behind the headers is never looked at")
-	fs.StringVar(&o.addr, "port", ":9100", "`address` to serve metrics on, as host:port or :port")
+	o.web.register(fs)
 	fs.StringVar(&o.filter, "packet-filter", "tcp", "packet `filter` in tcpdump's language, pcap-filter(7); empty: every packet")
 	fs.DurationVar(&o.streamAge, "stream-age", 5*time.Minute, "how long a stream is kept after its last packet; 0: for ever; with -read for ever unless given")
 	fs.DurationVar(&maxAge, "max-age", 0, "another name of -stream-age")
@@ -94,7 +94,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.BoolVar(&o.byVLAN, "vlan-identity", false, "tell streams of the same addresses and ports apart by their VLAN tags, and label them with vlan")
 	tunnels := fs.String("tunnels", "", "`list` of encapsulations whose inner packets are accounted, of "+parse.TunnelNames()+" (default: none)")
 	fs.IntVar(&o.sample, "sample", 1, "capture one connection in this `number`, chosen by a hash of addresses and ports; 1: all")
-	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
+	o.log.register(fs)
 	o.metrics.register(fs)
 	o.output.register(fs)
 	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng, also compressed with gzip or zstd; -: standard input) instead of an interface, print the figures and exit; more files may follow as arguments and are read as one capture")
@@ -126,6 +126,12 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	o.readGiven, o.repeatGiven = given["read"], given["repeat"]
 	o.files = append([]string{o.read}, files...)
 	if err := o.checkRead(given); err != nil {
+		return nil, err
+	}
+	if err := o.log.resolve(given, o.flag); err != nil {
+		return nil, err
+	}
+	if err := o.web.resolve(given, o.flag); err != nil {
 		return nil, err
 	}
 	if err := o.output.resolve(given, o.flag); err != nil {
@@ -229,7 +235,7 @@ const (
 var directions = []string{arriving, sent, both}
 
 // liveFlags lists the flags that a live capture alone has a use for.
-var liveFlags = []string{"interface", "wait", "direction", "promiscuous", "snaplen", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus"}
+var liveFlags = []string{"interface", "wait", "direction", "promiscuous", "snaplen", "port", "web.listen-address", "web.systemd-socket", "web.config.file", "web.telemetry-path", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus", "log.level", "log.format"}
 
 // checkRead validates the flags that belong to -read and those that do not.
 func (o *options) checkRead(given map[string]bool) error {
@@ -308,11 +314,6 @@ func (o *options) check() error {
 		if o.selection, err = netif.ParseSelection(o.iface); err != nil {
 			return fmt.Errorf("%s: %w", o.flag("interface"), err)
 		}
-	}
-	if _, port, err := net.SplitHostPort(o.addr); err != nil {
-		return fmt.Errorf("%s: no address: want host:port or :port, e.g. :9100", o.flag("port"))
-	} else if !isPort(port) {
-		return fmt.Errorf("%s: %s is no TCP port: want host:port or :port, e.g. :9100", o.flag("port"), asTyped(port))
 	}
 	return o.asFlags(o.ringConfig().Validate())
 }

@@ -76,7 +76,7 @@ func TestListenKeepsToItsFamily(t *testing.T) {
 	} {
 		for name, listen := range map[string]func(string) (net.Listener, error){
 			"-port": func(addr string) (net.Listener, error) {
-				return (&options{addr: addr}).listen()
+				return (&webFlags{fromPort: true}).listenTo(addr)
 			},
 			"-pprof": func(addr string) (net.Listener, error) {
 				return listenOn(addr)

@@ -369,6 +369,6 @@ func (l *lines) awaitEnd(m interface {
 }) {
 	<-m.Done()
 	if err := m.Err(); !errors.Is(err, context.Canceled) {
-		l.log.Warn("changes of interfaces are not seen any more: what comes later is not captured, restart the exporter", "reason", err)
+		l.log.Error("changes of interfaces are not seen any more: what comes later is not captured, restart the exporter", "reason", err)
 	}
 }

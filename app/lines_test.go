@@ -259,7 +259,7 @@ func TestLinesTellOfTheEndOfTheirWatch(t *testing.T) {
 		err  error
 		says string
 	}{
-		{"by an error", errors.New("netlink socket: no buffer space available"), `level=WARN msg="changes of interfaces are not seen any more`},
+		{"by an error", errors.New("netlink socket: no buffer space available"), `level=ERROR msg="changes of interfaces are not seen any more`},
 		{"at the end of the program", context.Canceled, ""},
 	} {
 		l, out := testLines(t, "eth*", true)

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
@@ -21,12 +20,13 @@ type logQueue struct {
 	w     io.Writer
 	lines chan []byte
 	lost  atomic.Uint64
-	quit  chan struct{} // closed by close
-	done  chan struct{} // closed when all is written
+	tell  func(lost uint64) // writes a line to w that says how many are lost
+	quit  chan struct{}     // closed by close
+	done  chan struct{}     // closed when all is written
 }
 
-func newLogQueue(w io.Writer) *logQueue {
-	q := &logQueue{w: w, lines: make(chan []byte, logLines), quit: make(chan struct{}), done: make(chan struct{})}
+func newLogQueue(w io.Writer, tell func(lost uint64)) *logQueue {
+	q := &logQueue{w: w, tell: tell, lines: make(chan []byte, logLines), quit: make(chan struct{}), done: make(chan struct{})}
 	go q.run()
 	return q
 }
@@ -59,7 +59,7 @@ func (q *logQueue) put(line []byte) {
 
 func (q *logQueue) tellLost() {
 	if n := q.lost.Swap(0); n != 0 {
-		say(q.w, fmt.Sprintf("%d log lines are lost: standard error was not read", n))
+		q.tell(n)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 func TestLogQueueWritesAllLinesInOrder(t *testing.T) {
 	var out, want bytes.Buffer
-	q := newLogQueue(&out)
+	q := newLogQueue(&out, nil)
 	for i := range logLines {
 		line := fmt.Appendf(nil, "line %d\n", i)
 		want.Write(line)
@@ -36,7 +36,7 @@ func TestLogQueueWithAStuckReader(t *testing.T) {
 		default:
 		}
 		return w.Write(line)
-	}))
+	}), func(lost uint64) { fmt.Fprintf(w, "%d log lines are lost\n", lost) })
 	const lost = 10
 	begin := time.Now()
 	io.WriteString(q, "first\n")
@@ -69,7 +69,7 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 func TestLogQueueEndsAlthoughItsReaderIsStuck(t *testing.T) {
 	r, w := io.Pipe()
 	defer r.Close() // frees the queue's goroutine
-	q := newLogQueue(w)
+	q := newLogQueue(w, nil)
 	io.WriteString(q, "nobody reads this\n")
 	begin := time.Now()
 	q.close()

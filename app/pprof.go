@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"runtime"
 	"strings"
@@ -27,8 +28,9 @@ func profileAddress(text string) (string, error) {
 }
 
 // serveProfiles serves profiles if -pprof was given, until the function that it returns is called. at
-// is where.
-func (o *options) serveProfiles() (stop func(), at string, err error) {
+// is where. They are behind the door of the metrics: -pprof may name an address that others reach, and on 127.0.0.1 they
+// are not for every user of the machine.
+func (o *options) serveProfiles(door *web.Door, log *log.Logger) (stop func(), at string, err error) {
 	if o.pprof == "" {
 		// A program that links net/http/pprof samples allocations from its start on.
 		runtime.MemProfileRate = 0
@@ -38,5 +40,5 @@ func (o *options) serveProfiles() (stop func(), at string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w: %s", o.flag("pprof"), err, listenRemedy(err))
 	}
-	return web.ServeProfiles(l, maxProfileClients), l.Addr().String(), nil
+	return web.ServeProfiles(l, maxProfileClients, door, log), l.Addr().String(), nil
 }

@@ -29,12 +29,12 @@ func TestProfilesAreServedOnLoopbackUnlessAnAddressSaysOtherwise(t *testing.T) {
 }
 
 func TestProfilesAreThereOnlyIfAskedFor(t *testing.T) {
-	if stop, at, err := (&options{}).serveProfiles(); err != nil || at != "" {
+	if stop, at, err := (&options{}).serveProfiles(nil, nil); err != nil || at != "" {
 		t.Errorf("without -pprof: served at %q, %v", at, err)
 	} else {
 		stop()
 	}
-	stop, at, err := (&options{pprof: "127.0.0.1:0"}).serveProfiles()
+	stop, at, err := (&options{pprof: "127.0.0.1:0"}).serveProfiles(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestProfilesAreThereOnlyIfAskedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := again.serveProfiles(); err == nil || !strings.Contains(err.Error(), "-pprof "+at) {
+	if _, _, err := again.serveProfiles(nil, nil); err == nil || !strings.Contains(err.Error(), "-pprof "+at) {
 		t.Errorf("a second time at %s: error %v", at, err)
 	}
 	stop()
@@ -68,7 +68,7 @@ func TestProfilesAreThereOnlyIfAskedFor(t *testing.T) {
 
 // Clients that connect and say nothing make room for those that come after them.
 func TestFewConnectionsForProfiles(t *testing.T) {
-	stop, at, err := (&options{pprof: "127.0.0.1:0"}).serveProfiles()
+	stop, at, err := (&options{pprof: "127.0.0.1:0"}).serveProfiles(nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,22 +18,20 @@ import (
 
 // setup holds what a capture needs at its start.
 type setup struct {
-	at       link
-	lines    *lines // where several interfaces are captured; or nil
-	chosen   bool   // -interface was not given: at is of the default route
-	absent   bool   // no interface bears at's name yet
-	ring     ring.Config
-	clients  int // connections to the web server at most
-	listener net.Listener
-	workers  []*worker.Worker
-	rings    []*ring.Ring // nil if the interface is down or absent
+	at        link
+	lines     *lines // where several interfaces are captured; or nil
+	chosen    bool   // -interface was not given: at is of the default route
+	absent    bool   // no interface bears at's name yet
+	ring      ring.Config
+	clients   int // connections to the web server at most
+	listeners []net.Listener
+	workers   []*worker.Worker
+	rings     []*ring.Ring // nil if the interface is down or absent
 }
 
 // close closes everything. Closing rings that a capture has closed already does no harm.
 func (s *setup) close() {
-	if s.listener != nil {
-		s.listener.Close()
-	}
+	closeListeners(s.listeners)
 	for _, r := range s.rings {
 		r.Close()
 	}
@@ -95,7 +93,7 @@ func (o *options) makeSetup(ctx context.Context, log *slog.Logger) (_ *setup, er
 	if s.clients, err = o.clientBound(); err != nil {
 		return nil, err
 	}
-	if s.listener, err = o.listen(); err != nil {
+	if s.listeners, err = o.web.listenAll(); err != nil {
 		return nil, err
 	}
 	if s.workers, err = o.newWorkers(); err != nil {

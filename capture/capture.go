@@ -73,6 +73,7 @@ type Capture struct {
 	requests   // from readers
 	stop       atomic.Bool
 	look       atomic.Bool                // from watch: housekeeping is due
+	turned     atomic.Int64               // when the worker last came by, ns; see SinceTurn
 	superAbove atomic.Uint32              // from SetSuperAbove
 	interfaces atomic.Pointer[Interfaces] // from Workers.SetInterfaces; nil: one is captured
 
@@ -139,6 +140,7 @@ func New(w *worker.Worker, r *ring.Ring, open Opener, clock Clock, report func(C
 	mono, real := clock()
 	c.shift, c.peaks.began = mono-real, mono
 	c.superAbove.Store(math.MaxUint32)
+	c.turned.Store(mono)
 	c.setRing(r)
 	c.published = worker.Stats{Capacity: w.Capacity(), InterfaceUp: c.up, IfIndex: c.index}
 	return c
@@ -371,6 +373,7 @@ func (c *Capture) noteDrops(now ring.Stats) {
 
 func (c *Capture) publish() {
 	mono, _ := c.clock()
+	c.turned.Store(mono)
 	c.peaks.advance(mono)
 	s := c.stats()
 	c.mu.Lock()

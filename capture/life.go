@@ -205,6 +205,7 @@ func (c *Capture) tryOpen() (*ring.Ring, error) {
 
 // pause does what is due without frames, and sleeps for d if that is nothing.
 func (c *Capture) pause(mono int64, d time.Duration) {
+	c.turned.Store(mono)
 	c.worker.Tick(mono)
 	more := c.expire()
 	runtime.LockOSThread() // whose time a reader's pieces are measured in

@@ -37,8 +37,9 @@ const (
 	systemdLog = "var/log/systemd"
 )
 
-// boot starts the machine with services, each with the flags that become STREAM_EXPORTER_PARAMETERS of its options.
-func boot(t *testing.T, exe string, services map[string]string) *machine {
+// boot starts the machine with services, each with the flags that become STREAM_EXPORTER_PARAMETERS of its options, and
+// with files, which are a name and a text each.
+func boot(t *testing.T, exe string, services map[string]string, files ...[2]string) *machine {
 	t.Helper()
 	need.Root(t)
 	need.Tool(t, "nsenter")
@@ -58,6 +59,9 @@ func boot(t *testing.T, exe string, services map[string]string) *machine {
 	put(t, root, "etc/systemd/system/test.target",
 		"[Unit]\nDescription=the services alone\nDefaultDependencies=no\nWants="+strings.Join(slices.Sorted(maps.Keys(services)), " ")+"\n")
 	put(t, root, "home/readable", "by all\n")
+	for _, file := range files {
+		put(t, root, file[0], file[1])
+	}
 
 	cgroup, err := os.MkdirTemp(ownCgroup(t), "tcp-stream-exporter-test-")
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 const (
 	unit     = "tcp-stream-exporter.service"
 	template = "tcp-stream-exporter@.service"
+	socket   = "tcp-stream-exporter.socket"
 	user     = "tcp-stream-exporter"
 	userID   = 60123 // of the user made for the tests; any number but root's
 	program  = "usr/bin/tcp-stream-exporter"
@@ -23,9 +24,9 @@ var units = []string{unit, template}
 // instance returns the service of the template for an interface.
 func instance(iface string) string { return "tcp-stream-exporter@" + iface + ".service" }
 
-// options returns the file with the flags of a service.
+// options returns the file with the flags of a service, or of the one behind a socket.
 func options(service string) string {
-	return "etc/default/" + strings.ReplaceAll(strings.TrimSuffix(service, ".service"), "@", "-")
+	return "etc/default/" + strings.ReplaceAll(strings.TrimSuffix(service, filepath.Ext(service)), "@", "-")
 }
 
 // newTree fills a folder with what the units refer to, as after an installation: the program, its
@@ -38,10 +39,10 @@ func newTree(t *testing.T, exe string, params map[string]string) string {
 	for service, flags := range params {
 		put(t, root, options(service), "STREAM_EXPORTER_PARAMETERS=\""+flags+"\"\n")
 	}
-	for _, name := range []string{"sysinit", "basic", "network", "shutdown", "multi-user"} {
+	for _, name := range []string{"sysinit", "basic", "network", "shutdown", "multi-user", "sockets"} {
 		put(t, root, "etc/systemd/system/"+name+".target", "[Unit]\nDescription="+name+"\nDefaultDependencies=no\n")
 	}
-	for _, name := range units {
+	for _, name := range append([]string{socket}, units...) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -24,7 +24,7 @@ func verify(t *testing.T, root, service string) string {
 
 func TestUnitVerifies(t *testing.T) {
 	need.Tool(t, "systemd-analyze")
-	for _, service := range []string{unit, instance("br-lan.10")} {
+	for _, service := range []string{unit, instance("br-lan.10"), socket} {
 		if said := verify(t, newTree(t, os.Args[0], nil), service); said != "" {
 			t.Errorf("systemd-analyze verify %s:\n%s", service, said)
 		}
@@ -55,17 +55,30 @@ func TestUnitsAreAlike(t *testing.T) {
 	}
 }
 
+// spoiling replaces good by bad in a unit, which gives want in what systemd-analyze says.
+type spoiling struct{ name, good, bad, want string }
+
+// units returns the files to spoil, and the units that they make.
+func (s spoiling) units() map[string]string {
+	if strings.Contains(s.good, "ListenStream") {
+		return map[string]string{socket: socket}
+	}
+	return map[string]string{unit: unit, template: instance("eth1")}
+}
+
 // TestVerifyBites spoils each unit one line at a time: each must be noticed, or TestUnitVerifies is
 // worth nothing.
 func TestVerifyBites(t *testing.T) {
 	need.Tool(t, "systemd-analyze")
-	for _, c := range []struct{ name, good, bad, want string }{
+	for _, c := range []spoiling{
 		{"a misspelt key", "\nProtectSystem=", "\nProtectSytem=", "ProtectSytem"},
 		{"a value that is no boolean", "NoNewPrivileges=yes", "NoNewPrivileges=maybe", "maybe"},
 		{"an unknown group of system calls", "=@system-service", "=@system-servce", "@system-servce"},
 		{"a program that is not there", "=/usr/bin/tcp-stream-exporter", "=/usr/bin/nothing-here", "/usr/bin/nothing-here"},
+		{"a misspelt key of the socket", "\nListenStream=", "\nListenSteam=", "ListenSteam"},
+		{"a port that is none", "ListenStream=9100", "ListenStream=91000", "91000"},
 	} {
-		for name, service := range map[string]string{unit: unit, template: instance("eth1")} {
+		for name, service := range c.units() {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				root := newTree(t, os.Args[0], nil)
 				file := filepath.Join(root, "etc/systemd/system", name)

@@ -176,6 +176,22 @@ func TestBadInput(t *testing.T) {
 		{"an address of another machine", []string{"-port", "192.0.2.77:9100"}, "-port 192.0.2.77:9100: ", []string{"address of this machine"}},
 		{"a host that has no address", []string{"-port", "no.such.host.invalid:9100"}, "-port no.such.host.invalid:9100: ", []string{"address of this machine"}},
 
+		{"two names of one address", []string{"-port", ":9101", "-web.listen-address", ":9101"}, "-port :9101 and -web.listen-address :9101: ", []string{"give only one"}},
+		{"an address given twice", []string{"-web.listen-address", ":9101", "-web.listen-address", ":9101"}, "-web.listen-address :9101: ", []string{"leave one out"}},
+		{"a second address without a colon", []string{"-web.listen-address", ":9101", "-web.listen-address", "9102"}, "-web.listen-address 9102: ", []string{":9100"}},
+		{"an empty listening address", []string{"-web.listen-address", ""}, `-web.listen-address "": `, []string{":9100"}},
+		{"a second address of another machine", []string{"-web.listen-address", ":9101", "-web.listen-address", "192.0.2.77:9100"}, "-web.listen-address 192.0.2.77:9100: ", []string{"address of this machine"}},
+		{"systemd's socket without systemd", []string{"-web.systemd-socket"}, "-web.systemd-socket: ", []string{"passed no socket", "docs/systemd.md"}},
+		{"systemd's socket and an address", []string{"-web.systemd-socket", "-port", ":9101"}, "-web.systemd-socket true and -port :9101: ", []string{"give only one"}},
+		{"a systemd socket that is neither", []string{"-web.systemd-socket=perhaps"}, "-web.systemd-socket perhaps: ", []string{"true or false"}},
+		{"a web file without a name", []string{"-web.config.file", ""}, `-web.config.file "": `, []string{"name a file"}},
+		{"a web file that does not exist", []string{"-web.config.file", "no.yml"}, "-web.config.file no.yml: ", []string{"no such file", "name a file"}},
+		{"a folder for a web file", []string{"-web.config.file", folder}, "-web.config.file " + folder + ": ", []string{"is a directory", "name a file"}},
+		{"a web file that is none", []string{"-web.config.file", text}, "-web.config.file " + text + ": ", []string{"see docs"}},
+		{"a path without a slash", []string{"-web.telemetry-path", "metrics"}, "-web.telemetry-path metrics: ", []string{"such as /metrics"}},
+		{"an empty path", []string{"-web.telemetry-path", ""}, `-web.telemetry-path "": `, []string{"such as /metrics"}},
+		{"a path of a health check", []string{"-web.telemetry-path", "/-/ready"}, "-web.telemetry-path /-/ready: ", []string{"use another path"}},
+		{"a file and a listening address", []string{"-read", whole, "-web.listen-address", ":9101"}, "-web.listen-address :9101: ", []string{"leave it out with -read"}},
 		{"an empty address for profiles", []string{"-pprof", ""}, `-pprof "": `, []string{"host:port"}},
 		{"profiles on a port beyond 65535", []string{"-pprof", "65536"}, "-pprof 65536: ", []string{"host:port"}},
 		{"profiles on a port that is a word", []string{"-pprof", "profiles"}, "-pprof profiles: ", []string{"host:port"}},
@@ -208,6 +224,13 @@ func TestBadInput(t *testing.T) {
 
 		{"IPv6 that is neither on nor off", []string{"-ipv6=maybe"}, "-ipv6 maybe: ", []string{"true or false"}},
 		{"debugging that is neither on nor off", []string{"-debug="}, `-debug "": `, []string{"true or false"}},
+		{"an unknown log level", []string{"-log.level", "loud"}, "-log.level loud: ", []string{"debug, info, warn or error"}},
+		{"an empty log level", []string{"-log.level", ""}, `-log.level "": `, []string{"debug, info, warn or error"}},
+		{"two log levels", []string{"-debug", "-log.level", "warn"}, "-debug true and -log.level warn: ", []string{"give only one"}},
+		{"an unknown log format", []string{"-log.format", "xml"}, "-log.format xml: ", []string{"logfmt or json"}},
+		{"an empty log format", []string{"-log.format", ""}, `-log.format "": `, []string{"logfmt or json"}},
+		{"a file and a log level", []string{"-read", whole, "-log.level", "warn"}, "-log.level warn: ", []string{"leave it out with -read"}},
+		{"a file and a log format", []string{"-read", whole, "-log.format", "json"}, "-log.format json: ", []string{"leave it out with -read"}},
 		{"Go metrics that are neither on nor off", []string{"-go-metrics=2"}, "-go-metrics 2: ", []string{"true or false"}},
 		{"process metrics that are neither on nor off", []string{"-process-metrics=yes"}, "-process-metrics yes: ", []string{"true or false"}},
 		{"stream metrics that are neither on nor off", []string{"-no-stream-metrics=no"}, "-no-stream-metrics no: ", []string{"true or false"}},
@@ -293,7 +316,7 @@ func TestBadInput(t *testing.T) {
 		refused(t, l.A, wrapper, []string{"-interface", veth, "-pprof", "80"}, "-pprof 80: ", "CAP_NET_BIND_SERVICE")
 	})
 	t.Run("every flag is in the inventory", func(t *testing.T) {
-		for _, flag := range regexp.MustCompile(`(?m)^ +-([a-z0-9-]+)`).FindAllStringSubmatch(output(t, "-help"), -1) {
+		for _, flag := range regexp.MustCompile(`(?m)^ +-([a-z0-9.-]+)`).FindAllStringSubmatch(output(t, "-help"), -1) {
 			if !given["-"+flag[1]] {
 				t.Errorf("no row has -%s", flag[1])
 			}

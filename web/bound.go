@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -39,6 +40,10 @@ const (
 var refusal = fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"+
 	"Content-Length: %d\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s", len(refusalText), refusalText)
 
+// tlsRefusal is what a client that speaks TLS gets instead, before its handshake: a fatal alert, internal_error (RFC 8446
+// section 6). There is none for a busy server.
+var tlsRefusal = []byte{21, 3, 3, 0, 2, 2, 80}
+
 const refusalText = "all connections are in use: try again in a second\n"
 
 // Bounded is a listener that bounds the connections of one server. Make it with Bound.
@@ -47,7 +52,7 @@ const refusalText = "all connections are in use: try again in a second\n"
 // first kind below that there is, and of several the one that has been so longest:
 //
 //   - idle between two requests, its answers accepted: closed, as by the idle timeout
-//   - no whole request for requestTime: refused, 503 with Retry-After
+//   - no whole request for requestTime: refused, 503 with Retry-After; by TLS closed
 //   - its client has not accepted a piece of an answer, or what the kernel has of it, for stallTime: reset
 //   - the rest of a request that has been answered is missing for requestTime: reset
 //   - idle, the end of its answer on its way: closed, and the kernel delivers the answer
@@ -57,7 +62,8 @@ const refusalText = "all connections are in use: try again in a second\n"
 // are no timers, and one goroutine refuses.
 type Bounded struct {
 	net.Listener
-	most     int // connections at a time
+	most     int  // connections at a time
+	tls      bool // clients speak TLS
 	refusing chan refused
 	closed   chan struct{}
 	close    sync.Once
@@ -80,10 +86,10 @@ type ConnFigures struct {
 func Refusing(connections int) int { return 2 + max(1, min(connections/8, 14)) }
 
 // Bound returns a listener that accepts from l and keeps at most so many connections. It is for srv alone,
-// which must not be serving yet.
+// which must not be serving yet, and has its TLS configuration and its handler already.
 func Bound(srv *http.Server, l net.Listener, connections int) *Bounded {
 	b := &Bounded{
-		Listener: l, most: connections, refusing: make(chan refused, Refusing(connections)-2),
+		Listener: l, most: connections, tls: srv.TLSConfig != nil, refusing: make(chan refused, Refusing(connections)-2),
 		closed: make(chan struct{}), conns: make(map[*conn]struct{}, connections),
 	}
 	inContext, handler := srv.ConnContext, srv.Handler
@@ -95,18 +101,21 @@ func Bound(srv *http.Server, l net.Listener, connections int) *Bounded {
 			}
 			ctx = inContext(ctx, inner)
 		}
-		return context.WithValue(ctx, connKey{}, c)
+		return context.WithValue(ctx, connKey{}, connOf(c))
 	}
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(connKey{}).(*conn); ok {
-			c.setState(answering)
-			defer c.setState(transferring)
+		if c, ok := r.Context().Value(connKey{}).(*conn); ok && c != nil {
+			c.enter()
+			defer c.leave()
+			if r.ProtoMajor == 2 {
+				w = &streamWriter{w, c}
+			}
 		}
 		handler.ServeHTTP(w, r)
 	})
 	changed := srv.ConnState
 	srv.ConnState = func(c net.Conn, state http.ConnState) {
-		if c, ok := c.(*conn); ok {
+		if c := connOf(c); c != nil {
 			switch state {
 			case http.StateActive:
 				c.setState(transferring)
@@ -123,6 +132,15 @@ func Bound(srv *http.Server, l net.Listener, connections int) *Bounded {
 }
 
 type connKey struct{}
+
+// connOf returns the connection below c, which may be one of TLS; nil if it is none of a Bounded.
+func connOf(c net.Conn) *conn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	bound, _ := c.(*conn)
+	return bound
+}
 
 // Figures returns the counts so far. It may be called from any goroutine.
 func (b *Bounded) Figures() ConnFigures {
@@ -141,7 +159,7 @@ func (b *Bounded) Accept() (net.Conn, error) {
 		if c := b.admit(inner); c != nil {
 			return c, nil
 		}
-		r := refused{inner, time.Now().Add(refuseTime)}
+		r := refused{inner, time.Now().Add(refuseTime), b.tls}
 		select {
 		case b.refusing <- r:
 		default: // enough wait already: refuse this one without its request
@@ -234,6 +252,8 @@ func (c *conn) reasonToClose(now int64) (connState, reason, int64) {
 		return state, silentNew, since
 	case writing != 0 && now-writing >= int64(stallTime):
 		return state, stalled, writing
+	case state == answering && c.streamsStall(now):
+		return state, stalled, c.progress.Load()
 	case writing == 0 && state == transferring && long:
 		return state, unfinished, since
 	}
@@ -258,6 +278,9 @@ type conn struct {
 	state   atomic.Int32
 	since   atomic.Int64 // when the state began, as sinceStart
 	writing atomic.Int64 // when the write that waits for the client began, as sinceStart; 0: there is none
+
+	handlers atomic.Int32 // requests in the handler; several with HTTP/2
+	streams
 }
 
 // setState notes a new state, unless the connection is evicted.
@@ -268,6 +291,20 @@ func (c *conn) setState(state connState) {
 		if connState(old) == evicted || c.state.CompareAndSwap(old, int32(state)) {
 			return
 		}
+	}
+}
+
+// enter notes that a request has come to the handler.
+func (c *conn) enter() {
+	c.handlers.Add(1)
+	c.setState(answering)
+}
+
+// leave notes that the handler has returned. The connection is in use as long as it works on others.
+func (c *conn) leave() {
+	if c.handlers.Add(-1) == 0 && connState(c.state.Load()) == answering {
+		c.since.Store(sinceStart())
+		c.state.CompareAndSwap(int32(answering), int32(transferring))
 	}
 }
 
@@ -285,6 +322,9 @@ func (c *conn) mark(state connState) bool {
 func (c *conn) evict(why reason) {
 	switch why {
 	case silent, silentNew: // nothing is being written: an answer begins with a request
+		if c.bounded.tls {
+			break // it may be past the handshake, where nothing plain can be said
+		}
 		_ = c.SetWriteDeadline(time.Now().Add(refusalTime))
 		_, _ = c.Conn.Write(refusal)
 	case stalled, unfinished:
@@ -345,6 +385,7 @@ func (c *conn) Close() error {
 type refused struct {
 	net.Conn
 	until time.Time
+	tls   bool
 }
 
 // refuse answers connections that are refused, one after the other, each once its request has come.
@@ -371,8 +412,12 @@ func (b *Bounded) refuse() {
 
 // answer sends the refusal and closes the connection, without waiting for the client.
 func (r refused) answer() {
+	text := refusal
+	if r.tls {
+		text = tlsRefusal
+	}
 	_ = r.SetWriteDeadline(time.Now().Add(refusalTime))
-	_, _ = r.Write(refusal)
+	_, _ = r.Write(text)
 	_ = r.Close()
 }
 

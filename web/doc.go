@@ -1,10 +1,11 @@
 // Package web serves HTTP for the exporter: everything but the metrics themselves.
 //
-//	net.Listener → Bound → Server → Mux → Handlers, by path
-//	                                    → Page
+//	net.Listener → Merge → Bound → Door → Server → Mux → the metrics' handler
+//	                                                   → Probe
+//	                                                   → Page
 //
-// Bound keeps the number of connections below a bound, Server has a limit on everything that a client can
-// draw out, and Mux chooses between the paths that exist.
+// Merge makes several listeners one, Bound keeps the number of connections below a bound, Door has TLS and passwords,
+// Server has a limit on everything that a client can draw out, and Mux chooses between the only paths that exist.
 //
 // The package knows neither the capture nor any metric: the handlers of other paths and the figures of the page
 // are passed in. What it returns may be used from any number of goroutines.

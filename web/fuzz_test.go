@@ -72,7 +72,7 @@ func FuzzRequest(f *testing.F) {
 	var mu sync.Mutex
 	var seen []served
 	const metrics = "the metrics\n"
-	mux := Mux(Handlers{"/metrics": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, metrics) })},
+	mux := Mux([]Route{{"/metrics", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, metrics) })}},
 		func() Page { return testPage })
 	srv := Server("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()

@@ -1,38 +1,55 @@
 package web
 
 import (
-	"maps"
 	"net/http"
-	"slices"
+	"strings"
 )
 
-// Handlers answers the paths that it has as keys, such as "/metrics".
-type Handlers map[string]http.Handler
+// Route is a path of the server and what answers there.
+type Route struct {
+	Path string
+	http.Handler
+}
 
-// Mux returns a handler that answers "/" with the landing page, leaves the paths of handlers to them, and answers
-// every other path with 404. page is called once for each request of the landing page.
+// Mux returns a handler that answers each route's path by its handler, "/" with the landing page unless a route has it,
+// and every other path with 404. page is called once for each request of the landing page.
 //
 // Paths are compared as they are: unlike http.ServeMux it redirects nothing, so "//" and "/metrics/" are
 // 404 too.
-func Mux(handlers Handlers, page func() Page) http.Handler {
-	paths := "/"
-	for _, path := range slices.Sorted(maps.Keys(handlers)) {
-		paths += ", " + path
+func Mux(routes []Route, page func() Page) http.Handler {
+	handlers := make(map[string]http.Handler, len(routes)+1)
+	names := []string{"/"}
+	handlers["/"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isRead(w, r, "this page is read with GET or HEAD") {
+			servePage(w, page())
+		}
+	})
+	for _, r := range routes {
+		handlers[r.Path] = r.Handler
+		if r.Path != "/" {
+			names = append(names, r.Path)
+		}
+	}
+	last := len(names) - 1
+	there := "not found: there is " + names[0]
+	if last > 0 {
+		there = "not found: there are " + strings.Join(names[:last], ", ") + " and " + names[last]
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h := handlers[r.URL.Path]; h != nil {
 			h.ServeHTTP(w, r)
 			return
 		}
-		if r.URL.Path != "/" {
-			http.Error(w, "not found: there are "+paths, http.StatusNotFound)
-			return
-		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "this page is read with GET or HEAD", http.StatusMethodNotAllowed)
-			return
-		}
-		servePage(w, page())
+		http.Error(w, there, http.StatusNotFound)
 	})
+}
+
+// isRead reports whether a request only reads. Otherwise it has answered it with 405.
+func isRead(w http.ResponseWriter, r *http.Request, otherwise string) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, otherwise, http.StatusMethodNotAllowed)
+	return false
 }

@@ -13,12 +13,14 @@ import (
 
 var testPage = Page{
 	Name: "tcp-stream-exporter", Version: "1.2.3", Interface: "eth0", Filter: "tcp port 443",
-	Packets: 123456, Drops: 789, Freezes: 12, Streams: 34, Uptime: 90*time.Minute + 1500*time.Millisecond,
+	Packets: 123456, Drops: 789, Freezes: 12, Streams: 34, Metrics: "/metrics", Summary: "/metrics/summary", PerStream: "/metrics/streams", Uptime: 90*time.Minute + 1500*time.Millisecond,
 }
 
 var metricsHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "metrics of "+r.URL.RawQuery)
 })
+
+var metricsRoute = []Route{{"/metrics", metricsHandler}, {"/metrics/summary", metricsHandler}}
 
 // serve runs srv on a loopback port until the test ends.
 func serve(t *testing.T, srv *http.Server) (address string) {
@@ -59,7 +61,7 @@ func raw(t *testing.T, address, method, request string) (*http.Response, string)
 }
 
 func TestPaths(t *testing.T) {
-	address := serve(t, Server("", Mux(Handlers{"/metrics": metricsHandler, "/metrics/summary": metricsHandler}, func() Page { return testPage })))
+	address := serve(t, Server("", Mux(metricsRoute, func() Page { return testPage })))
 	for _, row := range []struct {
 		method, target string
 		status         int
@@ -130,7 +132,7 @@ func TestPaths(t *testing.T) {
 }
 
 func TestPageShowsTheFigures(t *testing.T) {
-	h := Mux(Handlers{"/metrics": metricsHandler}, func() Page { return testPage })
+	h := Mux(metricsRoute, func() Page { return testPage })
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	body := w.Body.String()
@@ -161,7 +163,7 @@ func TestPageShowsTheFigures(t *testing.T) {
 
 func TestPageIsOfTheMomentOfTheRequest(t *testing.T) {
 	packets := uint64(0)
-	h := Mux(Handlers{"/metrics": metricsHandler}, func() Page {
+	h := Mux(metricsRoute, func() Page {
 		packets += 1000
 		return Page{Packets: packets}
 	})
@@ -176,7 +178,7 @@ func TestPageIsOfTheMomentOfTheRequest(t *testing.T) {
 
 func TestHostileTextIsEscaped(t *testing.T) {
 	evil := `"><script>alert(1)</script><a href='`
-	h := Mux(Handlers{"/metrics": metricsHandler}, func() Page { return Page{Name: evil, Version: evil, Interface: evil, Filter: evil} })
+	h := Mux(metricsRoute, func() Page { return Page{Name: evil, Version: evil, Interface: evil, Filter: evil} })
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if body := w.Body.String(); strings.Contains(body, "<script") || strings.Count(body, "<a ") != 3 {

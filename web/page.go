@@ -11,6 +11,9 @@ import (
 // Page holds what the landing page shows.
 type Page struct {
 	Name, Version string
+	Metrics       string // paths of the metrics: all,
+	Summary       string // by group,
+	PerStream     string // and by stream
 	Interface     string // of the capture
 	Filter        string // in the language of pcap-filter(7)
 	Packets       uint64 // taken out of the rings
@@ -36,8 +39,8 @@ td { font-family: monospace; text-align: right }
 </head>
 <body>
 <h1>{{.Name}}</h1>
-<p>Version {{.Version}}. TCP metrics for Prometheus: all <a href="/metrics">/metrics</a>, by group and totals
-<a href="/metrics/summary">/metrics/summary</a>, by stream <a href="/metrics/streams">/metrics/streams</a></p>
+<p>Version {{.Version}}. TCP metrics for Prometheus: all <a href="{{.Metrics}}">{{.Metrics}}</a>, by group and totals
+<a href="{{.Summary}}">{{.Summary}}</a>, by stream <a href="{{.PerStream}}">{{.PerStream}}</a></p>
 <table>
 <tr><th>Interface</th><td>{{.Interface}}</td></tr>
 <tr><th>Packet filter</th><td>{{.Filter}}</td></tr>

@@ -2,6 +2,7 @@ package web
 
 import (
 	"expvar"
+	"log"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -12,10 +13,13 @@ import (
 // takes as long as the profile was asked for.
 const profileHeaderTimeout = 5 * time.Second
 
-// ServeProfiles serves profiles of the program on l, to at most so many clients at a time, until stop is called.
-func ServeProfiles(l net.Listener, clients int) (stop func()) {
-	server := &http.Server{Handler: profiles(), ReadHeaderTimeout: profileHeaderTimeout}
-	go func() { _ = server.Serve(Bound(server, l, clients)) }() // ends when it is closed
+// ServeProfiles serves profiles of the program on l, behind the door, to at most so many clients at a time, until stop is
+// called. log gets what the server complains of; nil: the standard logger.
+func ServeProfiles(l net.Listener, clients int, door *Door, log *log.Logger) (stop func()) {
+	server := &http.Server{Handler: profiles(), ReadHeaderTimeout: profileHeaderTimeout, ErrorLog: log}
+	door.Guard(server)
+	bounded := Bound(server, l, clients)
+	go func() { _ = Serve(server, bounded) }() // ends when it is closed
 	return func() { _ = server.Close() }
 }
 

@@ -41,8 +41,24 @@ func server(addr string, h http.Handler, timeout time.Duration) *http.Server {
 		WriteTimeout:   timeout,
 		IdleTimeout:    idleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
+		HTTP2:          limitsOfHTTP2(timeout),
 		// "OPTIONS *" is answered as any other path that does not exist.
 		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// maxStreams bounds the requests at a time on one connection of HTTP/2. A scraper has one; a browser a few.
+const maxStreams = 8
+
+// limitsOfHTTP2 returns the limits of HTTP/2, which is spoken behind TLS alone: few streams, the least buffers for what
+// clients send (no request has a body), and an end for those that let the socket fill and take nothing. One that lets
+// its windows fill loses the stream by the piece's deadline.
+func limitsOfHTTP2(timeout time.Duration) *http.HTTP2Config {
+	return &http.HTTP2Config{
+		MaxConcurrentStreams:          maxStreams,
+		MaxReceiveBufferPerConnection: 64 << 10,
+		MaxReceiveBufferPerStream:     64 << 10,
+		WriteByteTimeout:              timeout,
 	}
 }
 

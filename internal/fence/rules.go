@@ -52,6 +52,9 @@ var Project = Rules{
 
 		// The table of prefixes.
 		"github.com/gaissmai/bart": {"group"},
+		// The server's door, and the sockets that systemd passes.
+		"github.com/prometheus/exporter-toolkit/web":  {"web"},
+		"github.com/coreos/go-systemd/v22/activation": {"app"},
 
 		// The reader of capture files: no part of live capture.
 		"github.com/gopacket/gopacket":        {"pcapfile"},
