@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -36,8 +37,8 @@ func TestSocket(t *testing.T) {
 
 	// The machine has a /run of its own, which its process 1 leads to.
 	path := filepath.Join("/proc", fmt.Sprint(m.pid), "root/run/exporter.sock")
-	local := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) {
-		return net.Dial("unix", path)
+	local := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}}
 	if n, err := packets(local, port); err != nil || n == 0 {
 		t.Errorf("by the Unix socket: %d packets, %v", n, err)
