@@ -76,6 +76,7 @@ var Project = Rules{
 		{Package: "netif", Height: heightLeaf, Only: []string{"app", "capture", "loss"}},
 		{Package: "loss", Height: heightCapture, Only: []string{"app", "collector"}}, // asks the kernel, knows no capture
 		{Package: "stream", Height: heightStream},
+		{Package: "group", Height: heightStream},
 		{Package: "parse", Height: heightParse}, // lowest but for the filter: no project import is open to it
 		{Package: "pcapfile", Height: heightStream, Only: []string{"offline", "internal/tsharkcmp"}},
 		{Package: "cgo/pcapfilter", Height: heightLeaf, Only: []string{"app", "offline"}},
