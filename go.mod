@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/dolthub/swiss v0.2.1
+	github.com/gaissmai/bart v0.30.0
 	github.com/gopacket/gopacket v1.7.7
 	github.com/klauspost/compress v1.20.1
 	github.com/prometheus/client_golang v1.25.0

@@ -44,10 +44,14 @@ const (
 //	app, collector → loss → printable
 //	app, capture, loss → netif
 //	offline → worker, pcapfile
+//	app → group → parse
 var Project = Rules{
 	Fenced: map[string][]string{
 		"unsafe": {"ring", "table", "cgo/pcapfilter"},
 		"C":      {"cgo/pcapfilter"},
+
+		// The table of prefixes.
+		"github.com/gaissmai/bart": {"group"},
 
 		// The reader of capture files: no part of live capture.
 		"github.com/gopacket/gopacket":        {"pcapfile"},
