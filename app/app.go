@@ -22,6 +22,7 @@ import (
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/collector"
 	"tcp-stream-exporter/exposition"
+	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/offline"
 	"tcp-stream-exporter/printable"
@@ -103,7 +104,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if profilesAt != "" {
 		log.Info("serving profiles", "address", profilesAt)
 	}
-	if err := serve(o, log); err != nil {
+	switch err := serve(o, log); {
+	case errors.As(err, new(groupsError)):
+		complain(lines, err)
+		return exitUsage
+	case err != nil:
 		complain(lines, err)
 		return exitFailure
 	}
@@ -194,6 +199,12 @@ func serve(o *options, log *slog.Logger) error {
 		log.Warn("the interface is down: waiting for it", "interface", o.iface)
 	}
 
+	if o.groups.isConfigured() {
+		log.Info("counting by group", "groups", s.groups.Groups(), "prefixes", s.groups.Prefixes())
+	}
+	setGroups(s.workers, s.groups)
+	reloader := newGroupReloader(o.groups.file, s.groupsFile, o.groups.load, func(set *group.Set) { setGroups(s.workers, set) }, log)
+
 	c := capture.NewGroup(s.workers, s.rings, reopener(o, s.ring, s.at.kind, log, &given), clocks, func(change capture.Change) {
 		if change.Up {
 			log.Info("capturing again", "interface", o.iface)
@@ -258,6 +269,13 @@ func serve(o *options, log *slog.Logger) error {
 			return fmt.Errorf("metrics of the exporter itself: %w", err)
 		}
 	}
+	if o.groups.file != "" {
+		if err := metrics.Registry().Register(collector.GroupReloads(reloader.figures)); err != nil {
+			return fmt.Errorf("metrics of the groups' file: %w", err)
+		}
+		go reloader.run(ctx, hangUps)
+		hangUps = nil // they are no longer for attend
+	}
 	started := time.Now()
 	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
 		s := c.Stats()
@@ -307,7 +325,7 @@ func attend(ctx context.Context, c *capture.Group, log *slog.Logger, h *hints, c
 		case err := <-served:
 			return fmt.Errorf("serving metrics ended: %w", err)
 		case <-hangUps:
-			log.Debug("SIGHUP has no effect: there is nothing to reload")
+			log.Debug("SIGHUP has no effect: there is no file of groups (-groups) to read again")
 		case <-minute.C:
 			s := c.Stats()
 			logStatus(log, "status", s)

@@ -46,11 +46,22 @@ func DefaultFamilies() Families { return slices.Clone(byDefault) }
 func AllFamilies() Families { return slices.Clone(all) }
 
 func matching(list string) (Families, error) {
+	names, err := ChooseNames(list, all.Names(), byDefault.Names(), "per-stream family")
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(AllFamilies(), func(f Family) bool { return !slices.Contains(names, f.Name) }), nil
+}
+
+// ChooseNames returns those of all names, in their order, that a list selects, whose parts are as those of
+// ChooseFamilies; "default" stands for the names in defaults. A part that matches nothing is an error. kind is what
+// that calls a name.
+func ChooseNames(list string, all, defaults []string, kind string) ([]string, error) {
 	var names []string
 	for part := range strings.SplitSeq(list, ",") {
 		part = strings.TrimSpace(part)
 		if part == defaultList {
-			names = append(names, byDefault.Names()...)
+			names = append(names, defaults...)
 			continue
 		}
 		_, err := regexp.Compile(part)
@@ -62,16 +73,16 @@ func matching(list string) (Families, error) {
 			return nil, fmt.Errorf("%q is neither a name nor a regular expression: %w: docs/metrics.md lists the names", part, err)
 		}
 		found := false
-		for i := range all {
-			if re.MatchString(all[i].Name) {
-				names, found = append(names, all[i].Name), true
+		for _, name := range all {
+			if re.MatchString(name) {
+				names, found = append(names, name), true
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("%q matches no per-stream family: docs/metrics.md lists them", part)
+			return nil, fmt.Errorf("%q matches no %s: docs/metrics.md lists them", part, kind)
 		}
 	}
-	return slices.DeleteFunc(AllFamilies(), func(f Family) bool { return !slices.Contains(names, f.Name) }), nil
+	return slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !slices.Contains(names, name) }), nil
 }
 
 // Names returns the families' names.
