@@ -22,6 +22,7 @@ import (
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/collector"
 	"tcp-stream-exporter/exposition"
+	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/offline"
 	"tcp-stream-exporter/parse"
@@ -115,6 +116,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err := serve(o, door, log); err != nil {
 		o.log.say(lines, slog.LevelError, err.Error())
+		if errors.As(err, new(groupsError)) {
+			return exitUsage
+		}
 		return exitFailure
 	}
 	return exitOK
@@ -127,7 +131,7 @@ func (o *options) offline(stderr io.Writer) offline.Options {
 		ReadFlag: func(file string) string { return withValue("read", file) },
 		Format:   o.output.format, Sort: o.output.sort, Families: o.metrics.Families, Limits: o.metrics.Limits,
 		Others:    func() ([]exposition.Encoded, error) { return collector.Runtime(o.metrics.Options) },
-		NewWorker: func() (*worker.Worker, error) { return o.newWorker(o.maxConnections) },
+		NewWorker: func() (*worker.Worker, error) { return o.newWorker(o.maxConnections, nil) },
 		Say:       func(line string) { say(stderr, line) },
 	}
 	if o.repeatGiven {
@@ -219,6 +223,9 @@ func serve(o *options, door *web.Door, log *slog.Logger) error {
 		log.Warn("the interface is down: waiting for it", "interface", o.iface)
 	}
 
+	if o.groups.isConfigured() {
+		log.Info("counting by group", "groups", s.groups.Groups(), "prefixes", s.groups.Prefixes())
+	}
 	c := capture.NewWorkers(s.workers, s.rings, reopener(o, s.ring, s.at.kind, log, &given), clocks, func(change capture.Change) {
 		if change.Up {
 			log.Info("capturing again", "interface", o.iface)
@@ -276,6 +283,15 @@ func serve(o *options, door *web.Door, log *slog.Logger) error {
 		<-ended
 	}()
 
+	var groups groupsInForce
+	groups.set.Store(s.groups)
+	reloader := newGroupReloader(o.groups.file, s.groupsFile, o.groups.load, func(set *group.Set) {
+		c.SetGroups(set)
+		groups.set.Store(set)
+	}, log)
+	if plain, _ := o.groups.combinations(); plain != 0 {
+		o.metrics.Groups, o.metrics.GroupFamilies, o.metrics.GroupName = c, o.groups.families, groups.name
+	}
 	o.metrics.MaxWaiting = s.clients / 2 // the others may be idle, or about to ask
 	if s.lines != nil {
 		o.metrics.InterfaceName = s.lines.name
@@ -288,6 +304,13 @@ func serve(o *options, door *web.Door, log *slog.Logger) error {
 		if err := metrics.Registry().Register(own); err != nil {
 			return fmt.Errorf("metrics of the exporter itself: %w", err)
 		}
+	}
+	if o.groups.file != "" {
+		if err := metrics.Registry().Register(collector.GroupReloads(reloader.figures)); err != nil {
+			return fmt.Errorf("metrics of the groups' file: %w", err)
+		}
+		go reloader.run(ctx, hangUps)
+		hangUps = nil // they are no longer for attend
 	}
 	started := time.Now()
 	below := strings.TrimSuffix(o.web.metrics, "/")
@@ -343,7 +366,7 @@ func attend(ctx context.Context, c *capture.Workers, log *slog.Logger, h *hints,
 		case err := <-served:
 			return fmt.Errorf("serving metrics ended: %w", err)
 		case <-hangUps:
-			log.Debug("SIGHUP has no effect: there is nothing to reload")
+			log.Debug("SIGHUP has no effect: there is no file of groups (-groups) to read again")
 		case <-minute.C:
 			s := c.Stats()
 			logStatus(log, "status", s)
@@ -436,11 +459,17 @@ func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction,
 	return prog, nil
 }
 
-// newWorker makes a worker of so many connections at most, for a file or a live capture.
-func (o *options) newWorker(connections int) (*worker.Worker, error) {
+// newWorker makes a worker of so many connections at most, for a file or a live capture. groups are those that it begins
+// with; nil: connections are not counted by group.
+func (o *options) newWorker(connections int, groups *group.Set) (*worker.Worker, error) {
+	plain, subnets := 0, 0
+	if groups != nil {
+		plain, subnets = o.groups.combinations()
+	}
 	w, err := worker.New(worker.Config{
 		MaxConnections: connections, StreamAge: o.streamAge, FinalizedAge: o.finalizedAge, SynAge: o.synAge, IPv6: o.ipv6,
 		Optional: o.metrics.Families.NeedOptional(), ByInterface: o.byInterface(), ByVLAN: o.byVLAN, Tunnels: o.tunnels,
+		GroupMax: plain, GroupMaxSubnets: subnets, Groups: groups,
 	})
 	if errors.Is(err, syscall.ENOMEM) {
 		return nil, fmt.Errorf("%s: %w", o.flag("max-connections"), err)
@@ -450,9 +479,9 @@ func (o *options) newWorker(connections int) (*worker.Worker, error) {
 
 // newWorkers makes the workers and shares out the capacity for connections among them. With an error it
 // returns those already made.
-func (o *options) newWorkers() (workers []*worker.Worker, err error) {
+func (o *options) newWorkers(groups *group.Set) (workers []*worker.Worker, err error) {
 	for range o.workers {
-		w, err := o.newWorker((o.maxConnections + o.workers - 1) / o.workers)
+		w, err := o.newWorker((o.maxConnections+o.workers-1)/o.workers, groups)
 		if err != nil {
 			return workers, err
 		}

@@ -11,11 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// commandLine parses the flags of another set, each of which may be given once: package flag silently
-// takes the last value.
+// commandLine parses the flags of another set, each of which may be given once unless it is a repeated one: package flag
+// silently takes the last value.
 type commandLine struct {
 	*flag.FlagSet
-	typed map[string]string // by flag: its value as it was given
+	typed map[string]string // by flag: its value as it was given, of a repeated one the last
 	bad   error             // names a flag that was given twice, or a value that is none of its kind
 }
 
@@ -50,7 +50,7 @@ func (l *commandLine) parse(args []string) (files []string, err error) {
 	}
 }
 
-// onceValue is the value of a flag that may be given once.
+// onceValue is the value of a flag that may be given once, unless it is a repeated one.
 type onceValue struct {
 	flag.Value
 	name string
@@ -74,7 +74,11 @@ func (v *onceValue) IsBoolFlag() bool {
 // Set takes the flag's value.
 func (v *onceValue) Set(text string) error {
 	l := v.line
-	if first, again := l.typed[v.name]; again && v.name == readFlag {
+	first, again := l.typed[v.name]
+	if _, many := v.Value.(*repeated); many {
+		again = false
+	}
+	if again && v.name == readFlag {
 		l.bad = fmt.Errorf("%s and %s: give the flag once, and further files behind it: %s %s",
 			withValue(v.name, first), withValue(v.name, text), withValue(v.name, first), asTyped(text))
 		return l.bad

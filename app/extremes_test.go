@@ -156,6 +156,43 @@ func extremes() []extreme {
 		{"streams-min-age", "1ns", ""},
 		{"streams-min-age", longestDuration, ""},
 
+		{"group-max", "-1", "want 1 to 65536"},
+		{"group-max", "0", "want 1 to 65536"},
+		{"group-max", "1", ""},
+		{"group-max", "65536", ""},
+		{"group-max", "65537", "want 1 to 65536"},
+		{"group-max", "4294967297", byWord(beyond, "want 1 to 65536")}, // 1 in 32 bits
+		{"group-max", strconv.Itoa(math.MaxInt), "want 1 to 65536"},
+		{"group-max-subnets", "-1", "want 1 to 65536"},
+		{"group-max-subnets", "0", "want 1 to 65536"},
+		{"group-max-subnets", "1", ""},
+		{"group-max-subnets", "65536", ""},
+		{"group-max-subnets", "65537", "want 1 to 65536"},
+		{"group-max-subnets", "4294967297", byWord(beyond, "want 1 to 65536")},
+		{"group-max-subnets", strconv.Itoa(math.MaxInt), "want 1 to 65536"},
+		{"service-ports", "1", ""},
+		{"service-ports", "65535", ""},
+		{"service-ports", "none", ""},
+		{"service-ports", "-1", "no port: want 1 to 65535"},
+		{"service-ports", "0", "no port: want 1 to 65535"},
+		{"service-ports", "65536", "no port: want 1 to 65535"},
+		{"service-ports", "4294967376", "no port: want 1 to 65535"}, // 80 in 32 bits
+		{"service-ports", over64, "no port: want 1 to 65535"},
+		{"group", "a=0.0.0.0/0,::/0", ""},
+		{"group", "a=0.0.0.0/-1", "is no prefix"},
+		{"group", "a=0.0.0.0/33", "is no prefix"},
+		{"group", "a=::/129", "is no prefix"},
+		{"group", "a=::/4294967296", "is no prefix"},
+		{"group", "a/1=0.0.0.0/0", ""},
+		{"group", "a/32=0.0.0.0/0", ""},
+		{"group", "a/64=::/0", ""},
+		{"group", "a/-1=0.0.0.0/0", "want 1 to 32 for IPv4"},
+		{"group", "a/0=0.0.0.0/0", "want 1 to 32 for IPv4"},
+		{"group", "a/33=0.0.0.0/0", "a length of 1 to 32"},
+		{"group", "a/65=::/0", "want 1 to 32 for IPv4"},
+		{"group", "a/280=0.0.0.0/0", "want 1 to 32 for IPv4"}, // 24 in 8 bits
+		{"group", "a/" + over64 + "=0.0.0.0/0", "want 1 to 32 for IPv4"},
+
 		{"tunnels", "", ""},
 		{"tunnels", "gre,ipip,sit,vxlan,geneve,gtpu,erspan", ""},
 		{"tunnels", "gre,,ipip", "choose from gre,ipip,sit,vxlan,geneve,gtpu,erspan"},
@@ -188,7 +225,7 @@ func extremes() []extreme {
 		{"web.listen-address", ":65536", noAddress},
 		{"web.listen-address", ":4294976396", noAddress}, // 9100 in 32 bits
 	}
-	for _, name := range []string{"max-connections", "workers", "blocksize", "framesize", "numblocks", "streams-top", "snaplen"} {
+	for _, name := range []string{"max-connections", "workers", "blocksize", "framesize", "numblocks", "streams-top", "snaplen", "group-max", "group-max-subnets"} {
 		rows = append(rows,
 			extreme{name, over63, beyond}, extreme{name, over64, beyond}, extreme{name, under, beyond}, extreme{name, "-0x1" + strings.Repeat("0", 16), beyond})
 	}

@@ -49,6 +49,7 @@ type options struct {
 	sample         int // one connection in so many is captured
 	log            logFlags
 	metrics        metricsFlags
+	groups         groupFlags
 	output         outputFlags
 	version        bool
 	read           string // first file to read instead of a live capture, - for standard input
@@ -96,6 +97,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.IntVar(&o.sample, "sample", 1, "capture one connection in this `number`, chosen by a hash of addresses and ports; 1: all")
 	o.log.register(fs)
 	o.metrics.register(fs)
+	o.groups.register(fs)
 	o.output.register(fs)
 	fs.StringVar(&o.read, "read", "", "account a capture `file` (pcap or pcapng, also compressed with gzip or zstd; -: standard input) instead of an interface, print the figures and exit; more files may follow as arguments and are read as one capture")
 	fs.IntVar(&o.repeat, "repeat", 1, "with -read: hold the packets in memory, account them this `number` of times and tell the time per packet")
@@ -138,6 +140,9 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 		return nil, err
 	}
 	if err := o.metrics.resolve(given, o.flag); err != nil {
+		return nil, err
+	}
+	if err := o.groups.resolve(given, o.flag); err != nil {
 		return nil, err
 	}
 	if given["pprof"] {
@@ -259,7 +264,7 @@ func (o *options) checkRead(given map[string]bool) error {
 	if o.repeat < 1 {
 		return fmt.Errorf("%s: want 1 or more", o.flag("repeat"))
 	}
-	for _, name := range liveFlags {
+	for _, name := range slices.Concat(liveFlags, groupFlagNames) {
 		if given[name] {
 			return fmt.Errorf("%s: goes with a live capture only: leave it out with -read", o.flag(name))
 		}

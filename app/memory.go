@@ -3,9 +3,11 @@ package app
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 
+	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/stream"
 	"tcp-stream-exporter/table"
 )
@@ -32,8 +34,17 @@ func (o *options) fitsMemory(total uint64) error {
 		return fmt.Errorf("%s: needs up to %d bytes, the machine has %d bytes of memory: use at most %d",
 			o.flag("max-connections"), need, total, total/each)
 	}
+	// Each worker has figures of its own, whose pages come as they are used, too.
+	combinations := uint64(o.groups.max + o.groups.maxSubnets)
+	if need := combinations * uint64(o.workers) * groupSize; need > total {
+		return fmt.Errorf("%s and %s: the figures need up to %d bytes, the machine has %d bytes of memory: use at most %d together",
+			o.flag("group-max"), o.flag("group-max-subnets"), need, total, total/groupSize/uint64(o.workers))
+	}
 	return nil
 }
+
+// groupSize is the memory of a combination of groups and service, in bytes.
+var groupSize = uint64(reflect.TypeFor[group.Totals]().Size())
 
 // totalMemory reads MemTotal, in bytes, out of /proc/meminfo (proc(5)).
 func totalMemory() (bytes uint64, ok bool) {

@@ -54,10 +54,7 @@ func TestReadSample(t *testing.T) {
 		if code != exitOK || !strings.Contains(complaints, closing) {
 			t.Errorf("%q: status %d, %s, want %s", more, code, complaints, closing)
 		}
-		var got []string
-		for _, m := range series.FindAllString(out, -1) {
-			got = append(got, m)
-		}
+		got := series.FindAllString(out, -1)
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) || len(want) == 0 {

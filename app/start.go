@@ -11,6 +11,7 @@ import (
 
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/cgo/pcapfilter"
+	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/netif"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/worker"
@@ -27,7 +28,15 @@ type setup struct {
 	listeners []net.Listener
 	workers   []*worker.Worker
 	rings     []*ring.Ring // nil if the interface is down or absent
+
+	groups     *group.Set
+	groupsFile fileState // when groups was read
 }
+
+// groupsError is bad input in the file of groups at the start.
+type groupsError struct{ error }
+
+func (e groupsError) Unwrap() error { return e.error }
 
 // close closes everything. Closing rings that a capture has closed already does no harm.
 func (s *setup) close() {
@@ -75,6 +84,9 @@ func (o *options) makeSetup(ctx context.Context, log *slog.Logger) (_ *setup, er
 			s.close()
 		}
 	}()
+	if s.groups, s.groupsFile, err = o.groups.load(); err != nil {
+		return nil, groupsError{err}
+	}
 	filter, err := o.choose(s, log)
 	if err != nil {
 		return nil, err
@@ -96,7 +108,7 @@ func (o *options) makeSetup(ctx context.Context, log *slog.Logger) (_ *setup, er
 	if s.listeners, err = o.web.listenAll(); err != nil {
 		return nil, err
 	}
-	if s.workers, err = o.newWorkers(); err != nil {
+	if s.workers, err = o.newWorkers(s.groups); err != nil {
 		return nil, err
 	}
 	if s.absent {

@@ -183,6 +183,13 @@ var (
 	scrapeBytes      = header{Name: "tcp_stream_exporter_scrape_bytes_total", Help: "Bytes sent in answer to scrapes, HTTP headers left out.", Type: counter}
 )
 
+var reloadFamilies = []family[GroupReload]{
+	{header: header{Name: "tcp_stream_exporter_groups_last_reload_successful", Help: "1 if the file of groups (-groups) was read without an error the last time, else 0: the groups before are in force.", Type: gauge},
+		series: gaugeOf(func(r *GroupReload) float64 { return oneIf(r.Successful) })},
+	{header: header{Name: "tcp_stream_exporter_groups_last_reload_success_timestamp_seconds", Help: "When the file of groups (-groups) was last read without an error, in seconds since 1970.", Type: gauge},
+		series: gaugeOf(func(r *GroupReload) float64 { return float64(r.LastSuccess.UnixMilli()) / 1e3 })},
+}
+
 var clientFamilies = []family[clients]{
 	{header: header{Name: "tcp_stream_exporter_requests_refused_total", Help: "Requests that were answered 503 because too many connections were in use, or too many scrapes waited.", Type: counter},
 		labels: []string{"reason"},

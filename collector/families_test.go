@@ -37,6 +37,7 @@ func ownFamilies() []own {
 	for _, h := range []header{scrapeDuration, snapshotDuration, scrapeBytes} {
 		all = append(all, own{h, nil})
 	}
+	all = appendOwn(all, reloadFamilies)
 	return appendOwn(all, clientFamilies)
 }
 

@@ -95,6 +95,18 @@ func Workers(packets func() []uint64) prometheus.Collector { return newSet(worke
 // be registered with Handler.Registry. figures may be called from any goroutine and returns at once.
 func Losses(figures func() loss.Figures) prometheus.Collector { return newSet(lossFamilies, figures) }
 
+// GroupReload tells how the file of groups was read the last time.
+type GroupReload struct {
+	Successful  bool
+	LastSuccess time.Time
+}
+
+// GroupReloads returns the collector of how the file of groups was read, to be registered with Handler.Registry. figures
+// may be called from any goroutine.
+func GroupReloads(figures func() GroupReload) prometheus.Collector {
+	return newSet(reloadFamilies, figures)
+}
+
 // build holds the figures of buildFamilies.
 type build struct{ version, goVersion, libpcap string }
 

@@ -67,6 +67,10 @@ func TestService(t *testing.T) {
 			t.Errorf("after %v: %v, %sbefore %s", signal, err, main(), before)
 		}
 	}
+	m.systemctl("reload", unit)
+	if _, err := packets(client, port); err != nil || main() != before {
+		t.Errorf("after systemctl reload: %v, %sbefore %s", err, main(), before)
+	}
 	if err := unix.Kill(pid, unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

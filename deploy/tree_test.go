@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tcp-stream-exporter/internal/need"
 )
 
 const (
@@ -50,6 +53,12 @@ func newTree(t *testing.T, exe string, params map[string]string) string {
 		put(t, root, "etc/systemd/system/"+name, string(text))
 	}
 	install(t, exe, filepath.Join(root, program))
+	need.Tool(t, "kill") // of ExecReload
+	kill, err := exec.LookPath("kill")
+	if err != nil {
+		t.Fatal(err)
+	}
+	install(t, kill, filepath.Join(root, "usr/bin/kill"))
 	return root
 }
 

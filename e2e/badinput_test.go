@@ -38,6 +38,7 @@ func TestBadInput(t *testing.T) {
 	}
 	folder, empty, text := t.TempDir(), file("empty", ""), file("text", strings.Repeat("no capture\n", 10))
 	packed, broken := file("packed", "BZh9"+strings.Repeat("\x00", 40)), file("broken", "\x1f\x8b\x08"+strings.Repeat("\x00", 40))
+	bad, three := file("bad", "a 10.0.0.0/8\nb 10.0.0/8\n"), file("three", "a 10.0.0.0/8\nb 11.0.0.0/8\nc 12.0.0.0/8\n")
 	whole := file("whole", "\xd4\xc3\xb2\xa1\x02\x00\x04\x00"+strings.Repeat("\x00", 8)+"\xff\xff\x00\x00\x01\x00\x00\x00")
 
 	const maxInt32, over32, maxInt64, over64 = "2147483647", "2147483648", "9223372036854775807", "9223372036854775808"
@@ -112,7 +113,7 @@ func TestBadInput(t *testing.T) {
 		{"blocks that are no number", []string{"-numblocks", "1.5"}, "-numblocks 1.5: ", []string{"such as 128"}},
 		{"more frames than the kernel counts", []string{"-numblocks", "65536", "-blocksize", "1073741824", "-framesize", "80"},
 			"-framesize 80, -numblocks 65536 and -blocksize 1073741824: ", []string{"at least"}},
-		{"a ring larger than the memory there is", []string{"-numblocks", "65536", "-blocksize", "1073741824", "-framesize", "1048576"},
+		{"a ring larger than the memory there is", []string{"-numblocks", "65536", "-blocksize", "1073741824", "-framesize", "65536"},
 			"-numblocks 65536 and -blocksize 1073741824: ", []string{"70368744177664 bytes", "available", "fewer or smaller blocks"}},
 		{"rings larger than the memory there is", []string{"-workers", "256", "-numblocks", "65536"},
 			"-workers 256, -numblocks 65536 and -blocksize 262144: ", []string{"4398046511104 bytes", "available", "fewer"}},
@@ -235,6 +236,25 @@ func TestBadInput(t *testing.T) {
 		{"process metrics that are neither on nor off", []string{"-process-metrics=yes"}, "-process-metrics yes: ", []string{"true or false"}},
 		{"stream metrics that are neither on nor off", []string{"-no-stream-metrics=no"}, "-no-stream-metrics no: ", []string{"true or false"}},
 		{"a version that is neither on nor off", []string{"-version=1.0"}, "-version 1.0: ", []string{"true or false"}},
+
+		{"a group without prefixes", []string{"-group", "a"}, "-group a: ", []string{"want NAME=CIDR"}},
+		{"a group with host bits", []string{"-group", "a=10.1.2.3/8"}, "-group a=10.1.2.3/8: ", []string{"write 10.0.0.0/8"}},
+		{"a prefix in two groups", []string{"-group", "a=10.0.0.0/8", "-group", "b=10.0.0.0/8"}, "-group b=10.0.0.0/8: ", []string{"in group a already (-group a=10.0.0.0/8)"}},
+		{"a file of groups without a name", []string{"-groups", ""}, `-groups "": `, []string{"name a file"}},
+		{"a file of groups that does not exist", []string{"-groups", "no.groups"}, "-groups no.groups: ", []string{"no such file", "name a file"}},
+		{"a folder of groups", []string{"-groups", folder}, "-groups " + folder + ": ", []string{"regular file"}},
+		{"a bad prefix in a file of groups", []string{"-groups", bad}, "-groups " + bad + ": line 2: ", []string{`"10.0.0/8" is no prefix`, "want"}},
+		{"more groups than room", []string{"-groups", three, "-group-max", "2"}, "-groups " + three + ": line 3: ", []string{"-group-max 2", "raise it"}},
+		{"no combinations", []string{"-group-max", "0"}, "-group-max 0: ", []string{"1 to 65536"}},
+		{"combinations of 64 bits", []string{"-group-max", over64}, "-group-max 9223372036854775808: ", []string{"such as 128"}},
+		{"no combinations with subnets", []string{"-group-max-subnets", "0"}, "-group-max-subnets 0: ", []string{"1 to 65536"}},
+		{"empty combinations with subnets", []string{"-group-max-subnets", ""}, `-group-max-subnets "": `, []string{"such as 4096"}},
+		{"an empty list of services", []string{"-service-ports", ""}, `-service-ports "": `, []string{"or none"}},
+		{"a service beyond 65535", []string{"-service-ports", "80,65536"}, "-service-ports 80,65536: ", []string{`"65536" is no port`, "want 1 to 65535"}},
+		{"a service twice", []string{"-service-ports", "80,80"}, "-service-ports 80,80: ", []string{"leave one out"}},
+		{"empty metrics by group", []string{"-group-metrics", ""}, `-group-metrics "": `, []string{"name metrics by group"}},
+		{"metrics by group that do not exist", []string{"-group-metrics", "tcp_resets_total"}, "-group-metrics tcp_resets_total: ", []string{"docs/metrics.md"}},
+		{"a file and groups", []string{"-read", whole, "-group", "a=10.0.0.0/8"}, "-group a=10.0.0.0/8: ", []string{"leave it out with -read"}},
 
 		{"a file without a name", []string{"-read", ""}, `-read "": `, []string{"name a capture file"}},
 		{"a file that does not exist", []string{"-read", "no.pcap"}, "-read no.pcap: ", []string{"name a capture file"}},

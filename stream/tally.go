@@ -18,17 +18,16 @@ type Tally struct {
 	Gone *Gone // takes down what streams that are dropped had counted. May be nil
 
 	CaptureGaps uint64 // sequence gaps across a loss of the capture, which are in no stream's
-
-	lostUntil int64 // ns, all losses of the capture lie before it; 0: there was none
+	LostUntil   int64  // ns on the worker's clock, all losses of the capture lie before it; 0: there was none
 }
 
 // Lost notes that the capture has lost packets, all of them before now, in ns. A sequence gap behind a packet of before
 // that time is one of the capture from here on, and no stream's.
-func (t *Tally) Lost(now int64) { t.lostUntil = max(t.lostUntil, now) }
+func (t *Tally) Lost(now int64) { t.LostUntil = max(t.LostUntil, now) }
 
 // countGap counts a sequence gap of s, whose latest packet came before it.
 func (t *Tally) countGap(s *Stream, d *Detail) {
-	if t.lostUntil != 0 && s.lastTime < t.lostUntil {
+	if t.LostUntil != 0 && s.lastTime < t.LostUntil {
 		t.CaptureGaps++
 		return
 	}
@@ -48,6 +47,7 @@ func (t *Tally) Add(o *Tally) {
 	t.Recycled += o.Recycled
 	t.OneSided += o.OneSided
 	t.CaptureGaps += o.CaptureGaps
+	t.LostUntil = max(t.LostUntil, o.LostUntil)
 }
 
 // Drop takes a connection's streams out of the gauges and returns how many there were.
