@@ -40,7 +40,7 @@ func TestGroupFlags(t *testing.T) {
 			t.Errorf("%s: %d groups of %d prefixes, want %d of %d; port %d is service %d", row.says, set.Groups(), set.Prefixes(), row.groups, row.prefixes, row.port, set.Service(row.port))
 		}
 		if got := o.groups.families; len(got) != row.families {
-			t.Errorf("%s: families %q, want %d", row.says, got, row.families)
+			t.Errorf("%s: families %q, want %d", row.says, got.Names(), row.families)
 		}
 	}
 }
