@@ -43,7 +43,7 @@ func loCapture(t *testing.T, port int) *Capture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorker(t, worker.Config{StreamAge: time.Minute, FinalizedAge: time.Minute})
+	w := newWorker(t, worker.Config{StreamAge: time.Minute, FinalizedAge: time.Minute, GroupMax: 10})
 	c := New(w, r, func() (*ring.Ring, error) { return ring.Open(cfg) }, testClock, func(ch Change) { t.Logf("%+v", ch) })
 	done := make(chan error, 1)
 	go func() { done <- c.Run() }()
