@@ -22,7 +22,7 @@ import (
 // that sums and record together are what is counted from then on. Sums may be below 0 for that, in the arithmetic of
 // uint64, but never together with the records.
 //
-// A reading takes records in order of their index while packets come (reading.go).
+// A reading takes records in order of their index while packets come (groupreading.go).
 type groups struct {
 	*combinations
 	of    []grouping                    // by record
