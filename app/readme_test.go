@@ -79,7 +79,7 @@ func TestDocsListEveryFamily(t *testing.T) {
 	h.Registry().MustRegister(collector.Own(func() (s worker.Stats) { return s }, func(s *worker.Stats) []collector.Interface {
 		return []collector.Interface{{Name: "eth0", Up: s.InterfaceUp, Named: true, Exists: true}}
 	}),
-		collector.Workers(func() []uint64 { return []uint64{1} }), collector.BuildInfo("", "", ""), collector.Sample(1),
+		collector.Workers(func() []uint64 { return []uint64{1} }), collector.BuildInfo("", "", ""), collector.Sample(1), collector.GroupReloads(func() (g collector.GroupReload) { return g }),
 		collector.Losses(func() loss.Figures { return lost }), h.Durations(),
 		h.Clients(func() (refused, stalled, idle uint64) { return 0, 0, 0 }))
 	h.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))

@@ -31,6 +31,7 @@ type own struct {
 func ownFamilies() []own {
 	var all []own
 	all = appendOwn(all, buildFamilies)
+	all = appendOwn(all, sampleFamilies)
 	all = appendOwn(all, captureFamilies)
 	all = appendOwn(all, workerFamilies)
 	all = appendOwn(all, lossFamilies)
