@@ -30,7 +30,7 @@ BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)
 
 # One package at a time: tests that measure live traffic would disturb one another. The others may run side by side.
 TEST := go test -count=1 -p 1
-LIVE := /(app|capture|cgo/.*|deploy|e2e|internal/cmd/.*|internal/lab|internal/netns|loss|netif|ring|web)$$
+LIVE := /(app|capture|check|cgo/.*|deploy|e2e|internal/cmd/.*|internal/lab|internal/netns|loss|netif|ring|web)$$
 
 # Modules of their own, so that what they need does not become the exporter's.
 MODULES := bench collector/scrapetest
