@@ -77,6 +77,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitOK
 	}
+	if o.checking {
+		if err := o.checkCapture(stdout); err != nil {
+			complain(stderr, err)
+			return exitFailure
+		}
+		return exitOK
+	}
 	stopProfiles, profilesAt, err := o.serveProfiles()
 	if err != nil {
 		complain(stderr, err)

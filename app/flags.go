@@ -47,6 +47,7 @@ type options struct {
 	byVLAN         bool // streams are told apart by their VLAN tags, too
 	tunnels        parse.Tunnels
 	debug          bool
+	checking       bool // tell what a capture would find, and exit
 	metrics        metricsFlags
 	output         outputFlags
 	version        bool
@@ -92,6 +93,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
 	fs.BoolVar(&o.byVLAN, "vlan-identity", false, "tell streams of the same addresses and ports apart by their VLAN tags, and label them with vlan")
 	tunnels := fs.String("tunnels", "", "`list` of encapsulations whose inner packets are accounted, of "+parse.TunnelNames()+" (default: none)")
+	fs.BoolVar(&o.checking, "check", false, "tell what this machine and the interface mean for a capture, propose flags, and exit: with status 0 if a capture works")
 	fs.BoolVar(&o.debug, "debug", false, "log debug messages")
 	o.metrics.register(fs)
 	o.output.register(fs)
@@ -227,7 +229,7 @@ const (
 var directions = []string{arriving, sent, both}
 
 // liveFlags lists the flags that a live capture alone has a use for.
-var liveFlags = []string{"interface", "wait", "direction", "promiscuous", "snaplen", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus"}
+var liveFlags = []string{"check", "interface", "wait", "direction", "promiscuous", "snaplen", "port", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus"}
 
 // checkRead validates the flags that belong to -read and those that do not.
 func (o *options) checkRead(given map[string]bool) error {

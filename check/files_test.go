@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 // tree returns the root of a file system with these files, and symbolic links, whose contents begin with "-> ".
@@ -63,7 +64,8 @@ func TestTextForPeople(t *testing.T) {
 		{size(0), "0 bytes"}, {size(1023), "1023 bytes"}, {size(32 << 20), "32 MiB"}, {size(3 << 29), "1.5 GiB"},
 		{bitRate(0), "0 bit/s"}, {bitRate(1.25e6), "1.2 Mbit/s"}, {bitRate(99e9), "99 Gbit/s"},
 		{grouped(999), "999"}, {grouped(1234567), "1,234,567"}, {grouped(-1234), "-1,234"},
-		{percent(0, 0), "0%"}, {percent(1, 100_000), "under 0.1%"}, {percent(1, 40), "2.5%"}, {percent(1, 1), "100%"},
+		{percent(0, 0), "0%"}, {percent(1, 100_000), "under 0.1%"}, {percent(1, 40), "2.5%"}, {percent(1, 1), "100%"}, {percent(99_999, 1_000_000), "10%"},
+		{seconds(412 * time.Millisecond), "0.41 s"}, {seconds(1572625 * time.Millisecond), "26m13s"}, {seconds(90 * time.Hour), "more than an hour"},
 		{counted(1, "CPU"), "1 CPU"}, {counted(2000, "CPU"), "2,000 CPUs"},
 	} {
 		if c.got != c.want {

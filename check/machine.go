@@ -115,7 +115,7 @@ func (m *machine) report(p *page, c *Config) {
 	p.line("processor", "%s", cpus)
 	switch m.jit {
 	case "":
-		p.line("BPF compiler", "net.core.bpf_jit_enable is not there: whether the filter is compiled is not known")
+		p.line("BPF compiler", "net.core.bpf_jit_enable is not there, as in a network namespace other than the first: whether the filter is compiled is not known")
 	case "0":
 		p.line("BPF compiler", "net.core.bpf_jit_enable is 0: the filter is interpreted, which takes several times as long; sysctl -w net.core.bpf_jit_enable=1")
 	default:

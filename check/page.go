@@ -75,7 +75,7 @@ func percent(part, whole float64) string {
 		return "0%"
 	case share < 0.1:
 		return "under 0.1%"
-	case share < 10:
+	case share < 9.95: // rounded, 10.0 would follow
 		return fmt.Sprintf("%.1f%%", share)
 	default:
 		return fmt.Sprintf("%.0f%%", share)
@@ -100,10 +100,13 @@ func onOff(on bool) string {
 
 // seconds returns a time for people.
 func seconds(d time.Duration) string {
-	if d > time.Hour {
+	switch {
+	case d > time.Hour:
 		return "more than an hour"
+	case d < time.Minute:
+		return fmt.Sprintf("%.2f s", d.Seconds())
 	}
-	return d.Round(d / 100).String()
+	return d.Round(time.Second).String()
 }
 
 // listed joins words as a sentence does.
