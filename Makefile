@@ -32,7 +32,7 @@ BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)
 # and beside those, at a priority that takes only what the live ones leave: these mostly wait.
 TEST := go test -count=1 -p 1
 IDLE := $(if $(shell command -v chrt),chrt --idle 0,nice -n 19)
-LIVE := /(app|capture|cgo/.*|deploy|e2e|internal/cmd/.*|internal/lab|internal/netns|loss|netif|ring|web)$$
+LIVE := /(app|capture|check|cgo/.*|deploy|e2e|internal/cmd/.*|internal/lab|internal/netns|loss|netif|ring|web)$$
 
 # Modules of their own, so that what they need does not become the exporter's.
 MODULES := bench collector/scrapetest

@@ -79,6 +79,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitOK
 	}
+	if o.checking {
+		if err := o.checkCapture(stdout); err != nil {
+			complain(stderr, err)
+			return exitFailure
+		}
+		return exitOK
+	}
 	if o.readGiven {
 		stopProfiles, _, err := o.serveProfiles(nil, nil)
 		if err != nil {

@@ -48,6 +48,7 @@ type options struct {
 	tunnels        parse.Tunnels
 	sample         int // one connection in so many is captured
 	log            logFlags
+	checking       bool // tell what a capture would find, and exit
 	metrics        metricsFlags
 	groups         groupFlags
 	output         outputFlags
@@ -95,6 +96,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.BoolVar(&o.byVLAN, "vlan-identity", false, "tell streams of the same addresses and ports apart by their VLAN tags, and label them with vlan")
 	tunnels := fs.String("tunnels", "", "`list` of encapsulations whose inner packets are accounted, of "+parse.TunnelNames()+" (default: none)")
 	fs.IntVar(&o.sample, "sample", 1, "capture one connection in this `number`, chosen by a hash of addresses and ports; 1: all")
+	fs.BoolVar(&o.checking, "check", false, "tell what this machine and the interface mean for a capture, propose flags, and exit: with status 0 if a capture works")
 	o.log.register(fs)
 	o.metrics.register(fs)
 	o.groups.register(fs)
@@ -240,7 +242,7 @@ const (
 var directions = []string{arriving, sent, both}
 
 // liveFlags lists the flags that a live capture alone has a use for.
-var liveFlags = []string{"interface", "wait", "direction", "promiscuous", "snaplen", "port", "web.listen-address", "web.systemd-socket", "web.config.file", "web.telemetry-path", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus", "log.level", "log.format"}
+var liveFlags = []string{"check", "interface", "wait", "direction", "promiscuous", "snaplen", "port", "web.listen-address", "web.systemd-socket", "web.config.file", "web.telemetry-path", "framesize", "blocksize", "numblocks", "retire-timeout", "workers", "cpus", "log.level", "log.format"}
 
 // checkRead validates the flags that belong to -read and those that do not.
 func (o *options) checkRead(given map[string]bool) error {

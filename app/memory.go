@@ -26,10 +26,7 @@ func (o *options) checkMemory() error {
 }
 
 func (o *options) fitsMemory(total uint64) error {
-	each := uint64(table.RecordSize + perConnection)
-	if o.metrics.Families.NeedOptional() {
-		each += stream.OptionalSize
-	}
+	each := o.connectionBytes()
 	if need := uint64(o.maxConnections) * each; need > total {
 		return fmt.Errorf("%s: needs up to %d bytes, the machine has %d bytes of memory: use at most %d",
 			o.flag("max-connections"), need, total, total/each)
@@ -45,6 +42,15 @@ func (o *options) fitsMemory(total uint64) error {
 
 // groupSize is the memory of a combination of groups and service, in bytes.
 var groupSize = uint64(reflect.TypeFor[group.Totals]().Size())
+
+// connectionBytes returns the most that a connection takes of memory.
+func (o *options) connectionBytes() uint64 {
+	each := uint64(table.RecordSize + perConnection)
+	if o.metrics.Families.NeedOptional() {
+		each += stream.OptionalSize
+	}
+	return each
+}
 
 // totalMemory reads MemTotal, in bytes, out of /proc/meminfo (proc(5)).
 func totalMemory() (bytes uint64, ok bool) {

@@ -87,22 +87,7 @@ func (o *options) makeSetup(ctx context.Context, log *slog.Logger) (_ *setup, er
 	if s.groups, s.groupsFile, err = o.groups.load(); err != nil {
 		return nil, groupsError{err}
 	}
-	filter, err := o.choose(s, log)
-	if err != nil {
-		return nil, err
-	}
-	if err := o.checkMemory(); err != nil {
-		return nil, err
-	}
-	s.ring = o.ringConfig()
-	o.aim(&s.ring, s.at, filter)
-	if err := s.ring.Validate(); err != nil {
-		return nil, o.asFlags(err)
-	}
-	if err := capture.CheckCPUs(o.cpus, o.workers); err != nil {
-		return nil, fmt.Errorf("%s: %w", o.flag("cpus"), err)
-	}
-	if s.clients, err = o.clientBound(); err != nil {
+	if err = o.prepare(s, log); err != nil {
 		return nil, err
 	}
 	if s.listeners, err = o.web.listenAll(); err != nil {
@@ -118,6 +103,27 @@ func (o *options) makeSetup(ctx context.Context, log *slog.Logger) (_ *setup, er
 		return nil, o.asFlags(err)
 	}
 	return s, nil
+}
+
+// prepare fills in what can be known before anything is opened.
+func (o *options) prepare(s *setup, log *slog.Logger) error {
+	filter, err := o.choose(s, log)
+	if err != nil {
+		return err
+	}
+	if err := o.checkMemory(); err != nil {
+		return err
+	}
+	s.ring = o.ringConfig()
+	o.aim(&s.ring, s.at, filter)
+	if err := s.ring.Validate(); err != nil {
+		return o.asFlags(err)
+	}
+	if err := capture.CheckCPUs(o.cpus, o.workers); err != nil {
+		return fmt.Errorf("%s: %w", o.flag("cpus"), err)
+	}
+	s.clients, err = o.clientBound()
+	return err
 }
 
 // choose finds what is to be captured, and compiles the filter for it.

@@ -73,6 +73,7 @@ func TestBadInput(t *testing.T) {
 		{"an interface list that only leaves out", []string{"-interface", "!lo"}, "-interface !lo: ", []string{"what to take"}},
 		{"one of several that does not exist", []string{"-interface", "lo,eth7"}, "-interface eth7: ", []string{"any", "lo", veth}},
 		{"a pattern that no name can match", []string{"-interface", "a-name-longer-than-any-*"}, "-interface a-name-longer-than-any-*: ", []string{"15"}},
+		{"a check that is neither", []string{"-check=perhaps"}, "-check perhaps: ", []string{"true or false"}},
 		{"waiting that is neither", []string{"-wait=perhaps"}, "-wait perhaps: ", []string{"true or false"}},
 		{"promiscuous mode that is neither", []string{"-promiscuous=perhaps"}, "-promiscuous perhaps: ", []string{"true or false"}},
 
@@ -283,6 +284,9 @@ func TestBadInput(t *testing.T) {
 		{"an order of JSON", []string{"-read", whole, "-output", "json", "-sort", "bytes"}, "-sort bytes: ", []string{"-output table"}},
 		{"a file and an interface", []string{"-read", whole, "-interface", veth}, "-interface " + veth + ": ", []string{"leave it out with -read"}},
 		{"a file and an address", []string{"-read", whole, "-port", ":9100"}, "-port :9100: ", []string{"leave it out with -read"}},
+		{"a file and a check", []string{"-read", whole, "-check"}, "-check true: ", []string{"leave it out with -read"}},
+		{"a check with a wrong flag beside it", []string{"-check", "-numblocks", "0"}, "-numblocks 0: ", []string{"such as 128"}},
+		{"a check of an interface that does not exist", []string{"-interface", "eth7", "-check"}, "-interface eth7: ", []string{"any", "lo", veth}},
 		{"a file and a frame size", []string{"-read", whole, "-framesize", "2048"}, "-framesize 2048: ", []string{"leave it out with -read"}},
 		{"a file and a block size", []string{"-read", whole, "-blocksize", "4096"}, "-blocksize 4096: ", []string{"leave it out with -read"}},
 		{"a file and blocks", []string{"-read", whole, "-numblocks", "8"}, "-numblocks 8: ", []string{"leave it out with -read"}},

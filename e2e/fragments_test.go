@@ -79,24 +79,26 @@ func framesInFragments(flows []lab.Flow) (frames [][]byte) {
 // sendFrames sends frames out of the namespace's interface.
 func sendFrames(t *testing.T, ns *lab.NS, frames [][]byte) {
 	t.Helper()
-	err := ns.Do(func() error {
-		iface, err := net.InterfaceByName(lab.IfName)
-		if err != nil {
-			return err
-		}
-		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		for _, f := range frames {
-			if err := unix.Sendto(fd, f, 0, &unix.SockaddrLinklayer{Ifindex: iface.Index, Halen: 6}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := ns.Do(func() error { return sendOut(frames) }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// sendOut sends frames out of the veth in the thread's namespace.
+func sendOut(frames [][]byte) error {
+	iface, err := net.InterfaceByName(lab.IfName)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for _, f := range frames {
+		if err := unix.Sendto(fd, f, 0, &unix.SockaddrLinklayer{Ifindex: iface.Index, Halen: 6}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -6,9 +6,10 @@
 //	Conn                       again and again, by index, through one socket: MTU, lower interface, statistics
 //	Watch                      blocks until some interface changes
 //	Monitor                    keeps the list of all interfaces, and tells what has changed in it
+//	AskDevice                  driver and offloads, by name: what ethtool(8) shows
 //	Selection                  which interfaces are meant: names, patterns, exclusions
 //
-// All but the default route comes from rtnetlink(7). sysfs would not do: it shows the interfaces of
+// All but the default route and AskDevice comes from rtnetlink(7). sysfs would not do: it shows the interfaces of
 // the network namespace that it was mounted in. Every answer is of the calling thread's namespace,
 // for Conn, Watch and Monitor of the one that their socket was opened in, and needs no right.
 //

@@ -22,10 +22,13 @@ type Interface struct {
 	Stats    Stats
 }
 
-// Stats holds the counters of an interface for packets that it received and lost, by their names in
+// Stats holds the counters of an interface for packets that it passed and lost, by their names in
 // /sys/class/net/NAME/statistics. What each means differs from driver to driver; linux/if_link.h has
 // the definitions.
 type Stats struct {
+	RxPackets, TxPackets uint64 // passed up to the kernel and handed down to the device
+	RxBytes, TxBytes     uint64 // the same in bytes; most drivers leave out the Ethernet FCS
+
 	RxDropped      uint64 // received and then thrown away: no memory, unknown protocol, address filter
 	RxMissedErrors uint64 // found no buffer: the host was too slow
 	RxFifoErrors   uint64 // overflow of the device's own queue
@@ -34,6 +37,10 @@ type Stats struct {
 
 // Where each counter stands in struct rtnl_link_stats64 (linux/if_link.h), in words of 64 bits.
 const (
+	wordRxPackets      = 0
+	wordTxPackets      = 1
+	wordRxBytes        = 2
+	wordTxBytes        = 3
 	wordRxDropped      = 6
 	wordRxOverErrors   = 11
 	wordRxFifoErrors   = 14
@@ -161,6 +168,7 @@ func (i *Interface) parse(b []byte) error {
 			word := func(n int) uint64 { return binary.NativeEndian.Uint64(v[8*n:]) }
 			i.HasStats = true
 			i.Stats = Stats{
+				RxPackets: word(wordRxPackets), TxPackets: word(wordTxPackets), RxBytes: word(wordRxBytes), TxBytes: word(wordTxBytes),
 				RxDropped: word(wordRxDropped), RxMissedErrors: word(wordRxMissedErrors),
 				RxFifoErrors: word(wordRxFifoErrors), RxOverErrors: word(wordRxOverErrors),
 			}

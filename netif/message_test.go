@@ -79,7 +79,7 @@ func vlan() []byte {
 }
 
 var (
-	stats = Stats{RxDropped: 1006, RxMissedErrors: 1015, RxFifoErrors: 1014, RxOverErrors: 1011}
+	stats = Stats{RxPackets: 1000, TxPackets: 1001, RxBytes: 1002, TxBytes: 1003, RxDropped: 1006, RxMissedErrors: 1015, RxFifoErrors: 1014, RxOverErrors: 1011}
 	eth05 = Interface{Index: 9, Name: "eth0.5", Hatype: 1, Up: true, MTU: 1500, Lower: 2, HasStats: true, Stats: stats}
 )
 

@@ -39,10 +39,11 @@ const (
 
 // Project is the order of the packages of this module:
 //
-//	main → app → offline, web, collector → capture → ring, worker → table, wheel → stream → parse
+//	main → app → offline, web, collector, check → capture → ring, worker → table, wheel → stream → parse
 //	app, offline, collector → exposition → stream, group, printable
 //	app, collector → loss → printable
-//	app, capture, loss → netif
+//	app, check, capture, loss → netif
+//	check → printable, table
 //	offline → worker, pcapfile
 //	app → group → parse
 var Project = Rules{
@@ -70,17 +71,18 @@ var Project = Rules{
 		{Package: ".", Height: heightMain},
 		{Package: "app", Height: heightApp, Only: []string{"."}},
 		{Package: "offline", Height: heightOutput, Only: []string{"app"}},
+		{Package: "check", Height: heightOutput, Only: []string{"app"}},
 		{Package: "collector", Height: heightOutput},
 		{Package: "web", Height: heightOutput, Only: []string{"app"}},
-		{Package: "capture", Height: heightCapture, Only: []string{"app"}},
-		{Package: "worker", Height: heightWorker, Only: []string{"app", "offline", "collector", "capture", "internal/tsharkcmp"}},
+		{Package: "capture", Height: heightCapture, Only: []string{"app", "check"}},
+		{Package: "worker", Height: heightWorker, Only: []string{"app", "check", "offline", "collector", "capture", "internal/tsharkcmp"}},
 		{Package: "exposition", Height: heightParts}, // below the bans: no net/http, no client_golang
 		{Package: "exposition/expositiontest", Height: heightTests},
-		{Package: "ring", Height: heightParts, Only: []string{"app", "capture"}},
+		{Package: "ring", Height: heightParts, Only: []string{"app", "check", "capture"}},
 		{Package: "wheel", Height: heightParts},
 		{Package: "table", Height: heightParts},
-		{Package: "printable", Height: heightLeaf, Only: []string{"app", "collector", "exposition", "loss"}},
-		{Package: "netif", Height: heightLeaf, Only: []string{"app", "capture", "loss"}},
+		{Package: "printable", Height: heightLeaf, Only: []string{"app", "check", "collector", "exposition", "loss"}},
+		{Package: "netif", Height: heightLeaf, Only: []string{"app", "check", "capture", "loss"}},
 		{Package: "loss", Height: heightCapture, Only: []string{"app", "collector"}}, // asks the kernel, knows no capture
 		{Package: "stream", Height: heightStream},
 		{Package: "group", Height: heightStream},
