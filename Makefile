@@ -127,7 +127,8 @@ expiry: setup ## half a million streams live and five million of a file, all of 
 	$(TEST) -v -run Expiry -timeout 1h ./e2e -args -expiry
 
 # Programs of the module in bench/, in a folder that is gone afterwards.
-TOOLS = tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && go build -C bench -o "$$tools/" ./cmd/...
+TOOLS = tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && go build -C bench -o "$$tools/" ./cmd/... && \
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -o "$$tools/cwalk" -x c bench/cwalk/cwalk.c
 
 perf: build setup ## measure all tables of PERF.md, draw its plots (20 minutes, root, a quiet machine): make perf PERF="-quick" to try it out
 	@$(TOOLS) && "$$tools/perf" -exporter ./$(BINARY) $(PERF) && "$$tools/plots"
@@ -135,7 +136,7 @@ perf: build setup ## measure all tables of PERF.md, draw its plots (20 minutes, 
 plots: ## tables and plots of PERF.md from the data files in docs/perf
 	go run -C bench ./cmd/plots -root ..
 
-bench-live: build setup ## exporter, bare ring walk and gopacket on the same traffic (7 minutes, root): make bench-live LIVE="-runs 3"
+bench-live: build setup ## exporter, bare ring walks in Go and C, and gopacket on the same traffic (9 minutes, root): make bench-live LIVE="-runs 3"
 	@$(TOOLS) && "$$tools/benchlive" -exporter ./$(BINARY) $(LIVE)
 
 bench-scene: build setup ## a web server's scene on lo, with drops, CPU time and memory (80 seconds, root)
