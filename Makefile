@@ -1,8 +1,8 @@
 # "make help" lists the targets; each target's line of help stands behind its "##".
 #
 # Variables: ARGS (flags for "make run"), FUZZTIME (for each fuzz target), SOAKTIME, FLOODTIME, BENCH
-# (which benchmarks), LIVE, SCENE and PATHLAB (flags for "make bench-live", "make bench-scene" and "make
-# path-table"), PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
+# (which benchmarks), LIVE, ROUTER, SCENE and PATHLAB (flags for "make bench-live", "make bench-router", "make
+# bench-scene" and "make path-table"), PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -22,6 +22,7 @@ LIVE     ?=
 SCENE    ?=
 PATHLAB  ?=
 PERF     ?=
+ROUTER   ?=
 PROFILEPORT ?= 6061
 
 # The version is stamped from git describe, so the go command need not ask git once more
@@ -38,10 +39,10 @@ MODULES := bench collector/scrapetest
 # The processors that Go knows on Linux, besides amd64.
 PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x
 
-.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what building and testing need and the machine lacks
 	@scripts/setup.sh test
@@ -138,6 +139,11 @@ plots: ## tables and plots of PERF.md from the data files in docs/perf
 
 bench-live: build setup ## exporter, bare ring walks in Go and C, and gopacket on the same traffic (9 minutes, root): make bench-live LIVE="-runs 3"
 	@$(TOOLS) && "$$tools/benchlive" -exporter ./$(BINARY) $(LIVE)
+
+bench-router: build setup ## what watching costs a router: packets no longer forwarded (8 minutes, root, a quiet machine): ROUTER="-quick" to try it out
+	@$(TOOLS) && \
+	"$$tools/benchrouter" -exporter ./$(BINARY) -markdown=false -tsv docs/perf/router.tsv $(ROUTER) && \
+	"$$tools/benchrouter" -exporter ./$(BINARY) -kernel -markdown=false -tsv docs/perf/router-kernel.tsv $(ROUTER) && "$$tools/plots"
 
 bench-scene: build setup ## a web server's scene on lo, with drops, CPU time and memory (80 seconds, root)
 	@$(TOOLS) && "$$tools/benchscene" -exporter ./$(BINARY) $(SCENE)

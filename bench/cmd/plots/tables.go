@@ -24,6 +24,7 @@ var blocks = []struct {
 }{
 	{"summary", data.summary}, {"machine", data.machine}, {"prepared", data.prepared}, {"live", data.live}, {"live-ratios", data.ratios},
 	{"live-exporter", data.exporter}, {"scrape", data.scrape}, {"memory", data.memory},
+	{"router", data.router}, {"router-kernel", data.routerKernel},
 }
 
 // fill returns the document with its generated parts written anew. Each has to be there once.

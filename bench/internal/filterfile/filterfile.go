@@ -19,6 +19,11 @@ const snapLen = 192
 // copy the headers alone.
 func TCP() ([]bpf.RawInstruction, error) { return program(pcapfilter.EN10MB) }
 
+// TCPCut returns the filter "tcp" alone, which has the kernel copy so many bytes of what it takes.
+func TCPCut(bytes int) ([]bpf.RawInstruction, error) {
+	return pcapfilter.CompileLive("tcp", pcapfilter.EN10MB, bytes)
+}
+
 // TCPAny returns the program that takes the same packets from all interfaces, as the exporter's for -interface any does
 // where it has too many to name.
 func TCPAny() ([]bpf.RawInstruction, error) {
