@@ -66,6 +66,9 @@ var contenders = []contender{
 		}
 	}},
 	{"exporter-any", 2, func(c *config) []watcher { return one(c.exporterAt(firstAddress, "-interface", "any")) }},
+	{"walk-two", 2, func(c *config) []watcher {
+		return one(c.walk("-i", in, "-i", out, "-numblocks", halfRing, "-filter", c.programs.tcp))
+	}},
 	{"walk-any", 2, func(c *config) []watcher { return one(c.walk("-i", "any", "-filter", c.programs.tcpAny)) }},
 }
 
