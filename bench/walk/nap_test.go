@@ -16,6 +16,7 @@ func TestNapsAreForBlocksThatComeFast(t *testing.T) {
 	}{
 		{"no block came", 0, 10 * ms, 128, 0},
 		{"a block a ms: over eight", 4, 4 * ms, 128, 8 * ms},
+		{"the same, of a ring so long that eight are less than a sixteenth", 4, 4 * ms, 256, 8 * ms},
 		{"a block in 6 ms: 24 ms at most", 1, 6 * ms, 128, 24 * ms},
 		{"a block in 16 ms is worth no nap", 1, 16 * ms, 128, 0},
 		{"a small ring: over a sixteenth of it", 1, 2 * ms, 32, 4 * ms},
