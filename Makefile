@@ -1,8 +1,8 @@
 # "make help" lists the targets; each target's line of help stands behind its "##".
 #
 # Variables: ARGS (flags for "make run"), FUZZTIME (for each fuzz target), SOAKTIME, FLOODTIME, BENCH
-# (which benchmarks), LIVE, SCENE and PATHLAB (flags for "make bench-live", "make bench-scene" and "make
-# path-table"), PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
+# (which benchmarks), LIVE, ROUTER, SCENE and PATHLAB (flags for "make bench-live", "make bench-router", "make
+# bench-scene" and "make path-table"), PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -22,6 +22,7 @@ LIVE     ?=
 SCENE    ?=
 PATHLAB  ?=
 PERF     ?=
+ROUTER   ?=
 PROFILEPORT ?= 6061
 
 # The version is stamped from git describe, so the go command need not ask git once more
@@ -43,10 +44,10 @@ PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64
 # Packages whose tests run the exporter as a process, which the race detector does not look into.
 PROCESS := /(deploy|e2e)$$
 
-.PHONY: help setup setup-build build run test test-live test-rest test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run test test-live test-rest test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what building and testing need and the machine lacks
 	@scripts/setup.sh test
@@ -139,7 +140,8 @@ expiry: setup ## half a million streams live and five million of a file, all of 
 	$(TEST) -v -run Expiry -timeout 1h ./e2e -args -expiry
 
 # Programs of the module in bench/, in a folder that is gone afterwards.
-TOOLS = tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && go build -C bench -o "$$tools/" ./cmd/...
+TOOLS = tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && go build -C bench -o "$$tools/" ./cmd/... && \
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -o "$$tools/cwalk" -x c bench/cwalk/cwalk.c
 
 perf: build setup ## measure all tables of PERF.md, draw its plots (20 minutes, root, a quiet machine): make perf PERF="-quick" to try it out
 	@$(TOOLS) && "$$tools/perf" -exporter ./$(BINARY) $(PERF) && "$$tools/plots"
@@ -147,8 +149,13 @@ perf: build setup ## measure all tables of PERF.md, draw its plots (20 minutes, 
 plots: ## tables and plots of PERF.md from the data files in docs/perf
 	go run -C bench ./cmd/plots -root ..
 
-bench-live: build setup ## exporter, bare ring walk and gopacket on the same traffic (7 minutes, root): make bench-live LIVE="-runs 3"
+bench-live: build setup ## exporter, bare ring walks in Go and C, and gopacket on the same traffic (9 minutes, root): make bench-live LIVE="-runs 3"
 	@$(TOOLS) && "$$tools/benchlive" -exporter ./$(BINARY) $(LIVE)
+
+bench-router: build setup ## what watching costs a router: packets no longer forwarded (8 minutes, root, a quiet machine): ROUTER="-quick" to try it out
+	@$(TOOLS) && \
+	"$$tools/benchrouter" -exporter ./$(BINARY) -markdown=false -tsv docs/perf/router.tsv $(ROUTER) && \
+	"$$tools/benchrouter" -exporter ./$(BINARY) -kernel -markdown=false -tsv docs/perf/router-kernel.tsv $(ROUTER) && "$$tools/plots"
 
 bench-scene: build setup ## a web server's scene on lo, with drops, CPU time and memory (80 seconds, root)
 	@$(TOOLS) && "$$tools/benchscene" -exporter ./$(BINARY) $(SCENE)

@@ -60,7 +60,7 @@ type Config struct {
 	Force     bool   // allow an interface that is not a known virtual one
 
 	Connections int     // how many are open at once; each is two streams
-	Payload     int     // bytes of TCP payload in a data packet
+	Payload     int     // bytes of TCP payload in a data packet; 0, with MidStream and OneWay: pure ACKs of what never passes here
 	Burst       int     // data packets of one connection in a row, cut from one by the kernel; 0 or 1: single ones
 	MidStream   bool    // no handshakes: connections begin with data, as a capture sees them that starts late
 	OneWay      bool    // only the client's packets, as seen on a line with asymmetric routing
@@ -100,7 +100,8 @@ func (c *Config) Validate() error {
 		ok   string
 	}{
 		{c.Connections < 1 || c.Connections > 1<<30, "connections", c.Connections, "1 to 2^30"},
-		{c.Payload < 1 || c.Payload > maxPayload, "payload", c.Payload, fmt.Sprintf("1 to %d bytes", maxPayload)},
+		{c.Payload < 1 && !c.pureACKs() || c.Payload > maxPayload, "payload", c.Payload,
+			fmt.Sprintf("1 to %d bytes, or 0 in mid-stream, one way and without bursts", maxPayload)},
 		{c.Burst < 0 || c.Burst > maxBurst || c.Burst > 1 && c.Burst*c.Payload > maxPayload, "burst", c.Burst,
 			fmt.Sprintf("0 to %d segments, %d bytes of payload together", maxBurst, maxPayload)},
 		{c.Burst > 1 && c.Method != MethodSendmmsg, "burst", c.Burst, "method sendmmsg with it"},
@@ -124,6 +125,9 @@ func (c *Config) Validate() error {
 	}
 	return nil
 }
+
+// pureACKs reports whether the packets are the ACKs of a receiver whose data comes another way.
+func (c *Config) pureACKs() bool { return c.Payload == 0 && c.MidStream && c.OneWay && c.Burst <= 1 }
 
 // maxPayload is the most that fits behind two headers in the 16-bit total length of IPv4.
 const maxPayload = maxTotalLen - ipv4Len - tcpLen

@@ -167,6 +167,11 @@ func (s *source) traffic(b []byte, c *conn) length {
 		s.counts.ACK++
 		return s.reverse(b, c, flagACK)
 	}
+	if s.dataLen == 0 {
+		c.serverSeq += uint32(s.mss) // the data that it acknowledges
+		s.counts.ACK++
+		return s.forward(b, c, flagACK)
+	}
 	segments := min(s.cfg.Burst, s.most)
 	c.ackDebt += s.ackStep * uint32(segments)
 	seg := c.forwardSegment(flagACK|flagPSH, segments*s.dataLen)

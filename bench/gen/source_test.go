@@ -118,6 +118,16 @@ func TestSourceOneWayAndMidStream(t *testing.T) {
 				t.Errorf("counts %+v, %d sides", m.counts, len(m.sides))
 			}
 		}},
+		{"pure ACKs: each ahead of the one before", func(c *Config) { c.MidStream, c.OneWay, c.Payload = true, true, 0 }, func(t *testing.T, m *model) {
+			if m.counts.ACK != 20000 || m.counts.WireBytes != 54*20000 {
+				t.Errorf("counts %+v", m.counts)
+			}
+			for e, s := range m.sides {
+				if s.packets > 0 && (s.packets != 100 || !s.acked) {
+					t.Fatalf("%v sent %d packets, ACKs %v", e.src, s.packets, s.acked)
+				}
+			}
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, m := produce(t, base(test.change), 20000)

@@ -85,7 +85,7 @@ func (p *Pair) setUp(o Options) error {
 		}
 	}
 	for _, e := range []*End{&p.A, &p.B} {
-		if err := e.waitUp(); err != nil {
+		if err := e.waitUp(Device); err != nil {
 			return err
 		}
 	}
@@ -95,24 +95,24 @@ func (p *Pair) setUp(o Options) error {
 // Close removes both namespaces and with them the interfaces. It may be called more than once.
 func (p *Pair) Close() error { return errors.Join(remove(p.A.Namespace), remove(p.B.Namespace)) }
 
-// waitUp waits for the carrier and notes index and address.
-func (e *End) waitUp() error {
+// waitUp waits for the carrier of a device and notes its index and address.
+func (e *End) waitUp(device string) error {
 	deadline := time.Now().Add(upTimeout)
 	for {
 		var ifi *net.Interface
 		err := e.Do(func() (err error) {
-			ifi, err = net.InterfaceByName(Device)
+			ifi, err = net.InterfaceByName(device)
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("lab: %s in %s: %w", Device, e.Namespace, err)
+			return fmt.Errorf("lab: %s in %s: %w", device, e.Namespace, err)
 		}
 		if ifi.Flags&net.FlagRunning != 0 {
 			e.Index, e.MAC = ifi.Index, ifi.HardwareAddr
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("lab: %s in %s has no carrier after %v", Device, e.Namespace, upTimeout)
+			return fmt.Errorf("lab: %s in %s has no carrier after %v", device, e.Namespace, upTimeout)
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"tcp-stream-exporter/bench/internal/kmem"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,8 +17,11 @@ type Config struct {
 	IfIndex   int           // of the interface, in the namespace of the calling thread
 	BlockSize int           // bytes; a multiple of the page size
 	NumBlocks int           // how many blocks
-	SnapLen   int           // bytes of each frame that the kernel copies
+	SnapLen   int           // bytes of each frame that the kernel copies, unless Filter says it
 	RetireTov time.Duration // how long a block may stay partly filled; whole milliseconds, 0: the kernel chooses
+	// Filter is the classic BPF program that runs on each frame; what it returns is the number of bytes to copy, 0
+	// to leave the frame out. If empty, every frame is taken and cut to SnapLen.
+	Filter []bpf.RawInstruction
 }
 
 // Offsets in a block (linux/if_packet.h: tpacket_block_desc, tpacket_hdr_v1) and in a
@@ -72,10 +76,8 @@ func Open(cfg Config) (_ *Ring, err error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return nil, fmt.Errorf("walk: PACKET_VERSION 3: %w", err)
 	}
-	// BPF_RET|BPF_K: accept everything and copy SnapLen bytes.
-	cut := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: uint32(cfg.SnapLen)}}
-	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &cut[0]}); err != nil {
-		return nil, fmt.Errorf("walk: filter: %w", err)
+	if err := attach(fd, cfg); err != nil {
+		return nil, err
 	}
 	req := unix.TpacketReq3{
 		Block_size: uint32(cfg.BlockSize), Block_nr: uint32(cfg.NumBlocks),
@@ -94,6 +96,21 @@ func Open(cfg Config) (_ *Ring, err error) {
 		return nil, errors.Join(fmt.Errorf("walk: bind to interface %d: %w", cfg.IfIndex, err), unix.Munmap(mem))
 	}
 	return &Ring{fd: fd, cfg: cfg, mem: mem}, nil
+}
+
+// attach attaches the filter, or one instruction that cuts frames to the snap length.
+func attach(fd int, cfg Config) error {
+	prog := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: uint32(cfg.SnapLen)}}
+	if len(cfg.Filter) > 0 {
+		prog = prog[:0]
+		for _, in := range cfg.Filter {
+			prog = append(prog, unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K})
+		}
+	}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}); err != nil {
+		return fmt.Errorf("walk: filter of %d instructions: %w", len(prog), err)
+	}
+	return nil
 }
 
 // Blocks returns the number of blocks in the ring.

@@ -37,9 +37,11 @@ func (c *config) argv(reader string) ([]string, error) {
 	case "exporter":
 		return []string{c.exporter, "-interface", lab.Device, "-port", metricsAddress, "-pprof", pprofAddress}, nil
 	case "walk":
-		return tool("ringwalk", c.snapLen), nil
-	case "walk-nap":
-		return tool("ringwalk", c.snapLen, "-nap", exporterNap.String()), nil
+		return tool("ringwalk", c.snapLen, "-filter", c.filter), nil
+	case "walk-poll":
+		return tool("ringwalk", c.snapLen, "-filter", c.filter, "-poll"), nil
+	case "cwalk":
+		return []string{filepath.Join(c.tools, "cwalk"), "-i", lab.Device, "-filter", c.filter}, nil
 	case "gopacket":
 		return tool("gopacketreader", wholeFrames, "-decode", "source"), nil
 	case "gopacket-packet":
@@ -49,14 +51,11 @@ func (c *config) argv(reader string) ([]string, error) {
 	case "gopacket-parser":
 		return tool("gopacketreader", c.snapLen, "-decode", "parser"), nil
 	}
-	return nil, fmt.Errorf("-readers: %q is unknown: take exporter, walk, walk-nap, gopacket, gopacket-packet, gopacket-lazy or gopacket-parser", reader)
+	return nil, fmt.Errorf("-readers: %q is unknown: take exporter, walk, cwalk, walk-poll, gopacket, gopacket-packet, gopacket-lazy or gopacket-parser", reader)
 }
 
 // wholeFrames is the snap length of the gopacket reader that works like the exporter's predecessor.
 const wholeFrames = 65535
-
-// exporterNap is for how long the exporter sleeps where blocks come fast.
-const exporterNap = 24 * time.Millisecond
 
 // readyTimeout bounds the wait for the first scrape.
 const readyTimeout = 10 * time.Second

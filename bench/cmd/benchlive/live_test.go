@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"testing"
 
+	"tcp-stream-exporter/bench/cwalk"
 	"tcp-stream-exporter/internal/need"
 )
 
@@ -26,16 +27,19 @@ func TestEveryReaderTakesWhatTheGeneratorSends(t *testing.T) {
 			t.Fatalf("go %v: %v\n%s", build, err, out)
 		}
 	}
+	if err := cwalk.Build(t.Context(), filepath.Join(dir, "cwalk")); err != nil {
+		t.Fatal(err)
+	}
 	var out, progress bytes.Buffer
 	profile := filepath.Join(dir, "live.prof")
 	args := []string{"-exporter", filepath.Join(dir, "exporter"), "-tools", dir, "-streams", "100", "-rate", "20000", "-duration", "1s", "-runs", "1"}
-	if err := run(context.Background(), append(args, "-idle", "1s", "-readers", "exporter,walk,walk-nap,gopacket,gopacket-packet,gopacket-lazy,gopacket-parser"), &out, &progress); err != nil {
+	if err := run(context.Background(), append(args, "-idle", "1s", "-readers", "exporter,walk,cwalk,walk-poll,gopacket,gopacket-packet,gopacket-lazy,gopacket-parser"), &out, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
 	}
 	for _, want := range []string{
 		`switches to its threads, wanted or not \| \d`, `first answered scrape.*\| \d+ ms`,
 		`\| 100 \| exporter \| \d.* \| 0 \| all, ≥ .* MiB \|`, `\| 100 \| walk \|.* \| 0 \| all, ≥ .* MiB \|`, `\| 100 \| gopacket-parser \|.* \| 0 \| all, ≥ .* MiB \|`,
-		`\| 100 \| exporter / bare ring walk \| \d`, `\| 100 \| exporter / ring walk that naps \| \d`, `\| 100 \| gopacket / exporter \| \d`, `\| 100 \| 20,\d00 \| \d+ \| \d+ \|`,
+		`\| 100 \| cwalk \|.* \| 0 \| all, ≥ .* MiB \|`, `\| 100 \| exporter / cheaper bare walk \| \d`, `\| 100 \| exporter / walk that waits for each block \| \d`, `\| 100 \| gopacket / exporter \| \d`, `\| 100 \| 20,\d00 \| \d+ \| \d+ \|`,
 	} {
 		if !regexp.MustCompile(want).Match(out.Bytes()) {
 			t.Errorf("no %s in:\n%s", want, &out)

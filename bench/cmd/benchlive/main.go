@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"tcp-stream-exporter/bench/internal/filterfile"
 	"tcp-stream-exporter/bench/internal/pin"
 	"tcp-stream-exporter/bench/lab"
 )
@@ -49,6 +50,7 @@ type config struct {
 	duration        time.Duration
 	runs            int
 	snapLen         int
+	filter          string // file of the program that the walks attach
 	idle            time.Duration
 	profile, tsv    string
 }
@@ -56,15 +58,15 @@ type config struct {
 func parse(args []string) (c config, err error) {
 	f := flag.NewFlagSet("benchlive", flag.ContinueOnError)
 	f.StringVar(&c.exporter, "exporter", "./tcp-stream-exporter", "`file` of the exporter")
-	f.StringVar(&c.tools, "tools", "", "`folder` of ringwalk and gopacketreader (default: this program's)")
-	readers := f.String("readers", "exporter,walk,gopacket", "`which` read in turn: exporter, walk, walk-nap, gopacket, gopacket-packet, gopacket-lazy, gopacket-parser")
+	f.StringVar(&c.tools, "tools", "", "`folder` of ringwalk, cwalk and gopacketreader (default: this program's)")
+	readers := f.String("readers", "exporter,walk,cwalk,gopacket", "`which` read in turn: exporter, walk, cwalk, walk-poll, gopacket, gopacket-packet, gopacket-lazy, gopacket-parser")
 	streams := f.String("streams", "1000,100000", "`numbers` of streams, two per connection")
 	f.IntVar(&c.payload, "payload", 1400, "TCP payload of a data packet in `bytes`")
 	f.IntVar(&c.burst, "burst", 1, "data packets of one connection in a row, which the kernel cuts from one: the generator sends more per second")
 	f.Float64Var(&c.rate, "rate", 0, "`packets` per second (0: as many as the generator can)")
 	f.DurationVar(&c.duration, "duration", 5*time.Second, "how long the generator sends in each run")
 	f.IntVar(&c.runs, "runs", 5, "runs of each reader")
-	f.IntVar(&c.snapLen, "snaplen", 192, "`bytes` of each frame that the other readers but gopacket, which takes whole frames, have the kernel copy; the exporter's own is 192")
+	f.IntVar(&c.snapLen, "snaplen", 192, "`bytes` of each frame that gopacket-packet, gopacket-lazy and gopacket-parser have the kernel copy; the walks have it copy the headers alone, as the exporter does, and gopacket takes whole frames")
 	f.DurationVar(&c.idle, "idle", 10*time.Second, "how long the exporter is watched on a silent interface, before all else (0: not at all)")
 	f.StringVar(&c.profile, "profile", "", "write a CPU profile of the exporter during one run to this `file`, and do nothing else")
 	f.StringVar(&c.tsv, "tsv", "", "also write each run's figures to this `file`, one a line, separated by tabs")
@@ -109,6 +111,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if err := pin.Process(generatorCPU); err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "benchlive-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	prog, err := filterfile.TCP()
+	if err != nil {
+		return err
+	}
+	c.filter = filepath.Join(folder, "tcp")
+	if err := filterfile.Write(c.filter, prog); err != nil {
 		return err
 	}
 	pair, err := lab.New(lab.Options{OffloadsOff: true})

@@ -45,16 +45,17 @@ func TestRatiosAreOfRunsSideBySide(t *testing.T) {
 	c := &config{streams: []int{1000}, runs: 3, duration: time.Second, payload: 1400}
 	exporter := &series{reader: "exporter", streams: 1000, runs: runs(0, 100, 400, 90), cleanRate: 5e5, limited: true}
 	walk := &series{reader: "walk", streams: 1000, runs: runs(0, 50, 100, 60), cleanRate: 5e5, limited: true}
+	cwalk := &series{reader: "cwalk", streams: 1000, runs: runs(0, 40, 200, 45), cleanRate: 5e5, limited: true}
 	gopacket := &series{reader: "gopacket", streams: 1000, runs: runs(500_000, 1000, 2000, 900), cleanRate: 2e5}
 	var out bytes.Buffer
-	if err := print(&out, c, []*series{exporter, walk, gopacket}); err != nil {
+	if err := print(&out, c, []*series{exporter, walk, cwalk, gopacket}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"| 1000 | exporter | 500,000 | 100 (90 to 400) | 0 | all, ≥ 500,000 | 60 MiB | 28 MiB |\n",
 		"| 1000 | gopacket | 500,000 | 2000 (1800 to 4000) | 50.0 % | 200,000 | 60 MiB | 28 MiB |\n",
-		"| 1000 | exporter / bare ring walk | 2.00 | 1.50 | 4.00 |\n", // of 2, 4 and 1.5
-		"| 1000 | gopacket / exporter | 20.00 | 10.00 | 20.00 |\n",    // of 20, 10 and 20
+		"| 1000 | exporter / cheaper bare walk | 2.50 | 2.00 | 4.00 |\n", // of 100/40, 400/100 and 90/45
+		"| 1000 | gopacket / exporter | 20.00 | 10.00 | 20.00 |\n",       // of 20, 10 and 20
 		"| 1000 | 1,000,000 | 7 | 5 |\n",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -66,7 +67,7 @@ func TestRatiosAreOfRunsSideBySide(t *testing.T) {
 	}
 	walk.runs[1].packets -= 3
 	out.Reset()
-	if err := print(&out, c, []*series{exporter, walk, gopacket}); err != nil {
+	if err := print(&out, c, []*series{exporter, walk, cwalk, gopacket}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "Not all arrived: walk, 1000 streams, run 2: 1000000 sent, 999997 taken, 0 dropped.\n"; !strings.Contains(out.String(), want) {
@@ -112,7 +113,7 @@ func TestSaysWhatIsWrongWithItsArguments(t *testing.T) {
 		}
 	}
 	c, err := parse(nil)
-	if err != nil || len(c.streams) != 2 || len(c.readers) != 3 || c.runs != 5 || c.tools == "" {
+	if err != nil || len(c.streams) != 2 || len(c.readers) != 4 || c.runs != 5 || c.tools == "" {
 		t.Errorf("defaults %+v, %v", c, err)
 	}
 }

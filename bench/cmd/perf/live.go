@@ -19,7 +19,7 @@ import (
 // live runs benchlive and makes tables of its runs.
 func (p *perf) live(ctx context.Context) error {
 	raw := filepath.Join(p.work, "live.tsv")
-	args := []string{"-streams", p.liveStreams, "-readers", "exporter,walk,gopacket", "-runs", strconv.Itoa(p.liveRuns),
+	args := []string{"-streams", p.liveStreams, "-readers", "exporter,walk,cwalk,gopacket", "-runs", strconv.Itoa(p.liveRuns),
 		"-duration", p.liveDuration.String(), "-idle", p.idle.String()}
 	p.progress("benchlive %s", strings.Join(args, " "))
 	cmd := exec.CommandContext(ctx, filepath.Join(p.tools, "benchlive"), append([]string{"-exporter", p.exporter, "-tools", p.tools, "-tsv", raw}, args...)...)
@@ -126,6 +126,9 @@ func (l *live) costs(t *perfdata.Table) *perfdata.Table {
 	return t
 }
 
+// cheaperWalk stands for the cheaper of walk and cwalk in each run.
+const cheaperWalk = "cheaper walk"
+
 // ratios divides run by run, so that what disturbs two that follow one another disturbs the ratio less.
 func (l *live) ratios(t *perfdata.Table) *perfdata.Table {
 	t.Columns = []string{"streams", "above", "below", "runs", "median (ratio)", "lowest (ratio)", "highest (ratio)"}
@@ -136,8 +139,15 @@ func (l *live) ratios(t *perfdata.Table) *perfdata.Table {
 		}
 	}
 	for _, streams := range sizes {
-		for _, pair := range [][2]string{{"exporter", "walk"}, {"gopacket", "exporter"}} {
-			above, below := l.values[series{streams, pair[0]}]["ns_per_packet"], l.values[series{streams, pair[1]}]["ns_per_packet"]
+		costs := func(reader string) []float64 { return l.values[series{streams, reader}]["ns_per_packet"] }
+		for _, pair := range [][2]string{{"exporter", cheaperWalk}, {"gopacket", "exporter"}} {
+			above, below := costs(pair[0]), costs(pair[1])
+			if pair[1] == cheaperWalk {
+				walk, cwalk := costs("walk"), costs("cwalk")
+				for i := range min(len(walk), len(cwalk)) {
+					below = append(below, min(walk[i], cwalk[i]))
+				}
+			}
 			var all []float64
 			for i := range min(len(above), len(below)) {
 				all = append(all, above[i]/below[i])

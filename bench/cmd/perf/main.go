@@ -52,7 +52,7 @@ func parse(args []string) (c config, err error) {
 	f := flag.NewFlagSet("perf", flag.ContinueOnError)
 	f.StringVar(&c.root, "root", ".", "`folder` of the exporter's sources")
 	f.StringVar(&c.exporter, "exporter", "./tcp-stream-exporter", "`file` of the exporter, built from these sources")
-	f.StringVar(&c.tools, "tools", "", "`folder` of benchlive, ringwalk and gopacketreader (default: this program's)")
+	f.StringVar(&c.tools, "tools", "", "`folder` of benchlive, ringwalk, cwalk and gopacketreader (default: this program's)")
 	f.StringVar(&c.out, "o", "docs/perf", "`folder` that the tables are written to")
 	f.BoolVar(&c.quick, "quick", false, "small sizes and short runs, to see that it works: the figures say nothing")
 	only := f.String("only", "", "measure only `these`, with commas between them: prepared, live, scrape, memory (default: all)")
@@ -112,7 +112,7 @@ func run(ctx context.Context, args []string, log io.Writer) (err error) {
 		return errors.New("must run as root, to make network namespaces: try sudo make perf")
 	}
 	p := &perf{config: c, log: log, began: time.Now()}
-	if p.origin, err = originOf(ctx, c.root); err != nil {
+	if p.origin, err = perfdata.OriginOf(ctx, c.root); err != nil {
 		return err
 	}
 	p.origin.Trial = c.quick
@@ -124,7 +124,7 @@ func run(ctx context.Context, args []string, log io.Writer) (err error) {
 		return fmt.Errorf("-o: %w", err)
 	}
 	p.progress("build %s on %s", p.origin.Build, p.origin.Machine)
-	if strings.Contains(p.origin.Build, dirty) {
+	if strings.Contains(p.origin.Build, perfdata.Dirty) {
 		p.progress("there are changes that are not committed: the tables will name the build %s", p.origin.Build)
 	}
 	for _, m := range measurements {

@@ -77,6 +77,8 @@ const liveRuns = "streams\treader\trun\tfigure\tvalue\n" +
 	"1000\texporter\t1\tns_per_packet\t50\n1000\texporter\t1\toffered_pps\t5e5\n1000\texporter\t1\tsent\t100\n1000\texporter\t1\ttaken\t100\n1000\texporter\t1\tdropped\t0\n1000\texporter\t1\tresident_mib\t70\n1000\texporter\t1\tring_mib\t32\n" +
 	"1000\texporter\t2\tns_per_packet\t80\n1000\texporter\t2\toffered_pps\t7e5\n1000\texporter\t2\tsent\t100\n1000\texporter\t2\ttaken\t100\n1000\texporter\t2\tdropped\t0\n1000\texporter\t2\tresident_mib\t80\n1000\texporter\t2\tring_mib\t32\n" +
 	"1000\texporter\t0\tclean_pps\t6e5\n1000\texporter\t0\tclean_is_most\t1\n" +
+	"1000\twalk\t1\tns_per_packet\t25\n1000\twalk\t2\tns_per_packet\t50\n" +
+	"1000\tcwalk\t1\tns_per_packet\t40\n1000\tcwalk\t2\tns_per_packet\t20\n" +
 	"1000\tgopacket\t1\tns_per_packet\t1000\n1000\tgopacket\t1\tsent\t100\n1000\tgopacket\t1\ttaken\t70\n1000\tgopacket\t1\tdropped\t25\n" +
 	"1000\tgopacket\t2\tns_per_packet\t2400\n1000\tgopacket\t2\tsent\t100\n1000\tgopacket\t2\ttaken\t75\n1000\tgopacket\t2\tdropped\t25\n"
 
@@ -93,15 +95,16 @@ func TestLiveRunsBecomeTables(t *testing.T) {
 	}{
 		{0, "reader", "exporter"}, {0, "runs", "2"}, {0, "offered", "600000"}, {0, "median", "65"}, {0, "lowest", "50"}, {0, "highest", "80"},
 		{0, "dropped", "0"}, {0, "missing", "0"}, {0, "resident", "75"}, {0, "resident without the ring", "43"}, {0, "that is all that was offered", "1"},
-		{1, "reader", "gopacket"}, {1, "dropped", "25"}, {1, "missing", "5"},
+		{3, "reader", "gopacket"}, {3, "dropped", "25"}, {3, "missing", "5"},
 	} {
 		if got := costs.Text(row.row, row.name); got != row.want {
 			t.Errorf("costs, row %d: %s is %q, want %q", row.row, row.name, got, row.want)
 		}
 	}
 	ratios := l.ratios(&perfdata.Table{})
-	// 1000/50 and 2400/80: of runs side by side. There was no walk.
-	if len(ratios.Rows) != 1 || strings.Join(ratios.Rows[0], " ") != "1000 gopacket exporter 2 25 20 30" {
+	// 50/25 and 80/20: the walk that cost less in each run. 1000/50 and 2400/80: of runs side by side.
+	if len(ratios.Rows) != 2 || strings.Join(ratios.Rows[0], " ") != "1000 exporter cheaper walk 2 3 2 4" ||
+		strings.Join(ratios.Rows[1], " ") != "1000 gopacket exporter 2 25 20 30" {
 		t.Errorf("ratios: %v", ratios.Rows)
 	}
 	exporter := l.exporter(&perfdata.Table{})

@@ -72,20 +72,28 @@ func generate(root string, d data) (map[string][]byte, error) {
 // data is all tables by the names of their files.
 type data map[string]*perfdata.Table
 
-// tableNames are the files of a measurement, without their ending.
+// routerNames are the files of make bench-router, which has its own build and day.
+var routerNames = []string{"router", "router-kernel"}
+
+// tableNames are the files of make perf, without their ending.
 var tableNames = []string{"prepared", "live", "live-ratios", "live-exporter", "scrape", "memory"}
 
-// readData reads all tables. They have to be of one build and one machine.
+// readData reads all tables. Those of one measurement have to be of one build and one machine.
 func readData(folder string) (data, error) {
 	d := data{}
-	for _, name := range tableNames {
-		t, err := perfdata.Read(filepath.Join(folder, name+".tsv"))
-		if err != nil {
-			return nil, err
-		}
-		d[name] = t
-		if first := d[tableNames[0]]; t.Build != first.Build || t.Machine != first.Machine || t.Trial != first.Trial {
-			return nil, fmt.Errorf("%s.tsv is of another build, day or machine than %s.tsv: run make perf without -only", name, tableNames[0])
+	for _, measured := range []struct {
+		names  []string
+		remedy string
+	}{{tableNames, "run make perf without -only"}, {routerNames, "run make bench-router"}} {
+		for _, name := range measured.names {
+			t, err := perfdata.Read(filepath.Join(folder, name+".tsv"))
+			if err != nil {
+				return nil, err
+			}
+			d[name] = t
+			if first := d[measured.names[0]]; t.Build != first.Build || t.Machine != first.Machine || t.Trial != first.Trial {
+				return nil, fmt.Errorf("%s.tsv is of another build, day or machine than %s.tsv: %s", name, measured.names[0], measured.remedy)
+			}
 		}
 	}
 	return d, nil

@@ -97,6 +97,8 @@ func TestPlotsFollowTheData(t *testing.T) {
 		{"prepared", "1000\tno loss\t", "2000\tno loss\t", "prepared", []string{"streams", "CPU time (ns per packet)", "no loss", "100,000"}},
 		{"live", "\tgopacket\t", "\texporter\t", "live", []string{"streams", "CPU time (ns per packet)", "exporter", "bare ring walk", "gopacket"}},
 		{"scrape", "\tclient_golang\t", "\tdirect\t", "scrape", []string{"streams", "time (ms)", "plain", "zstd", "client_golang, gzip"}},
+		{"router", "\twalk-any\t", "\tnone\t", "router", []string{"C walk, one interface", "exporter, -interface any", "54-byte ACKs", "forwarded (part of nobody"}},
+		{"router-kernel", "\tbusy-poll\t", "\tnone\t", "router-kernel", []string{"filter of 100 instructions", "blocks of 64 KiB", "ns per packet"}},
 		{"memory", "10000\t", "40000\t", "memory", []string{"connections, two streams each", "resident memory (MiB)", "at the start"}},
 	} {
 		folder := copyData(t)
@@ -140,6 +142,7 @@ func mustRead(t *testing.T, path string) []byte {
 func TestDataAndDocumentsThatDoNotFitAreRefused(t *testing.T) {
 	for _, row := range []struct{ says, file, old, new, want string }{
 		{"two builds", "docs/perf/memory.tsv", "# build ", "# build f00", "memory.tsv is of another build, day or machine than prepared.tsv"},
+		{"two builds of benchrouter", "docs/perf/router-kernel.tsv", "# build ", "# build f00", "router-kernel.tsv is of another build, day or machine than router.tsv: run make bench-router"},
 		{"no number", "docs/perf/prepared.tsv", "no loss\t", "no loss\tx", `column "runs": "x`},
 		{"a part of the document is missing", "PERF.md", "<!-- perf: live: ", "<!-- ", `want the lines "<!-- perf: live: written by make plots -->"`},
 		{"a part of the document has no end", "PERF.md", "<!-- perf: memory: written by make plots -->", "<!-- perf: memory: written by make plots -->\n<!-- perf: memory: written by make plots -->", "once each"},
@@ -153,6 +156,14 @@ func TestDataAndDocumentsThatDoNotFitAreRefused(t *testing.T) {
 	}
 	if err := run([]string{"x"}); err == nil || !strings.Contains(err.Error(), `unexpected argument "x"`) {
 		t.Errorf("an argument: error %v", err)
+	}
+}
+
+func TestNumbersBelowZeroHaveTheirSign(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 12.4: "12", -0.3: "0", -7.6: "−8", -1234: "−1,230", 1234: "1,230"} {
+		if got := signed(v); got != want {
+			t.Errorf("signed(%v) = %s, want %s", v, got, want)
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ type chart struct {
 	title, x, y string // y and x with their units
 	logY        bool   // x always is
 	curves      []curve
+	places      []string // names of the places 1, 2, … that points are at: then values go from left to right
 }
 
 // charts are the plots by the names of their files, without the ending.
@@ -58,6 +59,7 @@ var charts = []struct {
 	of   func(data) (chart, error)
 }{
 	{"prepared", data.preparedChart}, {"live", data.liveChart}, {"scrape", data.scrapeChart}, {"memory", data.memoryChart},
+	{"router", data.routerChart}, {"router-kernel", data.routerKernelChart},
 }
 
 // plain names the columns of most points: median, lowest and highest.
@@ -140,8 +142,8 @@ func distinct(t *row, name string) (values []string) {
 	return values
 }
 
-// plot lays out the chart, with a note behind its title.
-func (c *chart) plot(note string) (*plot.Plot, error) {
+// frame returns a plot with the chart's title and axes, and a note behind the title.
+func (c *chart) frame(note string) *plot.Plot {
 	p := plot.New()
 	sans := font.Font{Typeface: "Liberation", Variant: "Sans"}
 	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
@@ -153,6 +155,15 @@ func (c *chart) plot(note string) (*plot.Plot, error) {
 	pale := color.Gray{Y: 0xdd}
 	grid.Vertical.Color, grid.Horizontal.Color = pale, pale
 	p.Add(grid)
+	return p
+}
+
+// plot lays out the chart, with a note behind its title.
+func (c *chart) plot(note string) (*plot.Plot, error) {
+	if len(c.places) > 0 {
+		return c.plotPlaces(note)
+	}
+	p := c.frame(note)
 	lowX, highX, lowY, highY := math.Inf(1), 0.0, math.Inf(1), 0.0
 	for i, line := range c.curves {
 		path, dots, err := plotter.NewLinePoints(line)

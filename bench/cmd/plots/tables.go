@@ -24,6 +24,7 @@ var blocks = []struct {
 }{
 	{"summary", data.summary}, {"machine", data.machine}, {"prepared", data.prepared}, {"live", data.live}, {"live-ratios", data.ratios},
 	{"live-exporter", data.exporter}, {"scrape", data.scrape}, {"memory", data.memory},
+	{"router", data.router}, {"router-kernel", data.routerKernel},
 }
 
 // fill returns the document with its generated parts written anew. Each has to be there once.
@@ -135,7 +136,7 @@ func size(v float64) string {
 }
 
 // readerNames are the readers as the document calls them.
-var readerNames = map[string]string{"exporter": "exporter", "walk": "bare ring walk", "gopacket": "gopacket"}
+var readerNames = map[string]string{"exporter": "exporter", "walk": "bare ring walk", "cwalk": "bare ring walk in C", "cheaper walk": "the cheaper bare walk", "gopacket": "gopacket"}
 
 // summary is the result in some sentences: of the fewest and of the most streams of live traffic.
 func (d data) summary() (string, error) {

@@ -1,5 +1,5 @@
 // Command ringwalk is the bare reader to compare a capture with: it walks a TPACKET_V3 ring,
-// touches the headers of each frame, counts, and does nothing else. See the README of this module.
+// touches the headers of each frame, counts, waits as the exporter does, and does nothing else. See the README of this module.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"tcp-stream-exporter/bench/internal/filterfile"
 	"tcp-stream-exporter/bench/internal/pin"
 	"tcp-stream-exporter/bench/walk"
 	"tcp-stream-exporter/internal/netns"
@@ -45,7 +46,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&c.SnapLen, "snaplen", 192, "`bytes` of each frame that the kernel copies")
 	f.DurationVar(&c.RetireTov, "retire", 0, "how long a block may stay partly filled (0: the kernel chooses)")
 	duration := f.Duration("duration", 0, "stop after so long (0: when interrupted)")
-	nap := f.Duration("nap", 0, "how long to sleep, whatever comes, when no block is ready (0: until one is)")
+	poll := f.Bool("poll", false, "wait for each block, as a plain program does, instead of sleeping over several as the exporter does")
+	filter := f.String("filter", "", "attach the program in this `file`, as tcpdump -ddd prints it; -snaplen has no effect then")
 	cpu := f.Int("cpu", -1, "pin the process to this CPU (-1: do not)")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -56,8 +58,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if *device == "" {
 		return errors.New("no interface: give one with -i")
 	}
-	if *nap < 0 {
-		return fmt.Errorf("-nap %v: must not be negative", *nap)
+	if *filter != "" {
+		var err error
+		if c.Filter, err = filterfile.Read(*filter); err != nil {
+			return fmt.Errorf("-filter: %w", err)
+		}
 	}
 	if *cpu >= 0 {
 		if err := pin.Process(*cpu); err != nil {
@@ -89,7 +94,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		ctx, cancel = context.WithTimeout(ctx, *duration)
 		defer cancel()
 	}
-	return walkRing(ctx, ring, *nap, stdout, stderr)
+	return walkRing(ctx, ring, c, *poll, stdout, stderr)
 }
 
 // ready is printed on standard error once packets are counted.
@@ -100,8 +105,13 @@ const pollTimeout = 100 * time.Millisecond
 
 // walkRing counts until ctx ends and prints one line: packets walked, the kernel's drops and
 // freezes, CPU time of the process, and that per packet.
-func walkRing(ctx context.Context, ring *walk.Ring, nap time.Duration, stdout, stderr io.Writer) error {
-	if nap == 0 { // a sleeping goroutine that is locked to its thread takes two more switches
+func walkRing(ctx context.Context, ring *walk.Ring, c walk.Config, poll bool, stdout, stderr io.Writer) error {
+	sleeper, err := walk.NewSleeper()
+	if err != nil {
+		return err
+	}
+	defer sleeper.Close()
+	if poll { // a sleeping goroutine that is locked to its thread takes two more switches
 		runtime.LockOSThread()
 	}
 	var before, after unix.Rusage
@@ -110,6 +120,7 @@ func walkRing(ctx context.Context, ring *walk.Ring, nap time.Duration, stdout, s
 	}
 	fmt.Fprintln(stderr, ready)
 	start := time.Now()
+	var naps walk.Naps
 	var packets, blocks, sum uint64
 	// Once ctx has ended, walk on through what the ring holds, its last, partly filled block
 	// included: at most one round.
@@ -121,9 +132,16 @@ func walkRing(ctx context.Context, ring *walk.Ring, nap time.Duration, stdout, s
 		}
 		b, ok := ring.Next()
 		if !ok {
-			if nap > 0 && !over {
-				time.Sleep(nap)
-			} else if err := ring.Wait(pollTimeout); err != nil {
+			nap := time.Duration(0)
+			if !poll && !over {
+				nap = naps.Next(time.Now(), blocks, c)
+			}
+			if nap > 0 {
+				err = sleeper.Sleep(nap)
+			} else {
+				err = ring.Wait(pollTimeout)
+			}
+			if err != nil {
 				return err
 			}
 			if over {

@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"tcp-stream-exporter/bench/gen"
+	"tcp-stream-exporter/bench/internal/filterfile"
 	"tcp-stream-exporter/bench/lab"
 	"tcp-stream-exporter/internal/need"
 )
@@ -17,12 +19,20 @@ import (
 func TestWalksEveryPacketAndSaysSo(t *testing.T) {
 	need.Root(t)
 	need.Tool(t, "ip")
-	for _, nap := range []string{"0s", "10ms"} {
-		t.Run("nap "+nap, func(t *testing.T) { testWalk(t, nap) })
+	filter := filepath.Join(t.TempDir(), "tcp")
+	prog, err := filterfile.TCP()
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := filterfile.Write(filter, prog); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("naps", func(t *testing.T) { testWalk(t, "-poll=false") })
+	t.Run("waits for each block", func(t *testing.T) { testWalk(t, "-poll") })
+	t.Run("takes what the exporter takes", func(t *testing.T) { testWalk(t, "-filter="+filter) })
 }
 
-func testWalk(t *testing.T, nap string) {
+func testWalk(t *testing.T, flag string) {
 	p, err := lab.New(lab.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +44,7 @@ func testWalk(t *testing.T, nap string) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go func() {
-		done <- run(ctx, []string{"-netns", p.B.Namespace, "-i", lab.Device, "-retire", "5ms", "-nap", nap}, &out, stderr)
+		done <- run(ctx, []string{"-netns", p.B.Namespace, "-i", lab.Device, "-retire", "5ms", flag}, &out, stderr)
 	}()
 	if line, err := bufio.NewReader(messages).ReadString('\n'); line != ready+"\n" {
 		t.Fatalf("message %q, %v", line, err)
@@ -81,7 +91,7 @@ func TestSaysWhatIsWrongWithItsArguments(t *testing.T) {
 		{[]string{"-i", "lo", "x"}, `unexpected argument "x"`},
 		{[]string{"-i", "lo", "-netns", "none"}, "namespace none"},
 		{[]string{"-i", "lo", "-snaplen", "0"}, "snap length 0"},
-		{[]string{"-i", "lo", "-nap", "-1s"}, "-nap -1s"},
+		{[]string{"-i", "lo", "-filter", "/none"}, "-filter: open /none"},
 		{[]string{"-i", "lo", "-cpu", "1000"}, "CPU 1000"},
 	} {
 		err := run(context.Background(), test.args, io.Discard, io.Discard)

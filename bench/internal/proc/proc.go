@@ -114,6 +114,9 @@ func (p *Proc) listen(stderr io.Reader, text string, ready chan struct{}) {
 	_, _ = io.Copy(io.Discard, stderr) // a line too long for the scanner must not block the program
 }
 
+// LastLine returns the last line on standard error so far.
+func (p *Proc) LastLine() string { return p.lastLine() }
+
 func (p *Proc) lastLine() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,4 +1,4 @@
-package main
+package perfdata
 
 import (
 	"context"
@@ -12,15 +12,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"tcp-stream-exporter/bench/internal/perfdata"
 )
 
-// dirty ends the build of a tree with changes that are not committed.
-const dirty = "-dirty"
+// Dirty ends the build of a tree with changes that are not committed.
+const Dirty = "-dirty"
 
-// originOf says what is measured, where and when.
-func originOf(ctx context.Context, root string) (o perfdata.Origin, err error) {
+// OriginOf says what is measured, where and when: the commit in the folder root, this machine, today.
+func OriginOf(ctx context.Context, root string) (o Origin, err error) {
 	commit, err := git(ctx, root, "rev-parse", "--short", "HEAD")
 	if err != nil {
 		return o, err
@@ -31,7 +29,7 @@ func originOf(ctx context.Context, root string) (o perfdata.Origin, err error) {
 		return o, err
 	}
 	if changes != "" {
-		commit += dirty
+		commit += Dirty
 	}
 	o.Build = commit + ", " + time.Now().UTC().Format(time.DateOnly)
 	o.Machine, err = machine(ctx)
