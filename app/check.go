@@ -27,15 +27,16 @@ func (o *options) checkCapture(stdout io.Writer) error {
 		return err
 	}
 	o.promiscuous = false // s.ring says what was given
-	var begin func(*capture.Group)
+	var begin func(*capture.Workers)
 	if s.lines != nil {
-		begin = func(g *capture.Group) { s.lines.begin(g) }
+		begin = func(g *capture.Workers) { s.lines.begin(g) }
 	}
 	out := &checkedWriter{to: stdout}
 	err = check.Run(check.Config{
 		Interfaces: interfaces, Named: withValue("interface", o.iface), Ring: s.ring, Workers: o.workers, CPUs: o.cpus,
 		MaxConnections: o.maxConnections, ConnectionBytes: o.connectionBytes(), Direction: o.direction, IPv6: o.ipv6, ByVLAN: o.byVLAN, Tunnels: o.tunnels,
-		NewWorkers: o.newWorkers, NewWorker: func(connections int) (*worker.Worker, error) { return o.newWorker(connections) },
+		NewWorkers: func() ([]*worker.Worker, error) { return o.newWorkers(nil) },
+		NewWorker:  func(connections int) (*worker.Worker, error) { return o.newWorker(connections, nil) },
 		Begin: begin, Clock: clocks, Time: check.Time,
 	}, out)
 	if out.err != nil {
