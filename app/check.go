@@ -37,7 +37,7 @@ func (o *options) checkCapture(stdout io.Writer) error {
 		MaxConnections: o.maxConnections, ConnectionBytes: o.connectionBytes(), Direction: o.direction, IPv6: o.ipv6, ByVLAN: o.byVLAN, Tunnels: o.tunnels,
 		NewWorkers: func() ([]*worker.Worker, error) { return o.newWorkers(nil) },
 		NewWorker:  func(connections int) (*worker.Worker, error) { return o.newWorker(connections, nil) },
-		Begin: begin, Clock: clocks, Time: check.Time,
+		Begin:      begin, Clock: clocks, Time: check.Time,
 	}, out)
 	if out.err != nil {
 		return outputError{"the check", out.err}
