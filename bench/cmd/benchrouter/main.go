@@ -50,6 +50,7 @@ type config struct {
 	rounds                int
 	warm, window          time.Duration
 	quick, markdown       bool
+	chosen                string // -size and -contenders as they were given
 	tsv                   string
 	programs              programs // files, once they are written
 }
@@ -93,6 +94,11 @@ func parse(args []string) (c config, err error) {
 	if c.contenders, err = choose(all, *names); err != nil {
 		return c, err
 	}
+	f.Visit(func(g *flag.Flag) {
+		if g.Name == "size" || g.Name == "contenders" {
+			c.chosen += " -" + g.Name + " " + g.Value.String()
+		}
+	})
 	c.warm = 200 * time.Millisecond
 	if c.quick {
 		c.rounds, c.warm, c.window = 1, 30*time.Millisecond, 50*time.Millisecond
@@ -194,7 +200,7 @@ func (c *config) described() string {
 	if c.kernel {
 		text = "-kernel " + text
 	}
-	return text
+	return text + c.chosen
 }
 
 // programs holds the files of the programs that watchers attach.

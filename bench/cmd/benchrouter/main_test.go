@@ -116,6 +116,10 @@ func TestSaysWhatIsWrongWithItsArguments(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", test.args, err, test.want)
 		}
 	}
+	if c, err := parse(strings.Fields("-kernel -size small -contenders any -rounds 2")); err != nil ||
+		c.described() != "-kernel -rounds 2 -window 1s -contenders any -size small" {
+		t.Errorf("the data would name the flags %q, %v", c.described(), err)
+	}
 	c, err := parse([]string{"-contenders", "walk-any"})
 	if err != nil || len(c.contenders) != 3 || c.contenders[0].name != "none" || len(c.loads) != 3 || c.rounds != 7 {
 		t.Errorf("one contender: %+v, %v", c, err)
