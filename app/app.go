@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/bpf"
 
+	"tcp-stream-exporter/api"
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/collector"
@@ -259,7 +260,7 @@ func serve(o *options, log *slog.Logger) error {
 		}
 	}
 	started := time.Now()
-	server := web.Server(o.addr, web.Mux(metrics, func() web.Page {
+	server := web.Server(o.addr, web.Mux(metrics, api.New(c, o.apiOptions(c, s)), func() web.Page {
 		s := c.Stats()
 		return web.Page{
 			Name: "TCP stream exporter", Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
@@ -292,6 +293,15 @@ func serve(o *options, log *slog.Logger) error {
 	<-ended
 	logStatus(log, "stopped", c.Stats())
 	return nil
+}
+
+// apiOptions returns what the JSON API shows of a capture.
+func (o *options) apiOptions(c *capture.Group, s *setup) api.Options {
+	a := api.Options{IPv6: o.ipv6, ByVLAN: o.byVLAN, Totals: c.Stats}
+	if o.byInterface() {
+		a.InterfaceName = s.lines.name
+	}
+	return a
 }
 
 // attend logs a line a minute until a signal ends ctx, which is no error, or something ends by itself.

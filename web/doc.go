@@ -1,11 +1,12 @@
-// Package web serves HTTP for the exporter: everything but the metrics themselves.
+// Package web serves HTTP for the exporter: everything but the metrics and the JSON themselves.
 //
 //	net.Listener → Bound → Server → Mux → the metrics' handler
+//	                                    → the API's handler
 //	                                    → Page
 //
 // Bound keeps the number of connections below a bound, Server has a limit on everything that a client can
-// draw out, and Mux chooses between the only two paths that exist.
+// draw out, and Mux chooses between the only paths that exist.
 //
-// The package knows neither the capture nor any metric: the metrics' handler and the figures of the page
+// The package knows neither the capture nor any metric: the handlers and the figures of the page
 // are passed in. What it returns may be used from any number of goroutines.
 package web

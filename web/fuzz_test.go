@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func FuzzRequest(f *testing.F) {
 	var seen []served
 	const metrics = "the metrics\n"
 	mux := Mux(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, metrics) }),
-		func() Page { return testPage })
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, metrics) }), func() Page { return testPage })
 	srv := Server("", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		seen = append(seen, served{r.Method, r.URL.Path})
@@ -110,7 +111,7 @@ func FuzzRequest(f *testing.F) {
 			status, body := answer(t, rest, s.method)
 			want := http.StatusNotFound
 			switch {
-			case s.path == "/metrics", s.path == "/" && (s.method == "GET" || s.method == "HEAD"):
+			case s.path == "/metrics", strings.HasPrefix(s.path, "/api/"), s.path == "/" && (s.method == "GET" || s.method == "HEAD"):
 				want = http.StatusOK
 			case s.path == "/":
 				want = http.StatusMethodNotAllowed
@@ -121,7 +122,7 @@ func FuzzRequest(f *testing.F) {
 			if s.path == "/metrics" && s.method != "HEAD" && body != metrics {
 				t.Fatalf("%s /metrics: %q", s.method, body)
 			}
-			if want == http.StatusNotFound && s.method != "HEAD" && body != "not found: there are / and /metrics\n" {
+			if want == http.StatusNotFound && s.method != "HEAD" && body != "not found: there are /, /metrics and /api/v1/streams\n" {
 				t.Fatalf("%s %q: %q", s.method, s.path, body)
 			}
 		}

@@ -1,18 +1,23 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
-// Mux returns a handler that answers "/" with the landing page, leaves "/metrics" to metrics, and answers
-// every other path with 404. page is called once for each request of the landing page.
+// Mux returns a handler that answers "/" with the landing page, leaves "/metrics" to metrics and what is below "/api/" to
+// api, and answers every other path with 404. page is called once for each request of the landing page.
 //
 // Paths are compared as they are: unlike http.ServeMux it redirects nothing, so "//" and "/metrics/" are
 // 404 too.
-func Mux(metrics http.Handler, page func() Page) http.Handler {
+func Mux(metrics, api http.Handler, page func() Page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/metrics":
+		switch {
+		case r.URL.Path == "/metrics":
 			metrics.ServeHTTP(w, r)
-		case "/":
+		case strings.HasPrefix(r.URL.Path, "/api/"):
+			api.ServeHTTP(w, r)
+		case r.URL.Path == "/":
 			if r.Method != http.MethodGet && r.Method != http.MethodHead {
 				w.Header().Set("Allow", "GET, HEAD")
 				http.Error(w, "this page is read with GET or HEAD", http.StatusMethodNotAllowed)
@@ -20,7 +25,7 @@ func Mux(metrics http.Handler, page func() Page) http.Handler {
 			}
 			servePage(w, page())
 		default:
-			http.Error(w, "not found: there are / and /metrics", http.StatusNotFound)
+			http.Error(w, "not found: there are /, /metrics and /api/v1/streams", http.StatusNotFound)
 		}
 	})
 }

@@ -20,6 +20,10 @@ var metricsHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Reques
 	_, _ = io.WriteString(w, "metrics of "+r.URL.RawQuery)
 })
 
+var apiHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, "API of "+r.URL.Path)
+})
+
 // serve runs srv on a loopback port until the test ends.
 func serve(t *testing.T, srv *http.Server) (address string) {
 	t.Helper()
@@ -59,7 +63,7 @@ func raw(t *testing.T, address, method, request string) (*http.Response, string)
 }
 
 func TestPaths(t *testing.T) {
-	address := serve(t, Server("", Mux(metricsHandler, func() Page { return testPage })))
+	address := serve(t, Server("", Mux(metricsHandler, apiHandler, func() Page { return testPage })))
 	for _, row := range []struct {
 		method, target string
 		status         int
@@ -73,6 +77,8 @@ func TestPaths(t *testing.T) {
 		{"GET", "/%6detrics", 200, "metrics of "}, // the same path, RFC 3986 section 6.2.2.2
 		{"GET", "http://elsewhere.example/metrics", 200, "metrics of "},
 		{"POST", "/metrics", 200, "metrics of "}, // the metrics handler's to refuse
+		{"GET", "/api/v1/streams?limit=1", 200, "API of /api/v1/streams"},
+		{"POST", "/api/v9/nothing", 200, "API of /api/v9/nothing"}, // likewise
 
 		{"POST", "/", 405, "this page is read with GET or HEAD\n"},
 		{"PUT", "/", 405, "this page"},
@@ -89,6 +95,8 @@ func TestPaths(t *testing.T) {
 		{"GET", "/metrics%00", 404, "not found"},
 		{"GET", "/metrics%2f", 404, "not found"},
 		{"GET", "/METRICS", 404, "not found"},
+		{"GET", "/api", 404, "not found"},
+		{"GET", "//api/v1/streams", 404, "not found"},
 		{"GET", "/metrics;x=1", 404, "not found"},
 		{"GET", "/index.html", 404, "not found"},
 		{"GET", "/debug/pprof/", 404, "not found"},
@@ -128,7 +136,7 @@ func TestPaths(t *testing.T) {
 }
 
 func TestPageShowsTheFigures(t *testing.T) {
-	h := Mux(metricsHandler, func() Page { return testPage })
+	h := Mux(metricsHandler, apiHandler, func() Page { return testPage })
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	body := w.Body.String()
@@ -159,7 +167,7 @@ func TestPageShowsTheFigures(t *testing.T) {
 
 func TestPageIsOfTheMomentOfTheRequest(t *testing.T) {
 	packets := uint64(0)
-	h := Mux(metricsHandler, func() Page {
+	h := Mux(metricsHandler, apiHandler, func() Page {
 		packets += 1000
 		return Page{Packets: packets}
 	})
@@ -174,10 +182,10 @@ func TestPageIsOfTheMomentOfTheRequest(t *testing.T) {
 
 func TestHostileTextIsEscaped(t *testing.T) {
 	evil := `"><script>alert(1)</script><a href='`
-	h := Mux(metricsHandler, func() Page { return Page{Name: evil, Version: evil, Interface: evil, Filter: evil} })
+	h := Mux(metricsHandler, apiHandler, func() Page { return Page{Name: evil, Version: evil, Interface: evil, Filter: evil} })
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	if body := w.Body.String(); strings.Contains(body, "<script") || strings.Count(body, "<a ") != 1 {
+	if body := w.Body.String(); strings.Contains(body, "<script") || strings.Count(body, "<a ") != 2 {
 		t.Errorf("text from outside became markup:\n%s", body)
 	}
 	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {

@@ -36,7 +36,7 @@ td { font-family: monospace; text-align: right }
 </head>
 <body>
 <h1>{{.Name}}</h1>
-<p>Version {{.Version}}. TCP metrics by stream, for Prometheus: <a href="/metrics">/metrics</a></p>
+<p>Version {{.Version}}. TCP metrics by stream, for Prometheus: <a href="/metrics">/metrics</a>. The largest now, as JSON: <a href="/api/v1/streams">/api/v1/streams</a></p>
 <table>
 <tr><th>Interface</th><td>{{.Interface}}</td></tr>
 <tr><th>Packet filter</th><td>{{.Filter}}</td></tr>

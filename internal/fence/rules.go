@@ -39,8 +39,8 @@ const (
 
 // Project is the order of the packages of this module:
 //
-//	main → app → offline, web, collector → capture → ring, worker → table, wheel → stream → parse
-//	app, offline, collector → exposition → stream, printable
+//	main → app → offline, web, collector, api → capture → ring, worker → table, wheel → stream → parse
+//	app, offline, collector, api → exposition → stream, printable
 //	app, collector → loss → printable
 //	app, capture, loss → netif
 //	offline → worker, pcapfile
@@ -64,9 +64,10 @@ var Project = Rules{
 		{Package: "app", Height: heightApp, Only: []string{"."}},
 		{Package: "offline", Height: heightOutput, Only: []string{"app"}},
 		{Package: "collector", Height: heightOutput},
+		{Package: "api", Height: heightOutput, Only: []string{"app"}},
 		{Package: "web", Height: heightOutput, Only: []string{"app"}},
 		{Package: "capture", Height: heightCapture, Only: []string{"app"}},
-		{Package: "worker", Height: heightWorker, Only: []string{"app", "offline", "collector", "capture", "internal/tsharkcmp"}},
+		{Package: "worker", Height: heightWorker, Only: []string{"app", "offline", "collector", "api", "capture", "internal/tsharkcmp"}},
 		{Package: "exposition", Height: heightParts}, // below the bans: no net/http, no client_golang
 		{Package: "exposition/expositiontest", Height: heightTests},
 		{Package: "ring", Height: heightParts, Only: []string{"app", "capture"}},
