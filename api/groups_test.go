@@ -57,8 +57,8 @@ func counted(n uint64) (t group.Totals) {
 				n++
 				return
 			}
-			for i := range v.NumField() {
-				fill(v.Field(i))
+			for _, field := range v.Fields() {
+				fill(field)
 			}
 		}
 	}
@@ -164,6 +164,11 @@ func TestGroupFilters(t *testing.T) {
 func TestGroupsOfOneDirection(t *testing.T) {
 	r := groupsHandler().row(&named{Row: &testRows[0]})
 	if r.DuplicateAcks != nil || r.RTT != nil || r.Handshake != nil {
+		t.Errorf("%+v", r)
+	}
+	client := testRows[0]
+	client.Data[group.FromClient], client.Data[group.FromServer] = client.Data[group.FromServer], group.Data{}
+	if r := groupsHandler().row(&named{Row: &client}); r.DuplicateAcks != nil {
 		t.Errorf("%+v", r)
 	}
 	both := testRows[0]

@@ -3,6 +3,8 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -13,8 +15,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"context"
 
 	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/exposition/expositiontest"
@@ -298,6 +298,13 @@ func TestTooManyRequests(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatalf("%d wait", h.admission.waiting.Load())
 		}
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := h.streams(soon, ""); !errors.Is(err, errCrowded) {
+		t.Errorf("one more that waits: %v", err)
+		close(release)
+		return
 	}
 	for range 20 {
 		if w := ask(t, h, "GET", StreamsPath); w.Code != 503 || w.Header().Get("Retry-After") != "1" || !strings.Contains(w.Body.String(), "too many requests") {
