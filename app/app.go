@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/bpf"
 
+	"tcp-stream-exporter/api"
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/cgo/pcapfilter"
 	"tcp-stream-exporter/collector"
@@ -323,7 +324,8 @@ func serve(o *options, door *web.Door, log *slog.Logger) error {
 	below := strings.TrimSuffix(o.web.metrics, "/")
 	summary, streams := below+"/summary", below+"/streams"
 	routes := append(states.routes(), web.Route{Path: o.web.metrics, Handler: metrics},
-		web.Route{Path: summary, Handler: metrics.Summary()}, web.Route{Path: streams, Handler: metrics.Streams()})
+		web.Route{Path: summary, Handler: metrics.Summary()}, web.Route{Path: streams, Handler: metrics.Streams()},
+		web.Route{Path: "/api/", Handler: api.New(c, o.apiOptions(c, s, &groups))})
 	server := web.Server("", web.Mux(routes, func() web.Page {
 		s := c.Stats()
 		return web.Page{

@@ -35,6 +35,8 @@ func TestMetricsFlags(t *testing.T) {
 		{"none", []string{"-no-stream-metrics", "-go-metrics"}, collector.Options{Families: exposition.NoFamilies, GoMetrics: true}},
 		{"limits", []string{"-streams-top", "100", "-streams-min-bytes", "1000", "-streams-min-age", "10s"},
 			collector.Options{Families: families(t, "", ""), Limits: exposition.Limits{Top: 100, MinBytes: 1000, MinAge: 10 * time.Second}}},
+		{"the worst", []string{"-streams-top", "5", "-streams-top-by", "health"},
+			collector.Options{Families: families(t, "", ""), Limits: exposition.Limits{Top: 5, TopBy: exposition.ByHealth}}},
 	} {
 		o, err := parseFlags(row.args, io.Discard)
 		if err != nil {
@@ -66,6 +68,9 @@ func TestMetricsFlagsThatCannotBe(t *testing.T) {
 		{[]string{"-no-stream-metrics", "-metrics", "tcp_resets_total"}, "give one of the flags"},
 		{[]string{"-streams-top", "0"}, "want 1 or more"},
 		{[]string{"-streams-top", "-3"}, "want 1 or more"},
+		{[]string{"-streams-top", "5", "-streams-top-by", "size"}, "-streams-top-by size: want bytes, packets, retransmits, delay or health"},
+		{[]string{"-streams-top-by", "delay"}, "-streams-top-by delay: goes with -streams-top only"},
+		{[]string{"-no-stream-metrics", "-streams-top-by", "delay"}, "give one of the flags"},
 		{[]string{"-streams-min-bytes", "-1"}, "want 0 or more"},
 		{[]string{"-streams-min-age", "-1s"}, "want a duration of 0 or more"},
 	} {

@@ -14,12 +14,13 @@ func (c *Capture) Groups(ctx context.Context, r *group.Reading) error {
 		return err
 	}
 	defer func() { <-c.turn }()
-	q := &request{groups: r}
-	for {
+	for pos := 0; ; {
 		r.Grow(c.worker.GroupRows()) // here, so that the worker allocates nothing
-		if err := c.post(ctx, q); err != nil || !q.full {
+		q := c.post(request{pos: pos, groups: r})
+		if err := c.filled(ctx, q); err != nil || !q.full {
 			return err
 		}
+		pos = q.pos
 	}
 }
 

@@ -180,6 +180,7 @@ var lossFamilies = []family[loss.Figures]{
 var (
 	scrapeDuration   = header{Name: "tcp_stream_exporter_scrape_duration_seconds", Help: "Time that answering a scrape took, from its request to its last byte; scrapes that failed are left out.", Type: histogram}
 	snapshotDuration = header{Name: "tcp_stream_exporter_snapshot_duration_seconds", Help: "Time that copying the streams for a scrape took, with the wait for the capture.", Type: histogram}
+	streamsExported  = header{Name: "tcp_stream_exporter_streams_exported", Help: "Streams of the latest scrape that had per-stream metrics, whoever made it.", Type: gauge}
 	scrapeBytes      = header{Name: "tcp_stream_exporter_scrape_bytes_total", Help: "Bytes sent in answer to scrapes, HTTP headers left out.", Type: counter}
 )
 

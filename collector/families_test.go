@@ -35,7 +35,7 @@ func ownFamilies() []own {
 	all = appendOwn(all, captureFamilies)
 	all = appendOwn(all, workerFamilies)
 	all = appendOwn(all, lossFamilies)
-	for _, h := range []header{scrapeDuration, snapshotDuration, scrapeBytes} {
+	for _, h := range []header{scrapeDuration, snapshotDuration, scrapeBytes, streamsExported} {
 		all = append(all, own{h, nil})
 	}
 	all = appendOwn(all, reloadFamilies)

@@ -226,6 +226,7 @@ func (h *Handler) fill(ctx context.Context, s *scrape) error {
 	if c.Selection.NeedStreams() {
 		h.limiter.Apply(&c.Streams)
 		s.snapshot.Keep(len(c.Streams.Views))
+		h.durations.exported.Set(float64(len(c.Streams.Views))) // before the registry is gathered: this scrape shows it
 	}
 	if len(c.Selection.Groups()) > 0 {
 		if err := h.groups.Groups(ctx, &s.reading); err != nil {

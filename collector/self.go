@@ -143,10 +143,11 @@ func (h *Handler) Clients(connections func() (refused, stalled, idle uint64)) pr
 	})
 }
 
-// durations counts what scrapes cost. A scrape is counted when it is over: the next one shows it.
+// durations counts what scrapes cost, and how much the latest one shows. A scrape is counted when it is over: the next one shows it.
 type durations struct {
 	scrapes, snapshots prometheus.Histogram
 	bytes              prometheus.Counter
+	exported           prometheus.Gauge // of the latest snapshot of streams
 }
 
 // durationBuckets are bounds in seconds, from a small scrape on the local machine to one of a million
@@ -161,6 +162,7 @@ func newDurations() durations {
 		scrapes:   newHistogram(scrapeDuration),
 		snapshots: newHistogram(snapshotDuration),
 		bytes:     prometheus.NewCounter(prometheus.CounterOpts{Name: scrapeBytes.Name, Help: scrapeBytes.Help}),
+		exported:  prometheus.NewGauge(prometheus.GaugeOpts{Name: streamsExported.Name, Help: streamsExported.Help}),
 	}
 }
 
@@ -171,12 +173,14 @@ func (d *durations) Describe(ch chan<- *prometheus.Desc) {
 	d.scrapes.Describe(ch)
 	d.snapshots.Describe(ch)
 	d.bytes.Describe(ch)
+	d.exported.Describe(ch)
 }
 
 func (d *durations) Collect(ch chan<- prometheus.Metric) {
 	d.scrapes.Collect(ch)
 	d.snapshots.Collect(ch)
 	d.bytes.Collect(ch)
+	d.exported.Collect(ch)
 }
 
 // observe has h count the time since begin.

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/exposition/expositiontest"
 	"tcp-stream-exporter/loss"
 	"tcp-stream-exporter/parse"
@@ -211,5 +214,18 @@ func TestLabelsThatAreNotUTF8(t *testing.T) {
 func oneInterface(name string) func(*Stats) []Interface {
 	return func(s *Stats) []Interface {
 		return []Interface{{Name: name, Up: s.InterfaceUp, Named: true, Exists: true}}
+	}
+}
+
+// A scrape says how many streams it has itself; one without streams leaves the number of the one before.
+func TestStreamsExported(t *testing.T) {
+	h := New(&fakeSource{views: expositiontest.Random(rand.New(rand.NewPCG(1, 1)), 9)}, Options{Limits: exposition.Limits{Top: 3}})
+	h.Registry().MustRegister(h.Durations())
+	for _, target := range []string{"/metrics", "/metrics?name[]=tcp_stream_exporter_streams_exported"} {
+		answer := httptest.NewRecorder()
+		h.ServeHTTP(answer, httptest.NewRequest("GET", target, nil))
+		if text := answer.Body.String(); !strings.Contains(text, "\ntcp_stream_exporter_streams_exported 3\n") {
+			t.Errorf("%s: %s", target, text)
+		}
 	}
 }

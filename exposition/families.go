@@ -44,6 +44,7 @@ type Family struct {
 	// and needs are not used then.
 	extra    func(*stream.Extra) (x float64, known bool)
 	optional bool // extra reads what a stream.Optional has counted
+	bothWays bool // where one direction of a connection is not captured the figure of the other says nothing
 }
 
 // Families are metric families of streams, in the order in which they are written: by name.
@@ -66,7 +67,7 @@ var lifeFamilies = Families{
 	{Header: Header{"tcp_packet_rate_pps", "Packets per second of the stream's uptime.", Gauge}, Present: withRate,
 		number: double, needs: stream.HasRate, value: (*stream.View).PacketRate},
 	{Header: Header{"tcp_stream_health_score", "Health of the stream, from 100 (no trouble seen) down to 0.", Gauge}, Present: always,
-		number: whole, value: func(v *stream.View) float64 { return float64(v.Health) }},
+		number: whole, value: func(v *stream.View) float64 { return float64(v.Health) }, bothWays: true},
 }
 
 // volumeFamilies show how much a stream sends, and how evenly.
@@ -104,7 +105,7 @@ var troubleFamilies = Families{
 	{Header: Header{"tcp_sequence_gaps_total", "Segments that started beyond the next expected sequence number.", Counter}, Present: always,
 		number: whole, value: func(v *stream.View) float64 { return float64(v.Gaps) }},
 	{Header: Header{"tcp_duplicate_acks_total", "Duplicate ACKs (RFC 5681).", Counter}, Present: always,
-		number: whole, value: func(v *stream.View) float64 { return float64(v.DuplicateAcks) }},
+		number: whole, value: func(v *stream.View) float64 { return float64(v.DuplicateAcks) }, bothWays: true},
 	{Header: Header{"tcp_zero_window_events_total", "Segments that advertised a receive window of 0; SYN, FIN and RST do not count.", Counter}, Present: always,
 		number: whole, value: func(v *stream.View) float64 { return float64(v.ZeroWindows) }},
 	{Header: Header{"tcp_resets_total", "RST segments.", Counter}, Present: always,

@@ -1,6 +1,7 @@
 package exposition
 
 import (
+	"encoding/json"
 	"io"
 	"math"
 	"strconv"
@@ -8,9 +9,9 @@ import (
 	"tcp-stream-exporter/stream"
 )
 
-// jsonSchema is the version of the fields of a line of JSON (docs/api.md). A field that is new keeps it; one that
+// JSONSchema is the version of the fields of a line of JSON (docs/api.md). A field that is new keeps it; one that
 // goes, or that means something else, makes a new version.
-const jsonSchema = 1
+const JSONSchema = 1
 
 // WriteJSON writes the streams of c as JSON Lines: one object a line for each stream, with its addresses, ports and
 // state and the families of c.Selection in which it has a figure, under their names. The digits are those of the text
@@ -23,17 +24,12 @@ func (t *Writer) WriteJSON(w io.Writer, c *Content) error {
 	families, s := c.Selection.families, &c.Streams
 	t.buf = t.buf[:0]
 	for i := range s.Views {
-		t.buf = appendObjectHead(t.buf, &s.Views[i], s.Wide)
+		t.buf = append(t.buf, `{"schema":`...)
+		t.buf = strconv.AppendUint(t.buf, JSONSchema, 10)
+		t.buf = append(t.buf, ',')
+		t.buf = s.appendObject(t.buf, i)
 		for k := range families {
-			f := &families[k]
-			x, known := f.figure(s, i)
-			if !known || math.IsNaN(x) || math.IsInf(x, 0) {
-				continue
-			}
-			t.buf = append(t.buf, `,"`...)
-			t.buf = append(t.buf, f.Name...)
-			t.buf = append(t.buf, `":`...)
-			t.buf = appendValue(t.buf, x, f.number)
+			t.buf = families[k].appendField(t.buf, s, i)
 		}
 		t.buf = append(t.buf, "}\n"...)
 		if len(t.buf) >= PieceSize {
@@ -48,6 +44,32 @@ func (t *Writer) WriteJSON(w io.Writer, c *Content) error {
 	return t.flush(w)
 }
 
+// AppendObject appends the fields of stream i of s as WriteJSON does, without the schema and without the braces. Unlike
+// there, a figure that one direction alone cannot show is left out if no other was seen, see Family.bothWays. The families
+// must not be such as need Extras.
+func (fs Families) AppendObject(b []byte, s *Streams, i int) []byte {
+	b = s.appendObject(b, i)
+	oneWay := s.Views[i].Has&stream.HasReverse == 0
+	for k := range fs {
+		if f := &fs[k]; !f.bothWays || !oneWay {
+			b = f.appendField(b, s, i)
+		}
+	}
+	return b
+}
+
+// appendField appends stream i's figure in the family, if it has one that JSON can hold.
+func (f *Family) appendField(b []byte, s *Streams, i int) []byte {
+	x, known := f.figure(s, i)
+	if !known || math.IsNaN(x) || math.IsInf(x, 0) {
+		return b
+	}
+	b = append(b, `,"`...)
+	b = append(b, f.Name...)
+	b = append(b, `":`...)
+	return appendValue(b, x, f.number)
+}
+
 // figure returns the value that stream i has in the family, and whether it has one.
 func (f *Family) figure(s *Streams, i int) (x float64, known bool) {
 	if f.extra != nil {
@@ -59,12 +81,12 @@ func (f *Family) figure(s *Streams, i int) (x float64, known bool) {
 	return 0, false
 }
 
-// appendObjectHead appends the beginning of a stream's object. No value can hold a character that JSON escapes.
-func appendObjectHead(b []byte, v *stream.View, wide []stream.Ends) []byte {
-	e := v.Ends(wide)
-	b = append(b, `{"schema":`...)
-	b = strconv.AppendUint(b, jsonSchema, 10)
-	b = append(b, `,"src_ip":"`...)
+// appendObject appends the fields of stream i that are not figures. Only an interface's name can hold a character that JSON
+// escapes.
+func (s *Streams) appendObject(b []byte, i int) []byte {
+	v := &s.Views[i]
+	e := v.Ends(s.Wide)
+	b = append(b, `"src_ip":"`...)
 	b = appendAddr(b, e.Src)
 	b = append(b, `","src_port":`...)
 	b = strconv.AppendUint(b, uint64(v.SrcPort), 10)
@@ -72,6 +94,15 @@ func appendObjectHead(b []byte, v *stream.View, wide []stream.Ends) []byte {
 	b = appendAddr(b, e.Dst)
 	b = append(b, `","dst_port":`...)
 	b = strconv.AppendUint(b, uint64(v.DstPort), 10)
+	if e.IfIndex != 0 || e.Shared {
+		b = append(b, `,"interface":`...)
+		name, _ := json.Marshal(s.Interface(&e.Origin)) // a string can always be written
+		b = append(b, name...)
+	}
+	if e.VLANs != 0 {
+		b = append(b, `,"vlan":"`...)
+		b = append(e.VLANs.AppendTo(b), '"')
+	}
 	if v.Finalized {
 		return append(b, `,"state":"finalized"`...)
 	}

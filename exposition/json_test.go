@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"tcp-stream-exporter/exposition/expositiontest"
+	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/stream"
 )
 
@@ -119,5 +120,55 @@ func TestJSONStopsAtAnError(t *testing.T) {
 		}
 	}); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Where a stream was seen is in its object, as it is among its labels, whatever the name is made of.
+func TestJSONHasTheOrigin(t *testing.T) {
+	const odd = "a\"\\\x01<é\xff"
+	s := Streams{InterfaceName: func(i uint32) string { return map[uint32]string{2: "eth0", 3: odd}[i] }}
+	for _, o := range []stream.Origin{{}, {IfIndex: 2}, {IfIndex: 3, VLANs: parse.VLANs(0).Push(10)}, {IfIndex: 4}, {VLANs: parse.VLANs(0).Push(10).Push(20)}, {Shared: true}} {
+		var v stream.View
+		s.Wide = v.SetEnds(stream.Ends{Src: parse.AddrFrom4(1), Dst: parse.AddrFrom4(2), Origin: o}, s.Wide)
+		s.Views = append(s.Views, v)
+	}
+	var out bytes.Buffer
+	if err := new(Writer).WriteJSON(&out, &Content{Streams: s}); err != nil {
+		t.Fatal(err)
+	}
+	d := json.NewDecoder(&out)
+	for i, want := range [][2]string{{}, {"eth0"}, {"a\"\\\x01<é" + `\xff`, "10"}, {"4"}, {"", "10.20"}, {"all others"}} {
+		var got struct{ Interface, VLAN *string }
+		if err := d.Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		for k, text := range []*string{got.Interface, got.VLAN} {
+			if (text == nil) != (want[k] == "") || text != nil && *text != want[k] {
+				t.Errorf("stream %d: %+v, want %q", i, got, want)
+			}
+		}
+	}
+}
+
+// What one direction cannot show is left out of an object of the API, and nothing else.
+func TestObjectsOfOneDirection(t *testing.T) {
+	s := Streams{Views: []stream.View{{Health: 90, DuplicateAcks: 5, Retransmits: 1}, {Health: 90, DuplicateAcks: 5, Retransmits: 1, Has: stream.HasReverse}}}
+	var fields [2]map[string]any
+	for i := range fields {
+		if err := json.Unmarshal([]byte("{"+string(DefaultFamilies().AppendObject(nil, &s, i))+"}"), &fields[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"tcp_stream_health_score", "tcp_duplicate_acks_total"} {
+		if _, has := fields[0][name]; has {
+			t.Errorf("%s of one direction", name)
+		}
+		if _, has := fields[1][name]; !has {
+			t.Errorf("no %s of both directions", name)
+		}
+		delete(fields[1], name)
+	}
+	if !reflect.DeepEqual(fields[0], fields[1]) {
+		t.Errorf("%v and %v", fields[0], fields[1])
 	}
 }

@@ -42,19 +42,32 @@ func (s *Streams) appendLabels(b []byte, v *stream.View) []byte {
 // space (dev_valid_name in net/core/dev.c).
 const allOthers = "all others"
 
-// appendInterface appends the name of o's interface, or its index if it has none any more.
+// appendInterface appends the name of o's interface.
 func (s *Streams) appendInterface(b []byte, o *stream.Origin) []byte {
-	if o.Shared {
-		return append(b, allOthers...)
+	if name := s.nameOf(o); name != "" {
+		return appendEscaped(b, name)
 	}
-	name := ""
-	if s.InterfaceName != nil {
-		name = s.InterfaceName(o.IfIndex)
+	return strconv.AppendUint(b, uint64(o.IfIndex), 10)
+}
+
+// Interface returns the name of o's interface as text, or its index if it has none any more. "all others" stands for
+// a shared origin.
+func (s *Streams) Interface(o *stream.Origin) string {
+	if name := s.nameOf(o); name != "" {
+		return name
 	}
-	if name == "" {
-		return strconv.AppendUint(b, uint64(o.IfIndex), 10)
+	return strconv.FormatUint(uint64(o.IfIndex), 10)
+}
+
+// nameOf returns the name of o's interface as text, or "" if it has none any more.
+func (s *Streams) nameOf(o *stream.Origin) string {
+	switch {
+	case o.Shared:
+		return allOthers
+	case s.InterfaceName == nil:
+		return ""
 	}
-	return appendEscaped(b, printable.Text(name))
+	return printable.Text(s.InterfaceName(o.IfIndex))
 }
 
 // appendEscaped appends a label value as both formats escape it.

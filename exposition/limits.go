@@ -19,7 +19,8 @@ type Streams struct {
 
 // Limits choose the streams that are exported. The zero value lets all pass.
 type Limits struct {
-	Top      int           // the streams with the most bytes since the scrape before, at most so many; 0: all
+	Top      int           // the streams that rank first since the scrape before; one stays until it ranks behind twice as many; 0: all
+	TopBy    Order         // by which figure
 	MinBytes uint64        // streams with at least so many bytes of payload
 	MinAge   time.Duration // streams with at least such an uptime
 }
@@ -32,13 +33,15 @@ type Limiter struct {
 }
 
 // NewLimiter returns a Limiter that has seen no snapshot.
-func NewLimiter(limits Limits) *Limiter { return &Limiter{limits: limits, top: newTopK(limits.Top)} }
+func NewLimiter(limits Limits) *Limiter {
+	return &Limiter{limits: limits, top: newTopK(limits.Top, limits.TopBy)}
+}
 
 // Apply drops the streams of s that are not exported. The others move to the front of the same memory,
 // in the same order.
 func (l *Limiter) Apply(s *Streams) {
 	limits := &l.limits
-	if *limits == (Limits{}) {
+	if limits.Top == 0 && limits.MinBytes == 0 && limits.MinAge == 0 {
 		return
 	}
 	if limits.Top > 0 {
@@ -50,21 +53,21 @@ func (l *Limiter) Apply(s *Streams) {
 	kept := 0
 	for i := range s.Views {
 		v := &s.Views[i]
-		var fresh uint64
+		var score uint64
 		if limits.Top > 0 { // also of a stream that is not exported now: it may be next time
-			fresh = l.top.note(v, s.Wide)
+			score = l.top.score(v, s.Wide)
 		}
 		switch {
 		case v.Bytes < limits.MinBytes || v.Uptime < minUptime:
 		case limits.Top > 0:
-			l.top.offer(candidate{fresh, v.Bytes, i}, s)
+			l.top.offer(candidate{score, v.Bytes, i}, s)
 		default:
 			s.move(kept, i)
 			kept++
 		}
 	}
 	if limits.Top > 0 {
-		for _, i := range l.top.end() {
+		for _, i := range l.top.end(s) { // ascending, so that nothing is overwritten that is still to come
 			s.move(kept, i)
 			kept++
 		}

@@ -3,6 +3,7 @@ package exposition
 import (
 	"cmp"
 	"hash/maphash"
+	"math"
 	"math/bits"
 	"slices"
 	"sync"
@@ -10,105 +11,106 @@ import (
 	"tcp-stream-exporter/stream"
 )
 
-// topK finds the k streams with the most bytes since the scrape before, whoever made that: all scrapers
-// share one memory, which grows with the table of streams. It knows a stream by a 64-bit hash of its
-// addresses, ports and origin. Two streams share one less often than once in a billion among 100,000 streams, and
-// one of the two would then be ranked wrongly.
+// topK finds the k streams that rank first, by what they had since the scrape before, whoever made that, where the figure
+// is one that counts: all scrapers share one memory, which grows with the table of streams. It knows a stream by a 64-bit
+// hash of its addresses, ports and origin. Two streams share one less often than once in a billion among 100,000 streams,
+// and one of the two would then be ranked wrongly.
+//
+// A stream that was chosen stays until it ranks behind 2k, so that streams that change ranks at k do not come and go with
+// each scrape: up to 2k are chosen.
 type topK struct {
 	mu          sync.Mutex // held from begin to end
 	k           int
+	order       Order
 	seed        maphash.Seed
 	before, now seen
-	best        []candidate // a heap: the least of them first
+	best        best[candidate] // 2k of them
 	chosen      []int
+	exported    seen // of the scrape before: the hashes of those that were chosen
 }
 
 // candidate is a stream of a snapshot.
 type candidate struct {
-	fresh, bytes uint64 // payload since the scrape before, and of the stream's life
+	score, bytes uint64 // by the order; payload of the stream's life
 	index        int    // in Streams.Views
 }
 
-func newTopK(k int) topK { return topK{k: k, seed: maphash.MakeSeed()} }
+func newTopK(k int, order Order) topK {
+	return topK{k: min(k, math.MaxInt/2), order: order, seed: maphash.MakeSeed()}
+}
 
 // begin starts on a snapshot of n streams.
 func (t *topK) begin(n int) {
-	t.before, t.now = t.now, t.before
-	t.now.clear(n)
-	t.best = t.best[:0]
+	t.best.items = t.best.items[:0]
+	if t.order.Counts() {
+		t.before, t.now = t.now, t.before
+		t.now.clear(n)
+	}
 }
 
-// note remembers a stream's bytes for the next scrape, and returns how many came since the scrape
-// before. A connection that has come in the place of another one on the same ends counts from its own
-// start if it has fewer bytes than the other one had.
-func (t *topK) note(v *stream.View, wide []stream.Ends) uint64 {
-	h := maphash.Comparable(t.seed, identityOf(v, wide))
-	t.now.put(h, v.Bytes)
-	if was := t.before.get(h); was <= v.Bytes {
-		return v.Bytes - was
+func (t *topK) hash(v *stream.View, wide []stream.Ends) uint64 {
+	return maphash.Comparable(t.seed, identityOf(v, wide))
+}
+
+// score returns by what a stream is ranked. A figure that counts is remembered for the next scrape, and what came since
+// the scrape before is returned. A connection that has come in the place of another one on the same ends counts from its
+// own start if it has less than the other one had.
+func (t *topK) score(v *stream.View, wide []stream.Ends) uint64 {
+	score := t.order.Score(v)
+	if !t.order.Counts() {
+		return score
 	}
-	return v.Bytes
+	h := t.hash(v, wide)
+	t.now.put(h, score)
+	if was := t.before.get(h); was <= score {
+		return score - was
+	}
+	return score
 }
 
 // offer takes c in among the best if it is one of them so far.
 func (t *topK) offer(c candidate, s *Streams) {
-	if len(t.best) < t.k {
-		t.best = append(t.best, c)
-		for i := len(t.best) - 1; i > 0; { // up
-			up := (i - 1) / 2
-			if !t.best[i].below(&t.best[up], s) {
-				break
-			}
-			t.best[i], t.best[up] = t.best[up], t.best[i]
-			i = up
-		}
-		return
-	}
-	if !t.best[0].below(&c, s) {
-		return
-	}
-	t.best[0] = c
-	for i := 0; ; { // down
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(t.best); child++ {
-			if t.best[child].below(&t.best[least], s) {
-				least = child
-			}
-		}
-		if least == i {
-			return
-		}
-		t.best[i], t.best[least] = t.best[least], t.best[i]
-		i = least
-	}
+	t.best.offer(c, 2*t.k, func(a, b *candidate) bool { return a.below(b, s) })
 }
 
-// end returns the indexes of the best in the snapshot, in order.
-func (t *topK) end() []int {
+// end returns the indexes of the chosen streams in the snapshot, in order.
+func (t *topK) end(s *Streams) []int {
+	all := t.best.items
+	slices.SortFunc(all, func(a, b candidate) int {
+		switch {
+		case b.below(&a, s):
+			return -1
+		case a.below(&b, s):
+			return 1
+		}
+		return 0
+	})
 	t.chosen = t.chosen[:0]
-	for _, c := range t.best {
-		t.chosen = append(t.chosen, c.index)
+	for rank := range all {
+		v := &s.Views[all[rank].index]
+		if rank < t.k || t.exported.get(t.hash(v, s.Wide)) != 0 {
+			t.chosen = append(t.chosen, all[rank].index)
+		}
 	}
-	t.best = t.best[:0]
+	t.exported.clear(len(t.chosen))
+	for _, i := range t.chosen {
+		t.exported.put(t.hash(&s.Views[i], s.Wide), 1)
+	}
 	slices.Sort(t.chosen)
 	return t.chosen
 }
 
-// below orders candidates: fewer bytes since the scrape before, fewer bytes at all, and then by
-// addresses, ports and origins, so that of equal streams it is always the same ones.
+// below orders candidates: the lower score, fewer bytes at all, and then by addresses, ports and origins, so that of equal
+// streams it is always the same ones.
 func (c *candidate) below(d *candidate, s *Streams) bool {
-	if c.fresh != d.fresh {
-		return c.fresh < d.fresh
+	if c.score != d.score {
+		return c.score < d.score
 	}
 	if c.bytes != d.bytes {
 		return c.bytes < d.bytes
 	}
 	a, b := identityOf(&s.Views[c.index], s.Wide), identityOf(&s.Views[d.index], s.Wide)
-	return cmp.Or(
-		cmp.Compare(a.Src.Hi, b.Src.Hi), cmp.Compare(a.Src.Lo, b.Src.Lo), cmp.Compare(a.srcPort, b.srcPort),
-		cmp.Compare(a.Dst.Hi, b.Dst.Hi), cmp.Compare(a.Dst.Lo, b.Dst.Lo), cmp.Compare(a.dstPort, b.dstPort),
-		cmp.Compare(a.IfIndex, b.IfIndex), cmp.Compare(a.VLANs, b.VLANs),
-	) < 0
+	return a.compare(&b) < 0
 }
 
 // identity holds the addresses, ports and origin of a stream, which distinguish it from all others.
@@ -121,10 +123,19 @@ func identityOf(v *stream.View, wide []stream.Ends) identity {
 	return identity{v.Ends(wide), v.SrcPort, v.DstPort}
 }
 
-// seen is a table of bytes by hash, with open addressing. It takes 32 to 64 bytes for each stream of the
+// compare orders identities by addresses, ports and origin.
+func (a *identity) compare(b *identity) int {
+	return cmp.Or(
+		cmp.Compare(a.Src.Hi, b.Src.Hi), cmp.Compare(a.Src.Lo, b.Src.Lo), cmp.Compare(a.srcPort, b.srcPort),
+		cmp.Compare(a.Dst.Hi, b.Dst.Hi), cmp.Compare(a.Dst.Lo, b.Dst.Lo), cmp.Compare(a.dstPort, b.dstPort),
+		cmp.Compare(a.IfIndex, b.IfIndex), cmp.Compare(a.VLANs, b.VLANs),
+	)
+}
+
+// seen is a table of figures by hash, with open addressing. It takes 32 to 64 bytes for each stream of the
 // snapshot that it was made for.
 type seen struct {
-	slots []struct{ hash, bytes uint64 } // hash 0: free
+	slots []struct{ hash, figure uint64 } // hash 0: free
 }
 
 // clear empties the table, for n streams.
@@ -134,12 +145,12 @@ func (s *seen) clear(n int) {
 		clear(s.slots)
 		return
 	}
-	s.slots = make([]struct{ hash, bytes uint64 }, size)
+	s.slots = make([]struct{ hash, figure uint64 }, size)
 }
 
-func (s *seen) put(hash, bytes uint64) {
+func (s *seen) put(hash, figure uint64) {
 	i := s.find(hash)
-	s.slots[i].hash, s.slots[i].bytes = hash|1, bytes
+	s.slots[i].hash, s.slots[i].figure = hash|1, figure
 }
 
 // get returns 0 for a hash that was not put.
@@ -147,7 +158,7 @@ func (s *seen) get(hash uint64) uint64 {
 	if len(s.slots) == 0 {
 		return 0
 	}
-	return s.slots[s.find(hash)].bytes
+	return s.slots[s.find(hash)].figure
 }
 
 // find returns the slot of hash, or the free one where it would be.

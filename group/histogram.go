@@ -110,6 +110,25 @@ func (h *Histogram) Count() (n uint64) {
 	return n
 }
 
+// cellBounds are the upper bounds of the cells in seconds.
+var cellBounds = func() (bounds [cells]float64) {
+	for i, ns := range layout.upper {
+		bounds[i] = float64(ns) / 1e9
+	}
+	return bounds
+}()
+
+// Cells returns the upper bounds of all cells in seconds, ascending and the same for all histograms, and how many times
+// were at most as long as each: the finest that there is, for quantiles.
+func (h *Histogram) Cells() (bounds []float64, cumulative [cells]uint64) {
+	n := uint64(0)
+	for i, count := range &h.cells {
+		n += count
+		cumulative[i] = n
+	}
+	return cellBounds[:], cumulative
+}
+
 // Classic returns how many times were at most as long as each of ClassicBounds.
 func (h *Histogram) Classic() (cumulative [len(ClassicBounds)]uint64) {
 	at, n := 0, uint64(0)

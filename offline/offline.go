@@ -42,7 +42,7 @@ type Options struct {
 
 	NewWorker func() (*worker.Worker, error)       // makes a worker without streams
 	Format    Format                               // of what is written
-	Sort      SortKey                              // of the Table
+	Sort      exposition.Order                     // of the Table
 	Families  exposition.Families                  // of the streams; the Table has columns of its own
 	Limits    exposition.Limits                    // on how many of them are written; Top is that of Sort for the Table, 0: 20
 	Others    func() ([]exposition.Encoded, error) // returns what else is written in the format Prometheus

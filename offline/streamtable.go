@@ -14,41 +14,43 @@ import (
 	"tcp-stream-exporter/stream"
 )
 
-// SortKey says by which figure the table of streams is sorted, the largest first.
-type SortKey uint8
-
-// The figures that the table can be sorted by.
-const (
-	ByBytes       SortKey = iota // payload
-	ByRetransmits                // segments sent again
-	ByDelay                      // mean round-trip time; streams without one come last
-)
-
 // tableRows is how many streams the table shows unless told otherwise: a screen.
 const tableRows = 20
 
-// tableColumns are the headings of the table. Columns of numbers are aligned to the right. With IPv4 addresses a line
-// has 104 characters at most, up to 9,999,999 packets of a stream.
-var tableColumns = []struct {
+// column is one of the table.
+type column struct {
 	heading string
 	number  bool
-}{
+}
+
+// tableColumns are the headings of the table. Columns of numbers are aligned to the right. With IPv4 addresses a line
+// has 104 characters at most, up to 9,999,999 packets of a stream.
+var tableColumns = []column{
 	{"SOURCE", false}, {"DESTINATION", false}, {"STATE", false},
 	{"BYTES", true}, {"PACKETS", true}, {"RETRANS", true}, {"DELAY", true}, {"UPTIME", true},
 }
 
+// columnsOf returns the headings of a table that is sorted by key: a figure that it is sorted by is shown.
+func columnsOf(key exposition.Order) []column {
+	if key != exposition.ByHealth {
+		return tableColumns
+	}
+	return slices.Insert(slices.Clone(tableColumns), len(tableColumns)-1, column{"HEALTH", true})
+}
+
 // writeTable writes the first rows of the streams, sorted by key, and how many more there are.
-func writeTable(w io.Writer, s *exposition.Streams, key SortKey, rows int) error {
+func writeTable(w io.Writer, s *exposition.Streams, key exposition.Order, rows int) error {
+	columns := columnsOf(key)
 	order := sorted(s, key)
 	more := len(order) - min(rows, len(order))
-	cells := [][]string{make([]string, len(tableColumns))}
-	for i, c := range tableColumns {
+	cells := [][]string{make([]string, len(columns))}
+	for i, c := range columns {
 		cells[0][i] = c.heading
 	}
 	for _, i := range order[:len(order)-more] {
-		cells = append(cells, tableRow(s, i))
+		cells = append(cells, tableRow(s, i, key))
 	}
-	widths := make([]int, len(tableColumns))
+	widths := make([]int, len(columns))
 	for _, row := range cells {
 		for i, cell := range row {
 			widths[i] = max(widths[i], len(cell))
@@ -58,7 +60,7 @@ func writeTable(w io.Writer, s *exposition.Streams, key SortKey, rows int) error
 		var line strings.Builder
 		for i, cell := range row {
 			width := -widths[i]
-			if tableColumns[i].number {
+			if columns[i].number {
 				width = widths[i]
 			}
 			fmt.Fprintf(&line, "%*s  ", width, cell)
@@ -76,25 +78,14 @@ func writeTable(w io.Writer, s *exposition.Streams, key SortKey, rows int) error
 
 // sorted returns the indexes of the streams in the order of the table. Equal ones follow by their bytes, then by
 // addresses and ports.
-func sorted(s *exposition.Streams, key SortKey) []int {
+func sorted(s *exposition.Streams, key exposition.Order) []int {
 	order := make([]int, len(s.Views))
 	for i := range order {
 		order[i] = i
 	}
-	figure := func(v *stream.View) float64 {
-		switch {
-		case key == ByRetransmits:
-			return float64(v.Retransmits)
-		case key == ByDelay && v.Has&stream.HasDelay == 0:
-			return -1
-		case key == ByDelay:
-			return float64(v.AvgDelay)
-		}
-		return float64(v.Bytes)
-	}
 	slices.SortFunc(order, func(i, j int) int {
 		a, b := &s.Views[i], &s.Views[j]
-		if c := cmp.Or(cmp.Compare(figure(b), figure(a)), cmp.Compare(b.Bytes, a.Bytes)); c != 0 {
+		if c := cmp.Or(cmp.Compare(key.Score(b), key.Score(a)), cmp.Compare(b.Bytes, a.Bytes)); c != 0 {
 			return c
 		}
 		aSrc, aDst := ends(s, a)
@@ -111,7 +102,7 @@ func ends(s *exposition.Streams, v *stream.View) (src, dst netip.AddrPort) {
 }
 
 // tableRow returns the cells of stream i.
-func tableRow(s *exposition.Streams, i int) []string {
+func tableRow(s *exposition.Streams, i int, key exposition.Order) []string {
 	v := &s.Views[i]
 	src, dst := ends(s, v)
 	state, delay := "active", "-"
@@ -121,8 +112,16 @@ func tableRow(s *exposition.Streams, i int) []string {
 	if v.Has&stream.HasDelay != 0 {
 		delay = millis(float64(v.AvgDelay))
 	}
-	return []string{src.String(), dst.String(), state, byteSize(v.Bytes),
+	cells := []string{src.String(), dst.String(), state, byteSize(v.Bytes),
 		strconv.FormatUint(v.Packets, 10), strconv.FormatUint(uint64(v.Retransmits), 10), delay, span(v.Uptime)}
+	if key == exposition.ByHealth {
+		health := "-"
+		if v.Has&stream.HasReverse != 0 {
+			health = strconv.Itoa(int(v.Health))
+		}
+		cells = slices.Insert(cells, len(cells)-1, health)
+	}
+	return cells
 }
 
 // digits returns x, 0 or more, with three digits, or all those in front of the point.

@@ -51,10 +51,14 @@ func TestTableOrder(t *testing.T) {
 		stream.View{Bytes: math.MaxUint64},
 		stream.View{Bytes: 5, Retransmits: 1},
 	)
-	for key, want := range map[SortKey]string{
-		ByBytes:       "[4 1 3 0 2 5]",
-		ByRetransmits: "[2 1 0 5 4 3]",
-		ByDelay:       "[2 1 4 3 0 5]",
+	s.Views[0].Packets, s.Views[5].Packets = 7, 7
+	s.Views[2].Has |= stream.HasReverse // health 0, the worst; without a reverse it is not known
+	for key, want := range map[exposition.Order]string{
+		exposition.ByBytes:       "[4 1 3 0 2 5]",
+		exposition.ByPackets:     "[0 5 4 1 3 2]",
+		exposition.ByRetransmits: "[2 1 0 5 4 3]",
+		exposition.ByDelay:       "[2 1 4 3 0 5]",
+		exposition.ByHealth:      "[2 4 1 3 0 5]",
 	} {
 		if got := fmt.Sprint(sorted(s, key)); got != want {
 			t.Errorf("key %d: %s, want %s", key, got, want)
@@ -71,7 +75,7 @@ func TestTableFitsATerminal(t *testing.T) {
 		Src: expositiontest.Addr("255.255.255.255"), Dst: expositiontest.Addr("255.255.255.254"),
 	}})
 	var out bytes.Buffer
-	if err := writeTable(&out, s, ByBytes, 20); err != nil {
+	if err := writeTable(&out, s, exposition.ByBytes, 20); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(out.String()) {

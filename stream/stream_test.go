@@ -454,7 +454,7 @@ func TestView(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, got, want)
 		}
 	}
-	if v.Has != HasRate|HasDelay|HasBitrate|HasSize|HasInterarrival || v.Finalized || v.Health != 100 {
+	if v.Has != HasRate|HasDelay|HasBitrate|HasSize|HasInterarrival|HasReverse || v.Finalized || v.Health != 100 {
 		t.Errorf("has %b, finalized %v, health %d", v.Has, v.Finalized, v.Health)
 	}
 	near("uptime", v.Uptime, 3.5, 1e-9)

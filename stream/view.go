@@ -11,6 +11,7 @@ const (
 	HasBitrate                      // Bitrate, BitrateVariation: a complete second
 	HasSize                         // SizeVariation: at least two packets with payload
 	HasInterarrival                 // InterarrivalDeviation: at least two gaps between packets
+	HasReverse                      // the other direction of the connection is a stream, too
 )
 
 // View is one stream (one direction of a connection) as a reader sees it: plain values, no
@@ -93,6 +94,9 @@ func (c *Conn) View(dir int, now int64, v *View) bool {
 		return false
 	}
 	v.Has = 0
+	if c.hot[dir&1^1].packets != 0 {
+		v.Has |= HasReverse
+	}
 	v.Finalized = s.flags&finalized != 0
 	v.Packets, v.Bytes, v.WindowBytes = s.packets, s.bytes, s.window(d)
 	v.Retransmits, v.OutOfOrder, v.DuplicateAcks = d.retransmits, d.outOfOrder, d.duplicateAcks

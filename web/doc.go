@@ -1,6 +1,7 @@
-// Package web serves HTTP for the exporter: everything but the metrics themselves.
+// Package web serves HTTP for the exporter: everything but the metrics and the JSON themselves.
 //
 //	net.Listener → Merge → Bound → Door → Server → Mux → the metrics' handler
+//	                                                   → the API's handler
 //	                                                   → Probe
 //	                                                   → Page
 //

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -110,7 +111,7 @@ func FuzzRequest(f *testing.F) {
 			status, body := answer(t, rest, s.method)
 			want := http.StatusNotFound
 			switch {
-			case s.path == "/metrics", s.path == "/" && (s.method == "GET" || s.method == "HEAD"):
+			case s.path == "/metrics", strings.HasPrefix(s.path, "/api/"), s.path == "/" && (s.method == "GET" || s.method == "HEAD"):
 				want = http.StatusOK
 			case s.path == "/":
 				want = http.StatusMethodNotAllowed

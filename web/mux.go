@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Route is a path of the server and what answers there.
+// Route is a path of the server and what answers there; with a final "/" also everything below it.
 type Route struct {
 	Path string
 	http.Handler
@@ -24,7 +24,11 @@ func Mux(routes []Route, page func() Page) http.Handler {
 			servePage(w, page())
 		}
 	})
+	var trees []Route
 	for _, r := range routes {
+		if r.Path != "/" && strings.HasSuffix(r.Path, "/") {
+			trees = append(trees, r)
+		}
 		handlers[r.Path] = r.Handler
 		if r.Path != "/" {
 			names = append(names, r.Path)
@@ -39,6 +43,12 @@ func Mux(routes []Route, page func() Page) http.Handler {
 		if h := handlers[r.URL.Path]; h != nil {
 			h.ServeHTTP(w, r)
 			return
+		}
+		for _, below := range trees {
+			if strings.HasPrefix(r.URL.Path, below.Path) {
+				below.ServeHTTP(w, r)
+				return
+			}
 		}
 		http.Error(w, there, http.StatusNotFound)
 	})

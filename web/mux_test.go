@@ -20,7 +20,11 @@ var metricsHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Reques
 	_, _ = io.WriteString(w, "metrics of "+r.URL.RawQuery)
 })
 
-var metricsRoute = []Route{{"/metrics", metricsHandler}, {"/metrics/summary", metricsHandler}}
+var apiHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, "API of "+r.URL.Path)
+})
+
+var metricsRoute = []Route{{"/metrics", metricsHandler}, {"/metrics/summary", metricsHandler}, {"/api/", apiHandler}}
 
 // serve runs srv on a loopback port until the test ends.
 func serve(t *testing.T, srv *http.Server) (address string) {
@@ -76,6 +80,8 @@ func TestPaths(t *testing.T) {
 		{"GET", "http://elsewhere.example/metrics", 200, "metrics of "},
 		{"GET", "/metrics/summary?name[]=up", 200, "metrics of name[]=up"},
 		{"POST", "/metrics", 200, "metrics of "}, // the metrics handler's to refuse
+		{"GET", "/api/v1/streams?limit=1", 200, "API of /api/v1/streams"},
+		{"POST", "/api/v9/nothing", 200, "API of /api/v9/nothing"}, // likewise
 
 		{"POST", "/", 405, "this page is read with GET or HEAD\n"},
 		{"PUT", "/", 405, "this page"},
@@ -93,6 +99,8 @@ func TestPaths(t *testing.T) {
 		{"GET", "/metrics%00", 404, "not found"},
 		{"GET", "/metrics%2f", 404, "not found"},
 		{"GET", "/METRICS", 404, "not found"},
+		{"GET", "/api", 404, "not found"},
+		{"GET", "//api/v1/streams", 404, "not found"},
 		{"GET", "/metrics;x=1", 404, "not found"},
 		{"GET", "/index.html", 404, "not found"},
 		{"GET", "/debug/pprof/", 404, "not found"},
@@ -181,7 +189,7 @@ func TestHostileTextIsEscaped(t *testing.T) {
 	h := Mux(metricsRoute, func() Page { return Page{Name: evil, Version: evil, Interface: evil, Filter: evil} })
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	if body := w.Body.String(); strings.Contains(body, "<script") || strings.Count(body, "<a ") != 3 {
+	if body := w.Body.String(); strings.Contains(body, "<script") || strings.Count(body, "<a ") != 4 {
 		t.Errorf("text from outside became markup:\n%s", body)
 	}
 	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {

@@ -40,7 +40,8 @@ td { font-family: monospace; text-align: right }
 <body>
 <h1>{{.Name}}</h1>
 <p>Version {{.Version}}. TCP metrics for Prometheus: all <a href="{{.Metrics}}">{{.Metrics}}</a>, by group and totals
-<a href="{{.Summary}}">{{.Summary}}</a>, by stream <a href="{{.PerStream}}">{{.PerStream}}</a></p>
+<a href="{{.Summary}}">{{.Summary}}</a>, by stream <a href="{{.PerStream}}">{{.PerStream}}</a>. The largest now, as JSON:
+<a href="/api/v1/streams">/api/v1/streams</a></p>
 <table>
 <tr><th>Interface</th><td>{{.Interface}}</td></tr>
 <tr><th>Packet filter</th><td>{{.Filter}}</td></tr>

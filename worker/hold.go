@@ -11,13 +11,13 @@ type Holds struct {
 	Sum    uint64                      // ns
 }
 
-// Note counts a piece of ns. A few comparisons.
-func (h *Holds) Note(ns int64) {
-	i := 0
-	for i < len(HoldBounds) && ns > HoldBounds[i] {
+// NoteRun counts n pieces, 1 or more, that took ns together, each with the same share. A few comparisons.
+func (h *Holds) NoteRun(ns int64, n int) {
+	i, each := 0, ns/int64(n)
+	for i < len(HoldBounds) && each > HoldBounds[i] {
 		i++
 	}
-	h.Counts[i]++
+	h.Counts[i] += uint64(n)
 	h.Sum += uint64(max(ns, 0))
 }
 

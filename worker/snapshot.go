@@ -33,6 +33,9 @@ func (s *Snapshot) Keep(n int) {
 // keptViews is the number of streams whose memory a snapshot at rest keeps: 26 MB.
 const keptViews = 1 << 18
 
+// HasRoom reports whether another piece of work fits in, in a Snapshot that was emptied for fewer streams than there are.
+func (s *Snapshot) HasRoom() bool { return cap(s.Views)-len(s.Views) >= pieceStreams }
+
 // Release ends the reader's use of the streams. Memory beyond keptViews goes back to the kernel.
 func (s *Snapshot) Release() {
 	if s.rows != nil {

@@ -39,8 +39,8 @@ const (
 
 // Project is the order of the packages of this module:
 //
-//	main → app → offline, web, collector, check → capture → ring, worker → table, wheel → stream → parse
-//	app, offline, collector → exposition → stream, group, printable
+//	main → app → offline, web, collector, api, check → capture → ring, worker → table, wheel → stream → parse
+//	app, offline, collector, api → exposition → stream, group, printable
 //	app, collector → loss → printable
 //	app, check, capture, loss → netif
 //	check → printable, table
@@ -73,9 +73,10 @@ var Project = Rules{
 		{Package: "offline", Height: heightOutput, Only: []string{"app"}},
 		{Package: "check", Height: heightOutput, Only: []string{"app"}},
 		{Package: "collector", Height: heightOutput},
+		{Package: "api", Height: heightOutput, Only: []string{"app"}},
 		{Package: "web", Height: heightOutput, Only: []string{"app"}},
 		{Package: "capture", Height: heightCapture, Only: []string{"app", "check"}},
-		{Package: "worker", Height: heightWorker, Only: []string{"app", "check", "offline", "collector", "capture", "internal/tsharkcmp"}},
+		{Package: "worker", Height: heightWorker, Only: []string{"app", "check", "offline", "collector", "api", "capture", "internal/tsharkcmp"}},
 		{Package: "exposition", Height: heightParts}, // below the bans: no net/http, no client_golang
 		{Package: "exposition/expositiontest", Height: heightTests},
 		{Package: "ring", Height: heightParts, Only: []string{"app", "check", "capture"}},
