@@ -21,6 +21,7 @@ const (
 // filter says which streams are wanted. The zero value lets all pass.
 type filter struct {
 	either, src, dst prefix
+	byEnds           bool // something beside the port and the figures is asked for
 	byPort           bool
 	port             uint16
 	group, service   *string // nil: any
@@ -39,6 +40,9 @@ func (f *filter) matches(s *exposition.Streams, v *stream.View, o *Options) bool
 	if f.byPort && v.SrcPort != f.port && v.DstPort != f.port {
 		return false
 	}
+	if !f.byEnds {
+		return true
+	}
 	e := v.Ends(s.Wide)
 	if !f.src.has(e.Src) || !f.dst.has(e.Dst) || !f.either.has(e.Src) && !f.either.has(e.Dst) {
 		return false
@@ -53,6 +57,11 @@ func (f *filter) matches(s *exposition.Streams, v *stream.View, o *Options) bool
 		return false
 	}
 	return f.group == nil || o.Group(e.Src) == *f.group || o.Group(e.Dst) == *f.group
+}
+
+// needsEnds reports whether addresses, origin, group or service are asked for, which cost a look-up each.
+func (f *filter) needsEnds() bool {
+	return f.either != prefix{} || f.src != prefix{} || f.dst != prefix{} || f.byVLAN || f.iface != nil || f.service != nil || f.group != nil
 }
 
 // prefix is a set of addresses: those whose bits under the mask are the address'. The zero value is all.

@@ -99,6 +99,7 @@ func (o *Options) parseQuery(raw string) (query, error) {
 	if err == nil && q.window != 0 && !q.by.Counts() {
 		err = errors.New(show("window", q.window.String()) + ": goes with sort=bytes, packets or retransmits, of which a difference says something: leave out one of the two")
 	}
+	q.byEnds = q.needsEnds()
 	return q, err
 }
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
 
+	"tcp-stream-exporter/api"
 	"tcp-stream-exporter/stream"
 	"tcp-stream-exporter/worker"
 )
@@ -199,7 +201,8 @@ func TestPiecesGiveWayToPackets(t *testing.T) {
 	}
 }
 
-// BenchmarkReading reads the streams of an idle capture: a whole snapshot beside a walk over its parts.
+// BenchmarkReading reads the streams of an idle capture: a whole snapshot, a walk over its parts, and a request to the API,
+// from its query to its last byte.
 func BenchmarkReading(b *testing.B) {
 	for _, streams := range benchStreams {
 		g := idleGroup(b, 1, streams)
@@ -223,5 +226,18 @@ func BenchmarkReading(b *testing.B) {
 				}
 			}
 		})
+		for _, query := range []string{"limit=20", "limit=1000&addr=10.0.0.0/8"} {
+			b.Run(fmt.Sprintf("impl=api/query=%s/streams=%d", query, streams), func(b *testing.B) {
+				h := api.New(g, api.Options{})
+				b.ReportAllocs()
+				for b.Loop() {
+					w := httptest.NewRecorder()
+					h.ServeHTTP(w, httptest.NewRequest("GET", api.StreamsPath+"?"+query, nil))
+					if w.Code != 200 {
+						b.Fatal(w.Body)
+					}
+				}
+			})
+		}
 	}
 }

@@ -26,10 +26,17 @@ type ranked struct {
 func (p *Picker) Begin(most int) { p.most, p.best.items = most, p.best.items[:0] }
 
 // Offer takes the stream in if it is one of the first so far. Of equal scores the stream with more bytes is in front, then
-// the one with the higher addresses and ports, so that it is always the same one.
+// the one with the lower addresses and ports, so that it is always the same one.
 func (p *Picker) Offer(score uint64, v *stream.View, wide []stream.Ends) {
-	if n := len(p.best.items); n > 0 && n == p.most && score < p.best.items[0].score {
-		return // as nearly all: without a copy
+	if n := len(p.best.items); n > 0 && n == p.most { // as nearly always; most streams are not copied then
+		last := &p.best.items[0]
+		if score < last.score || score == last.score && v.Bytes < last.view.Bytes {
+			return
+		}
+		id := identityOf(v, wide)
+		if score == last.score && v.Bytes == last.view.Bytes && id.compare(&last.identity) > 0 {
+			return
+		}
 	}
 	p.best.offer(ranked{score, *v, identityOf(v, wide)}, p.most, (*ranked).below)
 }
@@ -62,5 +69,5 @@ func (a *ranked) below(b *ranked) bool {
 	if a.view.Bytes != b.view.Bytes {
 		return a.view.Bytes < b.view.Bytes
 	}
-	return a.identity.compare(&b.identity) < 0
+	return a.identity.compare(&b.identity) > 0
 }

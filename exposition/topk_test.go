@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"tcp-stream-exporter/exposition/expositiontest"
+	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/stream"
 )
 
@@ -154,6 +155,30 @@ func TestPicker(t *testing.T) {
 				if want := expositiontest.Labels(v); got != want || scores[place] != by.Score(&v.View) {
 					t.Fatalf("%d by %d, place %d: %s, want %s", most, by, place, got, want)
 				}
+			}
+		}
+	}
+}
+
+// Of streams that are equal the picker takes those with the lower addresses, in whatever order they come.
+func TestPickerOfEqualStreams(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	views := expositiontest.Random(r, 200)
+	for i := range views {
+		views[i].Bytes, views[i].Src = 1000, parse.AddrFrom4(uint32(i))
+	}
+	var p Picker
+	for range 5 {
+		r.Shuffle(len(views), func(i, j int) { views[i], views[j] = views[j], views[i] })
+		s := streamsOf(views)
+		p.Begin(10)
+		for i := range s.Views {
+			p.Offer(1, &s.Views[i], s.Wide)
+		}
+		picked, _ := p.Picked()
+		for i := range picked.Views {
+			if e := picked.Views[i].Ends(picked.Wide); e.Src != parse.AddrFrom4(uint32(i)) {
+				t.Fatalf("place %d: %v", i, e.Src.Netip())
 			}
 		}
 	}
