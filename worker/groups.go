@@ -27,9 +27,11 @@ type groups struct {
 	*combinations
 	of    []grouping                    // by record
 	hists table.Mapped[group.Histogram] // by combination: kinds of them
-	lives []life                        // by combination
-	sums  []sums                        // by combination
-	set   atomic.Pointer[group.Set]
+
+	samples [BatchSize]sample // of the batch at hand
+	lives   []life            // by combination
+	sums    []sums            // by combination
+	set     atomic.Pointer[group.Set]
 
 	overflow uint64
 	gone     stream.Gone // of the connection at hand, see settle
@@ -145,9 +147,29 @@ func (g *groups) sink(i uint32) *[group.Directions]group.Data {
 	return &s.folded
 }
 
+// sample is an RTT sample that waits to be counted.
+type sample struct {
+	ns        int64
+	histogram uint32 // index in hists
+}
+
+// histogramOf returns the index of the histogram for RTT samples that ACKs of direction dir of record i give.
+func (g *groups) histogramOf(i, dir uint32) uint32 {
+	return (uint32(g.of[i]) ^ dir) & (1<<flagShift - 1)
+}
+
 // noteRTT counts an RTT sample of ns that an ACK of direction dir of record i has given.
-func (g *groups) noteRTT(i, dir uint32, ns int64) {
-	g.hists.Values[(uint32(g.of[i])^dir)&(1<<flagShift-1)].Note(ns)
+func (g *groups) noteRTT(i, dir uint32, ns int64) { g.hists.Values[g.histogramOf(i, dir)].Note(ns) }
+
+// noteSamples counts the first n samples.
+//
+//go:noinline
+func (g *groups) noteSamples(n uint) {
+	hists := g.hists.Values
+	for k := range min(n, BatchSize) {
+		s := &g.samples[k]
+		hists[s.histogram].Note(s.ns)
+	}
 }
 
 // handshake returns the histogram of v's handshake times on one leg.
