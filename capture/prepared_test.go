@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,13 +217,13 @@ func clientGroups(tb testing.TB, n int) *group.Set {
 	var names group.Names
 	b := group.NewBuilder(&names, n)
 	for g := range n {
-		text := fmt.Sprintf("clients%d=", g)
+		var prefixes []string
 		for last := g; last < 256; last += n { // the last byte of an address tells the group, whatever the others are
 			for third := range 4 {
-				text += fmt.Sprintf("10.0.%d.%d,", third, last)
+				prefixes = append(prefixes, fmt.Sprintf("10.0.%d.%d", third, last))
 			}
 		}
-		if err := b.AddText("benchmark", text[:len(text)-1]); err != nil {
+		if err := b.AddText("benchmark", fmt.Sprintf("clients%d=%s", g, strings.Join(prefixes, ","))); err != nil {
 			tb.Fatal(err)
 		}
 	}
