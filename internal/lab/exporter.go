@@ -27,8 +27,8 @@ const (
 	settleTime    = 400 * time.Millisecond // longer than a ring keeps a block and a worker waits
 )
 
-// Exporter is a running exporter process. Every complete answer from its /metrics goes through a Checker, whose
-// complaints are errors of the test.
+// Exporter is a running exporter process. Every complete answer in text from its /metrics, and from the paths below, goes
+// through a Checker, whose complaints are errors of the test.
 type Exporter struct {
 	t      testing.TB
 	ns     *NS
@@ -128,7 +128,7 @@ func (e *Exporter) Do(method, path string) (*http.Response, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	resp, err := e.Send(e.client, req)
+	resp, err := e.Get(req)
 	if err != nil {
 		return nil, "", err
 	}
@@ -147,6 +147,9 @@ func (e *Exporter) Open(timeout time.Duration) (*http.Response, error) {
 	return e.Send(newScraper(e.ns, timeout), req)
 }
 
+// Get sends a request by the exporter's own client, as Send does.
+func (e *Exporter) Get(req *http.Request) (*http.Response, error) { return e.Send(e.client, req) }
+
 // newScraper returns a client with a connection for each of its scrapes.
 func newScraper(n *NS, timeout time.Duration) *http.Client {
 	client := n.HTTPClient(timeout)
@@ -154,7 +157,7 @@ func newScraper(n *NS, timeout time.Duration) *http.Client {
 	return client
 }
 
-// Send sends a request of any kind. A body from /metrics is checked as it is read, and has passed or failed when
+// Send sends a request of any kind. A body of metrics in text is checked as it is read, and has passed or failed when
 // its end is read; the checks see it unpacked if it is compressed.
 func (e *Exporter) Send(client *http.Client, req *http.Request) (*http.Response, error) {
 	begin := time.Now()
@@ -162,7 +165,8 @@ func (e *Exporter) Send(client *http.Client, req *http.Request) (*http.Response,
 	if err != nil {
 		return nil, err
 	}
-	if req.Method == http.MethodGet && req.URL.Path == "/metrics" && resp.StatusCode == http.StatusOK {
+	metrics := req.URL.Path == "/metrics" || strings.HasPrefix(req.URL.Path, "/metrics/")
+	if req.Method == http.MethodGet && metrics && resp.StatusCode == http.StatusOK && isText(resp) {
 		body, err := newCheckedBody(resp, e.checks.Answer(begin, time.Now()), func(err error) { e.t.Errorf("an answer from %s: %v", req.URL, err) })
 		if err != nil {
 			resp.Body.Close()
@@ -171,6 +175,11 @@ func (e *Exporter) Send(client *http.Client, req *http.Request) (*http.Response,
 		resp.Body = body
 	}
 	return resp, nil
+}
+
+// isText reports whether the answer is not in protobuf.
+func isText(resp *http.Response) bool {
+	return !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/vnd.google.protobuf")
 }
 
 // KeepScraping scrapes again and again, with a pause in between, until the test ends: for streams that live less long
@@ -199,7 +208,13 @@ func (e *Exporter) KeepScraping(pause time.Duration) {
 // Scrape gets and parses /metrics; the test ends if either fails.
 func (e *Exporter) Scrape(t testing.TB) Metrics {
 	t.Helper()
-	m, err := e.scrape("/metrics")
+	return e.ScrapePath(t, "/metrics")
+}
+
+// ScrapePath is Scrape of another path with metrics.
+func (e *Exporter) ScrapePath(t testing.TB, path string) Metrics {
+	t.Helper()
+	m, err := e.scrape(path)
 	if err != nil {
 		t.Fatalf("scrape: %v", err)
 	}

@@ -34,8 +34,15 @@ type Pipe struct {
 // Pipe lets p forward the frames until the test ends.
 func (l *Line) Pipe(t testing.TB, p Pipe) {
 	t.Helper()
+	p.forward(t, l.M)
+}
+
+// forward forwards the frames between the two ends in m until the test ends. It returns how long it has held those that
+// came from towardsA, and from towardsB.
+func (p *Pipe) forward(t testing.TB, m *NS) (held [2]*delays) {
+	t.Helper()
 	fds := [2]int{-1, -1} // towards A, towards B
-	err := l.M.Do(func() (err error) {
+	err := m.Do(func() (err error) {
 		for i, name := range []string{towardsA, towardsB} {
 			if fds[i], err = frameSocket(name); err != nil {
 				return err
@@ -57,32 +64,45 @@ func (l *Line) Pipe(t testing.TB, p Pipe) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, way := range []struct {
+	for n, way := range []struct {
 		from, to int
 		behind   func([]byte) int
 	}{{fds[0], fds[1], p.Behind}, {fds[1], fds[0], nil}} {
+		times := new(delays)
+		held[n] = times
 		late := make(chan lateFrame, pipeFrames)
 		running.Go(func() {
 			defer close(late)
-			h := holder{behind: way.behind, out: func(f []byte) { late <- lateFrame{f, time.Now().Add(p.Delay)} }}
+			h := holder{behind: way.behind, out: func(f []byte) { late <- lateFrame{f, time.Now()} }}
 			if err := readFrames(way.from, &stop, h.frame, h.flush); err != nil {
 				t.Error(err)
 			}
 		})
 		running.Go(func() {
 			for f := range late {
-				time.Sleep(time.Until(f.due))
+				sleepUntil(f.came.Add(p.Delay))
 				if _, err := unix.Write(way.to, f.data); err != nil && !stop.Load() {
 					t.Errorf("lab: pipe: send %d bytes: %v", len(f.data), err)
 				}
+				times.add(time.Since(f.came))
 			}
 		})
 	}
+	return held
 }
 
 type lateFrame struct {
 	data []byte
-	due  time.Time
+	came time.Time
+}
+
+// sleepUntil sleeps as exactly as the kernel does. time.Sleep may take a millisecond longer where Go waits for its
+// timers and for descriptors in one call, epoll_wait(2).
+func sleepUntil(due time.Time) {
+	for left := time.Until(due); left > 0; left = time.Until(due) {
+		ts := unix.NsecToTimespec(left.Nanoseconds())
+		_ = unix.Nanosleep(&ts, nil) // a signal ends it early
+	}
 }
 
 // allProtocols is ETH_P_ALL (linux/if_ether.h) in network byte order.

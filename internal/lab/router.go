@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"tcp-stream-exporter/internal/need"
 	"tcp-stream-exporter/internal/netns"
@@ -24,6 +25,10 @@ type RouterConfig struct {
 	NAT    bool // the server sees the router's address instead of the client's (nft masquerade)
 	Bridge bool // the router's end towards the client is a port of BridgeName, with a second port beside it
 	Around Encapsulation
+
+	// ClientDelay and ServerDelay are by how much longer a round trip between the router and that end takes, 0: not
+	// at all. A link with one has no offloads; the one to the server takes no Encapsulation besides.
+	ClientDelay, ServerDelay time.Duration
 }
 
 // Router is a client and a server with a router between them, each in a namespace of its own:
@@ -42,7 +47,8 @@ type RouterConfig struct {
 type Router struct {
 	A, B, M *NS // M.Addr is the address towards the server
 
-	around Encapsulation
+	config                 RouterConfig
+	clientLink, serverLink *slowLink // nil: without delay
 }
 
 // NewRouter makes a router for one test, as New makes a lab; nft(8) is needed for NAT.
@@ -56,12 +62,16 @@ func NewRouter(t testing.TB, c RouterConfig) *Router {
 	x := random[0]
 	towardsClient := netip.AddrFrom4([4]byte{10, 99, x, 254})
 	r := &Router{
-		around: c.Around,
+		config: c,
 		A:      newNS(t, name+"-a", netip.AddrFrom4([4]byte{10, 99, x, 1})),
 		B:      newNS(t, name+"-b", netip.AddrFrom4([4]byte{10, 98, x, 2})),
 		M:      newNS(t, name+"-m", netip.AddrFrom4([4]byte{10, 98, x, 254})),
 	}
-	pair(t, r.A, IfName, r.M, towardsA)
+	if c.ClientDelay > 0 {
+		r.clientLink = newSlowLink(t, newNS(t, name+"-c", netip.Addr{}), r.A, IfName, r.M, towardsA, c.ClientDelay)
+	} else {
+		pair(t, r.A, IfName, r.M, towardsA)
+	}
 	lan := towardsA
 	if c.Bridge {
 		lan = BridgeName
@@ -71,9 +81,12 @@ func NewRouter(t testing.TB, c RouterConfig) *Router {
 			r.M.Run(t, "ip", "link", "set", port, "master", BridgeName)
 		}
 	}
-	if c.Around == 0 {
+	switch {
+	case c.ServerDelay > 0:
+		r.serverLink = newSlowLink(t, newNS(t, name+"-s", netip.Addr{}), r.B, IfName, r.M, towardsB, c.ServerDelay)
+	case c.Around == Plain:
 		pair(t, r.B, IfName, r.M, towardsB)
-	} else {
+	default:
 		r.encapsulate(t, c.Around)
 	}
 	for _, end := range []struct {
@@ -98,13 +111,21 @@ func NewRouter(t testing.TB, c RouterConfig) *Router {
 	return r
 }
 
-// Offloads does as Lab.Offloads does, and in the router too. With an encapsulation the link to the server has
-// none in any case.
+// RoundTrips returns the median times that packets have spent in the links with a delay, there and back: what the
+// delays really were. 0: there is no delay.
+func (r *Router) RoundTrips() (client, server time.Duration) {
+	return r.clientLink.roundTrip(), r.serverLink.roundTrip()
+}
+
+// Offloads does as Lab.Offloads does, and in the router too. With a delay a link has none in any case, and with an
+// encapsulation the one to the server.
 func (r *Router) Offloads(t testing.TB, on bool) {
 	t.Helper()
-	r.A.offloads(t, IfName, on)
-	r.M.offloads(t, towardsA, on)
-	if r.around == 0 {
+	if r.clientLink == nil {
+		r.A.offloads(t, IfName, on)
+		r.M.offloads(t, towardsA, on)
+	}
+	if r.serverLink == nil && r.config.Around == Plain {
 		r.M.offloads(t, towardsB, on)
 		r.B.offloads(t, IfName, on)
 	}

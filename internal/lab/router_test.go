@@ -17,6 +17,41 @@ import (
 	"tcp-stream-exporter/internal/netns"
 )
 
+// A delay is on its side of the router, for as long as it was asked for.
+func TestRouterDelay(t *testing.T) {
+	t.Parallel() // mostly it waits
+	const client, server = 6 * time.Millisecond, 30 * time.Millisecond
+	r := NewRouter(t, RouterConfig{ClientDelay: client, ServerDelay: server})
+	for _, row := range []struct {
+		from, to *NS
+		least    time.Duration
+	}{{r.A, r.M, client}, {r.B, r.M, server}, {r.A, r.B, client + server}} {
+		ln, err := row.to.Listen("tcp4", netip.AddrPortFrom(row.to.Addr, 0).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		best := time.Hour // the machine may be busy
+		for range 5 {
+			begin := time.Now()
+			c, err := row.from.Dial(t.Context(), "tcp4", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			best = min(best, time.Since(begin))
+			c.Close()
+		}
+		if best < row.least || best > row.least+5*time.Millisecond { // the shortest delay is 6 ms
+			t.Errorf("from %s to %s connecting takes %v, want %v", row.from.Name, row.to.Name, best, row.least)
+		}
+	}
+	gotClient, gotServer := r.RoundTrips()
+	t.Logf("the links took %v and %v", gotClient, gotServer)
+	if gotClient < client || gotServer < server {
+		t.Errorf("the links took %v and %v, want %v and %v", gotClient, gotServer, client, server)
+	}
+}
+
 // A transfer passes the router however it is built, and goes the way that it is to go.
 func TestRouter(t *testing.T) {
 	for _, c := range []RouterConfig{
