@@ -51,7 +51,7 @@ var groupFamilies = GroupFamilies{
 	perDirection("tcp_group_handshake_retransmits_total", "SYNs (from the client) and SYN+ACKs (from the server) sent again.", func(d *group.Data) uint64 { return d.HandshakeRetransmits }),
 	perDirection("tcp_group_out_of_order_packets_total", "Segments that filled a hole in the sequence space sooner than a repair could: overtaken on their way.", func(d *group.Data) uint64 { return d.OutOfOrder }),
 	perDirection("tcp_group_sequence_gaps_total", "Segments that started beyond the next expected sequence number.", func(d *group.Data) uint64 { return d.Gaps }),
-	perDirection("tcp_group_duplicate_acks_total", "Duplicate ACKs (RFC 5681).", func(d *group.Data) uint64 { return d.DuplicateAcks }),
+	perDirection("tcp_group_duplicate_acks_total", "Duplicate ACKs (RFC 5681); none of a connection of which one direction was seen.", func(d *group.Data) uint64 { return d.DuplicateAcks }),
 	perDirection("tcp_group_zero_windows_total", "Segments that advertised a receive window of 0; SYN, FIN and RST do not count.", func(d *group.Data) uint64 { return d.ZeroWindows }),
 	perDirection("tcp_group_resets_total", "RST segments.", func(d *group.Data) uint64 { return d.Resets }),
 

@@ -106,6 +106,7 @@ func (w *Worker) addRecords(q *groupReading) {
 			if r.Packets(int(dir)) != 0 {
 				var n stream.Counts
 				r.AddCounts(int(dir), &n)
+				v.clip(&n)
 				fold(&s.live[v.role(dir)], &n)
 				streams++
 			}

@@ -74,6 +74,15 @@ const (
 	established = spoke0 | spoke1
 )
 
+// clip takes out of n what one direction alone cannot show: whether an ACK that is repeated is a duplicate one, which
+// takes data outstanding the other way (RFC 5681 section 2, a). Once both directions were seen it stays in, also what
+// was counted before, so that no counter falls.
+func (v grouping) clip(n *stream.Counts) {
+	if v&established != established {
+		n.DuplicateAcks = 0
+	}
+}
+
 // groupingOf returns the grouping of a connection of combination n whose client is the sender of direction client.
 func groupingOf(n, client uint32) grouping { return grouping(n<<kindBits | client) }
 
@@ -296,6 +305,7 @@ func (g *groups) settle(i uint32, over bool, why int) {
 	to := g.sink(i)
 	for dir := range uint32(2) {
 		n := &gone.Counts[dir]
+		v.clip(n)
 		fold(&to[v.role(dir)], n)
 		if n.Packets != 0 && v&(established|ended|sized0<<dir) == established {
 			g.lives[v.number()].size[v.role(dir)].Note(n.Bytes)

@@ -67,6 +67,7 @@ func (w *Worker) regroup(i uint32, r *table.Record, client uint32, set *group.Se
 	var counted [2]stream.Counts
 	for dir := range counted {
 		r.AddCounts(dir, &counted[dir])
+		old.clip(&counted[dir])
 	}
 	from := g.sink(i)
 	for dir := range counted {
