@@ -262,6 +262,12 @@ func (e *Exporter) Await(t testing.TB, timeout time.Duration, ok func(Metrics) e
 	if len(families) > 0 {
 		path += "?" + url.Values{"name[]": families}.Encode()
 	}
+	return e.AwaitPath(t, timeout, path, ok)
+}
+
+// AwaitPath is Await of a path with metrics.
+func (e *Exporter) AwaitPath(t testing.TB, timeout time.Duration, path string, ok func(Metrics) error) Metrics {
+	t.Helper()
 	for deadline := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
 		m, err := e.scrape(path)
 		if err != nil {

@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"tcp-stream-exporter/internal/lab"
+)
+
+const (
+	readings           = 1000
+	readingConnections = 500    // open at once
+	readingRate        = 20_000 // packets a second
+	readingChurn       = 1000   // connections closed a second
+)
+
+// Of 1,000 readings under load, while connections end and expire at two workers, no counter of any is below one of a
+// reading before. In the end all connections and packets are in the groups, each once.
+func TestGroupReadings(t *testing.T) { readGroups(t, binary(t)) }
+
+func readGroups(t *testing.T, binary string) {
+	t.Helper()
+	l := lab.New(t)
+	tcpgen := buildGenerator(t)
+	e := l.A.StartExporter(t, binary, "-interface", lab.IfName, "-workers", "2", "-stream-age", "2s", "-finalized-age", "300ms",
+		"-syn-age", "500ms", "-group", "clients/16=10.0.0.0/8", "-group-metrics", "default,tcp_group_connection_.*")
+	g := generateConnections(t, l.B, tcpgen, readingConnections, readingRate, "-duration", "2m", "-churn", strconv.Itoa(readingChurn),
+		"-rst", "0.3", "-syn-flood", "0.02")
+	begin := time.Now()
+	for range readings { // the lab compares them
+		resp, _, err := e.Do("GET", "/metrics/summary")
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatal(resp, err)
+		}
+	}
+	took := time.Since(begin)
+	g.cmd.Process.Signal(syscall.SIGTERM)
+	packets := g.wait(t)
+	opened, flood, closed := g.reports(t, "connections_opened"), g.reports(t, "flood"), g.reports(t, "connections_closed")
+	m := e.AwaitPath(t, 20*time.Second, "/metrics/summary", func(m lab.Metrics) error {
+		n := groupSum(m, "tcp_group_connections") + groupSum(m, "tcp_group_one_way_connections")
+		if got := groupSum(m, "tcp_group_packets_total"); got != packets || n != 0 {
+			return fmt.Errorf("%v packets, want %v; %v connections are left, want none", got, packets, n)
+		}
+		return nil
+	})
+	nothingDropped(t, m)
+	t.Logf("%d readings in %v, beside %v packets of %v connections that were opened, %v closed, and a flood of %v", readings, took, packets, opened, closed, flood)
+	if closed < 500 {
+		t.Fatalf("%v connections were closed, want more for this test", closed)
+	}
+	for _, row := range []struct {
+		family string
+		labels []string
+		want   float64
+	}{
+		{"tcp_group_bytes_total", nil, g.reports(t, "payload_bytes")},
+		{"tcp_group_connections_opened_total", nil, opened + flood},
+		{"tcp_group_connections_established_total", nil, opened},
+		{"tcp_group_connections_closed_total", nil, opened},
+		{"tcp_group_connections_closed_total", []string{"reason", "timeout"}, opened - closed},
+		{"tcp_group_connections_failed_total", nil, flood},
+		{"tcp_group_connections_failed_total", []string{"reason", "unanswered"}, flood},
+		{"tcp_group_connection_duration_seconds_count", nil, opened},
+		{"tcp_group_retransmitted_packets_total", nil, 0},
+	} {
+		if n := groupSum(m, row.family, row.labels...); n != row.want {
+			t.Errorf("%s%v: %v, want %v", row.family, row.labels, n, row.want)
+		}
+	}
+}
+
+// reports returns a figure that the generator, which has ended, has printed.
+func (g *generator) reports(t *testing.T, name string) float64 {
+	t.Helper()
+	out, err := os.ReadFile(g.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`\b` + name + `=(\d+)`).FindSubmatch(out)
+	if found == nil {
+		t.Fatalf("the generator does not print %s:\n%s", name, out)
+	}
+	n, err := strconv.ParseFloat(string(found[1]), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
