@@ -211,6 +211,7 @@ func TestBadInput(t *testing.T) {
 		{"least bytes and none", []string{"-streams-min-bytes", "5", "-no-stream-metrics"}, "-streams-min-bytes 5 and -no-stream-metrics: ", []string{"give one"}},
 		{"a least age and none", []string{"-streams-min-age", "5s", "-no-stream-metrics"}, "-streams-min-age 5s and -no-stream-metrics: ", []string{"give one"}},
 
+		{"a top by something else", []string{"-streams-top", "5", "-streams-top-by", "colour"}, "-streams-top-by colour: ", []string{"bytes"}},
 		{"a top of none", []string{"-streams-top", "0"}, "-streams-top 0: ", []string{"1 or more"}},
 		{"an empty top", []string{"-streams-top", ""}, `-streams-top "": `, []string{"such as"}},
 		{"a negative top", []string{"-streams-top", "-1"}, "-streams-top -1: ", []string{"1 or more"}},

@@ -89,7 +89,7 @@ func wireGuard(t *testing.T, l *lab.Lab) ends {
 		addr     netip.Addr
 	}{{l.A, l.B, inner.A.Addr}, {l.B, l.A, inner.B.Addr}} {
 		name := wireGuardName(side.ns)
-		awaitFile(t, "/var/run/wireguard/"+name+".sock")
+		awaitWireGuard(t, side.ns, name)
 		side.ns.Run(t, "wg", "set", name, "private-key", filepath.Join(dir, side.ns.Name), "listen-port", "51820",
 			"peer", public[side.peer], "endpoint", netip.AddrPortFrom(side.peer.Addr, 51820).String(), "allowed-ips", "10.98.0.0/24")
 		side.ns.Run(t, "ip", "addr", "add", side.addr.String()+"/24", "dev", name)
@@ -100,15 +100,17 @@ func wireGuard(t *testing.T, l *lab.Lab) ends {
 	return inner
 }
 
-// awaitFile waits until there is such a file.
-func awaitFile(t *testing.T, name string) {
+// awaitWireGuard waits until the program of an interface answers: its socket is there before that, and without an answer
+// wg asks the kernel.
+func awaitWireGuard(t *testing.T, ns *lab.NS, name string) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(name); err == nil {
+		out, err := ns.Command("wg", "show", name).CombinedOutput()
+		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s does not come", name)
+			t.Fatalf("wg show %s: %v: %s", name, err, out)
 		}
 	}
 }
