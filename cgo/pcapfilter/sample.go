@@ -120,26 +120,12 @@ func sampleProgram(l ipIn, oneIn int, snapLen uint32) ([]bpf.RawInstruction, err
 // sampleIPv4 hashes both addresses and leaves the shift of the TCP header in the index register, which holds that of the
 // IPv4 header. Later fragments are rejected.
 func (t *tcpAssembler) sampleIPv4() {
-	const (
-		source      = 12 // RFC 791
-		destination = 16
-		mapped      = 0xffff // the third word of the IPv4-mapped form, RFC 4291 section 2.5.5.2
-	)
 	whole := t.label()
 	t.add(bpf.LoadIndirect{Off: t.header + ipv4Fragment, Size: 2})
 	t.jumpIf(bpf.JumpBitsSet, ipv4FragmentOffset, next, whole)
 	t.add(bpf.RetConstant{Val: 0})
 	t.place(whole)
-	for _, end := range []struct {
-		at     uint32
-		memory int
-	}{{source, memSource}, {destination, memDestination}} {
-		t.add(
-			bpf.LoadIndirect{Off: t.header + end.at, Size: 4},
-			bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: mapped},
-			bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: sampleAddress},
-			bpf.StoreScratch{Src: bpf.RegA, N: end.memory})
-	}
+	t.ipv4Addresses()
 	t.add(
 		bpf.LoadIndirect{Off: t.header, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x0f}, // header length in words
@@ -148,30 +134,70 @@ func (t *tcpAssembler) sampleIPv4() {
 		bpf.TAX{})
 }
 
-// sampleIPv6 is sampleIPv4 for IPv6. The index register holds the shift of what follows the headers, less the first one's
-// length.
-func (t *tcpAssembler) sampleIPv6() {
+// ipv4Addresses hashes both addresses of the IPv4 header whose shift the index register holds, into memSource and
+// memDestination. The index register keeps it.
+func (t *tcpAssembler) ipv4Addresses() {
+	t.ipv4AddressesBy(func(off uint32) bpf.Instruction { return bpf.LoadIndirect{Off: t.header + off, Size: 4} })
+}
+
+// ipv4AddressesBy is ipv4Addresses with the loads of four bytes at an offset of the header.
+func (t *tcpAssembler) ipv4AddressesBy(load func(off uint32) bpf.Instruction) {
 	const (
-		source      = 8 // RFC 8200
-		destination = 24
+		source      = 12 // RFC 791
+		destination = 16
+		mapped      = 0xffff // the third word of the IPv4-mapped form, RFC 4291 section 2.5.5.2
 	)
-	t.add(
-		bpf.TXA{},
-		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: ipv6Len},
-		bpf.StoreScratch{Src: bpf.RegA, N: memTransport})
 	for _, end := range []struct {
 		at     uint32
 		memory int
 	}{{source, memSource}, {destination, memDestination}} {
-		t.add(bpf.LoadScratch{Dst: bpf.RegX, N: memIPv6})
-		// The index register finds the words, so that they cannot be added as they are loaded.
+		t.add(
+			load(end.at),
+			bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: mapped},
+			bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: sampleAddress},
+			bpf.StoreScratch{Src: bpf.RegA, N: end.memory})
+	}
+}
+
+// sampleIPv6 is sampleIPv4 for IPv6. The index register holds the shift of what follows the headers, less the first one's
+// length.
+func (t *tcpAssembler) sampleIPv6() {
+	t.add(
+		bpf.TXA{},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: ipv6Len},
+		bpf.StoreScratch{Src: bpf.RegA, N: memTransport})
+	t.ipv6Addresses()
+	t.add(bpf.LoadScratch{Dst: bpf.RegX, N: memTransport})
+}
+
+// ipv6Addresses is ipv4Addresses for the IPv6 header whose shift memIPv6 holds. It loses the index register, memPort and
+// memWord.
+func (t *tcpAssembler) ipv6Addresses() {
+	t.ipv6AddressesBy(
+		func() { t.add(bpf.LoadScratch{Dst: bpf.RegX, N: memIPv6}) },
+		func(off uint32) bpf.Instruction { return bpf.LoadIndirect{Off: t.header + off, Size: 4} })
+}
+
+// ipv6AddressesBy is ipv6Addresses with the loads of four bytes at an offset of the header. begin goes before those of each
+// address.
+func (t *tcpAssembler) ipv6AddressesBy(begin func(), load func(off uint32) bpf.Instruction) {
+	const (
+		source      = 8 // RFC 8200
+		destination = 24
+	)
+	for _, end := range []struct {
+		at     uint32
+		memory int
+	}{{source, memSource}, {destination, memDestination}} {
+		begin()
+		// The index register may find the words, so that they cannot be added as they are loaded.
 		words := []int{end.memory, memPort, memWord} // and the fourth in the accumulator
 		for i, memory := range words {
 			t.add(
-				bpf.LoadIndirect{Off: t.header + end.at + uint32(4*i), Size: 4},
+				load(end.at+uint32(4*i)),
 				bpf.StoreScratch{Src: bpf.RegA, N: memory})
 		}
-		t.add(bpf.LoadIndirect{Off: t.header + end.at + 12, Size: 4})
+		t.add(load(end.at + 12))
 		for _, memory := range words {
 			t.add(
 				bpf.LoadScratch{Dst: bpf.RegX, N: memory},
@@ -181,12 +207,25 @@ func (t *tcpAssembler) sampleIPv6() {
 			bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: sampleAddress},
 			bpf.StoreScratch{Src: bpf.RegA, N: end.memory})
 	}
-	t.add(bpf.LoadScratch{Dst: bpf.RegX, N: memTransport})
 }
 
 // samplePorts takes the ports to the addresses and leaves the hash in the accumulator. The index register holds the shift
 // of the TCP header.
 func (t *tcpAssembler) samplePorts() {
+	t.loadPorts()
+	t.mixPorts()
+}
+
+// loadPorts loads the ports for mixPorts. The index register holds the shift of the TCP header.
+func (t *tcpAssembler) loadPorts() {
+	t.add(
+		bpf.LoadIndirect{Off: t.header + 2, Size: 2}, // destination port, RFC 9293 section 3.1
+		bpf.StoreScratch{Src: bpf.RegA, N: memPort},
+		bpf.LoadIndirect{Off: t.header, Size: 2})
+}
+
+// mixPorts is samplePorts with the source port in the accumulator and the destination port in memPort.
+func (t *tcpAssembler) mixPorts() {
 	end := func(address int) {
 		t.add(
 			bpf.ALUOpConstant{Op: bpf.ALUOpMul, Val: samplePort},
@@ -194,10 +233,6 @@ func (t *tcpAssembler) samplePorts() {
 			bpf.ALUOpX{Op: bpf.ALUOpAdd})
 		t.xorShifted(16)
 	}
-	t.add(
-		bpf.LoadIndirect{Off: t.header + 2, Size: 2}, // destination port, RFC 9293 section 3.1
-		bpf.StoreScratch{Src: bpf.RegA, N: memPort},
-		bpf.LoadIndirect{Off: t.header, Size: 2})
 	end(memSource)
 	t.add(
 		bpf.StoreScratch{Src: bpf.RegA, N: memSource},
