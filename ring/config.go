@@ -33,6 +33,12 @@ type Config struct {
 	// returns is the number of bytes to capture, 0 to ignore the frame. May be empty: frames come whole.
 	Filter []bpf.RawInstruction
 
+	// Fanout is the classic BPF program that shares out frames among the rings of a group, at most 4096 instructions: what
+	// it returns, modulo the number of rings, is the ring's place in the order of OpenGroup. It runs before Filter, and on a
+	// frame that has arrived it begins at the network header (fanout_demux_bpf in net/packet/af_packet.c). Empty: the
+	// kernel's flow hash does it.
+	Fanout []bpf.RawInstruction
+
 	// IgnoreOutgoing leaves out what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20). Loopback
 	// needs it: every packet passes there twice, once in each direction.
 	IgnoreOutgoing bool
@@ -101,6 +107,9 @@ func (c Config) validate(page int, maxBytes uint64) error {
 		return c.refuse(retireTov, "use at most %s", maxRetireTovMs*time.Millisecond)
 	case len(c.Filter) > maxFilterLen:
 		return c.refuse([]Setting{SettingFilter}, "%d instructions, and the kernel takes at most %d; simplify it", len(c.Filter), maxFilterLen)
+	case len(c.Fanout) > maxFilterLen:
+		return c.refuse([]Setting{SettingRings}, "a program of %d instructions shares out the frames, and the kernel takes at most %d; use 1",
+			len(c.Fanout), maxFilterLen)
 	}
 	return nil
 }

@@ -15,13 +15,19 @@ const MaxRings = 256
 // RejectAll is a filter that accepts no frame. It must not be changed.
 var RejectAll = []bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}
 
-// OpenGroup opens n rings among which the kernel shares out the interface's traffic by its flow hash, which is
-// the same for both directions of a connection (PACKET_FANOUT_HASH, fanout_demux_hash). One ring is a plain
-// Open.
+// OpenGroup opens n rings among which the kernel shares out the interface's traffic. One ring is a plain Open.
 //
-// Of a fragmented packet only the first fragment has ports, which a flow hash needs, so the kernel puts IPv4
-// packets together for a group (PACKET_FANOUT_FLAG_DEFRAG, packet_rcv_fanout). It does not do so for IPv6, nor
-// behind PPPoE, MPLS or a second VLAN tag: those fragments are shared out by their addresses.
+//	c.Fanout   by                                                      kernel
+//	a program  what it returns, modulo n (PACKET_FANOUT_CBPF)          Linux 4.3; a group needs 4.12 in any case
+//	empty      a flow hash that is the same for both directions of a   what the hash takes a connection's
+//	           connection (PACKET_FANOUT_HASH, fanout_demux_hash)      addresses and ports from changes
+//
+// Of a fragmented packet only the first fragment has ports, so the kernel puts IPv4 packets together for a group before it
+// shares them out, in both ways (PACKET_FANOUT_FLAG_DEFRAG, packet_rcv_fanout). It does not do so for IPv6, nor behind
+// PPPoE, MPLS or a second VLAN tag: the flow hash shares out those fragments by their addresses.
+//
+// The program is the group's, not a socket's: it is set when the first socket has joined (fanout_set_data_cbpf). Until then
+// all frames would go to the first ring.
 //
 // A socket that is bound and not yet in the group receives everything, so all sockets reject every frame
 // until the last has joined. IgnoreOutgoing becomes a flag of the group (Linux 5.11), because that of a
@@ -50,6 +56,10 @@ func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 		}
 		return []*Ring{r}, nil
 	}
+	how := unix.PACKET_FANOUT_HASH
+	if len(c.Fanout) != 0 {
+		how = unix.PACKET_FANOUT_CBPF
+	}
 	closed := c
 	closed.Filter, closed.IgnoreOutgoing = RejectAll, false
 	var rings []*Ring
@@ -60,7 +70,7 @@ func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 			}
 		}
 	}()
-	group := uint32(unix.PACKET_FANOUT_FLAG_UNIQUEID|unix.PACKET_FANOUT_FLAG_DEFRAG|unix.PACKET_FANOUT_HASH) << 16
+	group := uint32(unix.PACKET_FANOUT_FLAG_UNIQUEID|unix.PACKET_FANOUT_FLAG_DEFRAG|how) << 16
 	if c.IgnoreOutgoing {
 		group |= unix.PACKET_FANOUT_FLAG_IGNORE_OUTGOING << 16
 	}
@@ -80,6 +90,9 @@ func OpenGroup(ctx context.Context, c Config, n int) (_ []*Ring, err error) {
 				return nil, fmt.Errorf("read the number of the fanout group: %w", err)
 			}
 			group = group&^(unix.PACKET_FANOUT_FLAG_UNIQUEID<<16|0xffff) | uint32(id)&0xffff
+			if err := r.setFanout(c, n); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, r := range rings {
@@ -99,6 +112,20 @@ func openNext(ctx context.Context, c Config) (*Ring, error) {
 		return nil, fmt.Errorf("ring: given up before it was opened: %w", err)
 	}
 	return open(c)
+}
+
+// setFanout has c's program, if it has one, share out the frames of the group of n rings that r has joined.
+func (r *Ring) setFanout(c Config, n int) error {
+	if len(c.Fanout) == 0 {
+		return nil
+	}
+	err := unix.SetsockoptSockFprog(r.fd, unix.SOL_PACKET, unix.PACKET_FANOUT_DATA, sockFprog(c.Fanout))
+	if err == nil {
+		return nil
+	}
+	e := c.refuse([]Setting{SettingRings}, "have a program of %d instructions share out the frames: %v: use 1", len(c.Fanout), err).because(err)
+	e.rings = n
+	return e
 }
 
 // fanoutError returns the error of ring i of n, which could not join the group.

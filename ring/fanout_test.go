@@ -207,3 +207,69 @@ func TestAGroupThatNobodyWantsAnyMore(t *testing.T) {
 		}
 	}
 }
+
+// A program shares out what arrives and what is sent: here by the last byte of an IPv4 source address, which it finds at
+// another offset in each.
+func TestAGroupSharesOutByAProgram(t *testing.T) {
+	cap0, gen0 := veth(t)
+	c := small(t, cap0)
+	c.Filter = onlyIPv4(t)
+	c.Fanout = assemble(t,
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipFalse: 2},
+		bpf.LoadAbsolute{Off: 14 + 15, Size: 1},
+		bpf.RetA{},
+		bpf.LoadAbsolute{Off: 15, Size: 1},
+		bpf.RetA{},
+	)
+	const n, rings = 60, 3
+	group := mustOpenGroup(t, c, rings)
+	for _, s := range []*sender{newSender(t, gen0), newSender(t, cap0)} {
+		for i := range n {
+			p := packet.TCP{
+				Src: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 40000), Dst: netip.MustParseAddrPort("192.0.2.1:443"),
+				Flags: packet.ACK,
+			}
+			s.send(t, p.Ethernet())
+		}
+	}
+	for k, r := range group {
+		frames := collect(t, r, -1, 100*time.Millisecond)
+		if len(frames) != 2*n/rings {
+			t.Errorf("ring %d has %d frames, want %d", k, len(frames), 2*n/rings)
+		}
+		for _, f := range frames {
+			if int(f.Data[29])%rings != k {
+				t.Errorf("ring %d has a frame from 10.0.0.%d", k, f.Data[29])
+			}
+		}
+	}
+}
+
+func TestAGroupWithABadProgram(t *testing.T) {
+	cap0, _ := veth(t)
+	for name, c := range map[string]struct {
+		prog []bpf.RawInstruction
+		want string
+	}{
+		"no return": {
+			assemble(t, bpf.LoadConstant{Dst: bpf.RegA}),
+			"number of rings 2: have a program of 1 instructions share out the frames: invalid argument: use 1",
+		},
+		"too long": {
+			make([]bpf.RawInstruction, maxFilterLen+1),
+			"number of rings 1: a program of 4097 instructions shares out the frames, and the kernel takes at most 4096; use 1",
+		},
+	} {
+		cfg := small(t, cap0)
+		cfg.Fanout = c.prog
+		before := openFiles(t)
+		rings, err := OpenGroup(t.Context(), cfg, 2)
+		if err == nil || rings != nil || err.Error() != c.want {
+			t.Errorf("%s: %v, error %v; want %s", name, rings, err, c.want)
+		}
+		if after := openFiles(t); after != before {
+			t.Errorf("%s: %d files are open, were %d", name, after, before)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -124,12 +125,7 @@ func attachFilter(fd int, c Config) error {
 	if len(c.Filter) == 0 {
 		return nil
 	}
-	prog := make([]unix.SockFilter, len(c.Filter))
-	for i, ins := range c.Filter {
-		prog[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
-	}
-	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-		&unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]})
+	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, sockFprog(c.Filter))
 	if err == nil {
 		return nil
 	}
@@ -137,7 +133,16 @@ func attachFilter(fd int, c Config) error {
 	if errors.Is(err, unix.ENOMEM) {
 		remedy = ": simplify it or raise the sysctl net.core.optmem_max"
 	}
-	return c.refuse([]Setting{SettingFilter}, "attach a filter of %d instructions: %v%s", len(prog), err, remedy).because(err)
+	return c.refuse([]Setting{SettingFilter}, "attach a filter of %d instructions: %v%s", len(c.Filter), err, remedy).because(err)
+}
+
+// sockFprog returns a program, which must not be empty, as the kernel takes it.
+func sockFprog(instructions []bpf.RawInstruction) *unix.SockFprog {
+	prog := make([]unix.SockFilter, len(instructions))
+	for i, ins := range instructions {
+		prog[i] = unix.SockFilter{Code: ins.Op, Jt: ins.Jt, Jf: ins.Jf, K: ins.K}
+	}
+	return &unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 }
 
 // bind has the socket receive from the interface. bind(2) succeeds for an interface that is down, which
