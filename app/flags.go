@@ -302,10 +302,6 @@ func (o *options) check() error {
 		return fmt.Errorf("%s and %s: the workers share the connections, use at most %d workers or more connections",
 			o.flag("workers"), o.flag("max-connections"), o.maxConnections)
 	}
-	if apart := o.tunnels & (parse.TunnelVXLAN | parse.TunnelGENEVE); o.workers > 1 && apart != 0 {
-		return fmt.Errorf("%s and %s: the outer ports of %v differ by direction, and workers get packets by them: use one worker",
-			o.flag("workers"), o.flag("tunnels"), apart)
-	}
 	if o.sample < 1 || o.sample > parse.MaxSample {
 		return fmt.Errorf("%s: want 1 (all connections) to %d", o.flag("sample"), parse.MaxSample)
 	}

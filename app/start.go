@@ -115,6 +115,11 @@ func (o *options) prepare(s *setup, log *slog.Logger) error {
 		return err
 	}
 	s.ring = o.ringConfig()
+	if o.workers > 1 {
+		if s.ring.Fanout, err = pcapfilter.Fanout(o.tunnels != 0); err != nil {
+			return fmt.Errorf("%s: %w", o.flag("workers"), err)
+		}
+	}
 	o.aim(&s.ring, s.at, filter)
 	if err := s.ring.Validate(); err != nil {
 		return o.asFlags(err)

@@ -60,7 +60,6 @@ func TestBadInput(t *testing.T) {
 		{"an unknown tunnel", []string{"-tunnels", "gre,pptp"}, "-tunnels gre,pptp: ", []string{`"pptp" is no tunnel`, "gre,ipip,sit,vxlan,geneve,gtpu,erspan"}},
 		{"a tunnel without a name", []string{"-tunnels", "gre,"}, "-tunnels gre,: ", []string{`"" is no tunnel`, "gre,ipip,sit,vxlan,geneve,gtpu,erspan"}},
 		{"a sample of what is in tunnels", []string{"-tunnels", "gre", "-sample", "10"}, "-sample 10 and -tunnels gre: ", []string{"outer packets", "leave one of the two out"}},
-		{"tunnels that workers cannot share", []string{"-tunnels", "gre,vxlan", "-workers", "2"}, "-workers 2 and -tunnels gre,vxlan: ", []string{"of vxlan differ", "one worker"}},
 		{"a snap length that cuts headers", []string{"-snaplen", "97"}, "-snaplen 97: ", []string{"98 to 262144"}},
 		{"a snap length of zero", []string{"-snaplen", "0"}, "-snaplen 0: ", []string{"98 to 262144"}},
 		{"a negative snap length", []string{"-snaplen", "-1"}, "-snaplen -1: ", []string{"98 to 262144"}},

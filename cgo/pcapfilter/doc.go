@@ -28,6 +28,8 @@
 //     "tcp". The latter takes all.
 //   - [OnlyOutgoing] takes what this machine sends.
 //
+// [Fanout] returns a program of another kind: the kernel takes a socket of a group by what it returns.
+//
 // # What the compiler cannot know
 //
 //   - The kernel takes the outer VLAN tag out of a received packet before the filter sees it.
