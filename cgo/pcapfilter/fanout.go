@@ -22,7 +22,8 @@ const maxOpened = 2
 //
 // The kernel hands over a packet from its network header on where it arrives, without what it has taken out (the link
 // header, the outer VLAN tag), and from its link header on where it is sent (dev_queue_xmit_nit in net/core/dev.c of Linux
-// 6.18). No load is relative to the link header (SKF_LL_OFF), which before Linux 6.16 reaches no page fragments.
+// 6.18). No load is relative to the link header (SKF_LL_OFF): on older kernels those reach no page fragments
+// (bpf_internal_load_pointer_neg_helper in kernel/bpf/core.c).
 //
 // A segment without options that arrives executes 51 instructions in IPv4, 70 in IPv6 (TestFanoutInstructions). The program has
 // 430, with tunnels 1,160.
