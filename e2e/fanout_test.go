@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"tcp-stream-exporter/internal/lab"
 	"tcp-stream-exporter/internal/packet"
 	"tcp-stream-exporter/parse"
@@ -137,6 +139,54 @@ func TestFanoutSharesOutConnections(t *testing.T) {
 		}
 	}
 	nothingDropped(t, e.Settle(t))
+}
+
+// So they are on interfaces without a link header, and where the rings are of several interfaces of both kinds.
+func TestFanoutWithoutALinkHeader(t *testing.T) {
+	t.Parallel() // mostly it waits
+	const workers, connections = 4, 64
+	l := lab.New(t)
+	fd := tun(t, l.A, "tun0")
+	defer unix.Close(fd)
+	e := l.A.StartExporter(t, binary(t), "-interface", "tun0,"+lab.IfName, "-workers", strconv.Itoa(workers), "-ipv6",
+		"-tunnels", "gtpu", "-metrics", "default,tcp_packets_total")
+	var arrives, sent [][]byte
+	for n := range connections {
+		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 0, byte(n)}), uint16(40000+7*n))
+		b := netip.MustParseAddrPort("10.2.0.1:443")
+		if n%2 != 0 {
+			a, b = netip.AddrPortFrom(netip.AddrFrom16([16]byte{0xfd, 1, 15: byte(n)}), a.Port()), netip.MustParseAddrPort("[fd02::1]:443")
+		}
+		there := packet.TCP{Src: a, Dst: b, Seq: 1, Ack: 1, Flags: packet.ACK, Window: 100, Payload: 100}.IP()
+		back := packet.TCP{Src: b, Dst: a, Seq: 1, Ack: 101, Flags: packet.ACK, Window: 100}.IP()
+		if n >= connections/2 {
+			there = packet.InIPv4(packet.ProtoUDP, packet.InUDP(2152, packet.InGTPU(0, 1, there)))
+			back = packet.InIPv4(packet.ProtoUDP, packet.InUDP(2152, packet.InGTPU(0, 0, back)))
+		}
+		arrives, sent = append(arrives, there), append(sent, back)
+	}
+	for _, p := range arrives {
+		if _, err := unix.Write(fd, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	injectOn(t, l.A, "tun0", sent)
+	m := e.Await(t, 5*time.Second, func(m lab.Metrics) error {
+		all := 0.0
+		for i := range workers {
+			all += m[lab.Key("tcp_stream_exporter_worker_packets_total", "worker", strconv.Itoa(i))] // as of once a second
+		}
+		if n := m["tcp_stream_count"]; n != 2*connections || all < 2*connections {
+			return fmt.Errorf("%v streams and %v packets, want %d of each", n, all, 2*connections)
+		}
+		return nil
+	})
+	for i := range workers {
+		n := int(m[lab.Key("tcp_stream_exporter_worker_packets_total", "worker", strconv.Itoa(i))])
+		if t.Logf("worker %d: %d packets", i, n); n == 0 || n%2 != 0 {
+			t.Errorf("worker %d has %d packets, want both of each of its connections", i, n)
+		}
+	}
 }
 
 // inPPPoE returns an Ethernet frame of a PPPoE session (RFC 2516) with an IPv4 packet.

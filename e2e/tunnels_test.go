@@ -195,8 +195,14 @@ func skipped(m lab.Metrics, reason string) float64 {
 // inject sends frames over the line from a namespace.
 func inject(t *testing.T, ns *lab.NS, frames [][]byte) {
 	t.Helper()
+	injectOn(t, ns, lab.IfName, frames)
+}
+
+// injectOn is inject on an interface of a name.
+func injectOn(t *testing.T, ns *lab.NS, name string, frames [][]byte) {
+	t.Helper()
 	err := ns.Do(func() error {
-		iface, err := net.InterfaceByName(lab.IfName)
+		iface, err := net.InterfaceByName(name)
 		if err != nil {
 			return err
 		}
