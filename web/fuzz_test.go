@@ -122,7 +122,7 @@ func FuzzRequest(f *testing.F) {
 			if s.path == "/metrics" && s.method != "HEAD" && body != metrics {
 				t.Fatalf("%s /metrics: %q", s.method, body)
 			}
-			if want == http.StatusNotFound && s.method != "HEAD" && body != "not found: there are /, /metrics\n" {
+			if want == http.StatusNotFound && s.method != "HEAD" && body != "not found: there are / and /metrics\n" {
 				t.Fatalf("%s %q: %q", s.method, s.path, body)
 			}
 		}

@@ -89,7 +89,7 @@ func TestPaths(t *testing.T) {
 
 		{"GET", "//", 404, "not found"},
 		{"GET", "///metrics", 404, "not found"},
-		{"GET", "/metrics/", 404, "not found: there are /, /metrics, /metrics/summary\n"},
+		{"GET", "/metrics/", 404, "not found: there are /, /metrics, /metrics/summary and /api/\n"},
 		{"GET", "/metrics/streams", 404, "not found"},
 		{"GET", "/metrics//", 404, "not found"},
 		{"GET", "/..%2f", 404, "not found"},
