@@ -48,6 +48,12 @@ func TestSocket(t *testing.T) {
 	if err := unix.Kill(before, unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	m.waitFor(func() error { // what it has accepted it closes as it ends
+		if unix.Kill(before, 0) == nil {
+			return fmt.Errorf("process %d is still there", before)
+		}
+		return nil
+	})
 	if _, err := packets(client, port); err != nil {
 		t.Errorf("a scrape while the exporter is started again: %v", err)
 	}

@@ -24,6 +24,9 @@ const (
 	captured = time.Second
 	// settled is how long before its end: the kernel drops what waits in its queues from an interface that goes.
 	settled = 200 * time.Millisecond
+	// moreMemory is what may come with more of them, in bytes: each leaves some streams, of 288 bytes, and the longer the
+	// run the more a scrape has needed once.
+	moreMemory = 16 << 20
 )
 
 // manyTuns is how many there are in all.
@@ -37,7 +40,8 @@ func TestTunsThatComeAndGo(t *testing.T) {
 	e := l.A.StartExporter(t, binary(t), "-interface", "tun*,"+lab.IfName+",!tun_out*", "-metrics", "default,tcp_packets_total", "-go-metrics")
 	steadyPackets := *manyTuns * steadyRate / 10
 	files := descriptors(t, e.PID())
-	gen := generateConnections(t, l.B, buildGenerator(t), 500, steadyRate, "-packets", strconv.Itoa(steadyPackets))
+	gen := generateConnections(t, l.B, buildGenerator(t), 500, steadyRate, "-packets", strconv.Itoa(steadyPackets),
+		"-duration", (time.Duration(*manyTuns) * 200 * time.Millisecond).String())
 
 	segment := func(n int, port uint16) packet.TCP {
 		from := netip.AddrFrom4([4]byte{10, 77, byte(n >> 8), byte(n)})
@@ -53,7 +57,11 @@ func TestTunsThatComeAndGo(t *testing.T) {
 			s.Seq += tunPayload
 		}
 	}
+	memoryBefore := int64(0)
 	for first := 0; first < *manyTuns; first += tunsAtATime {
+		if first == tunsAtATime { // all that is needed for some has been touched
+			memoryBefore = resident(t, e.PID())
+		}
 		fds := map[int]int{}
 		for n := first; n < first+tunsAtATime; n++ {
 			name := fmt.Sprintf("tun%d", n)
@@ -121,6 +129,9 @@ func TestTunsThatComeAndGo(t *testing.T) {
 	nothingDropped(t, m)
 	if now := descriptors(t, e.PID()); now > files+2 {
 		t.Errorf("%d descriptors, %d at the start", now, files)
+	}
+	if grown := resident(t, e.PID()) - memoryBefore; memoryBefore != 0 && grown > moreMemory {
+		t.Errorf("%d bytes more are resident than after the first %d interfaces", grown, tunsAtATime)
 	}
 	if got := m["go_goroutines"]; got > 40 {
 		t.Errorf("%v goroutines", got)

@@ -10,7 +10,7 @@ import (
 // exponential buckets of native-histogram schema 3 (2^(k/8) seconds) and all ClassicBounds, so that both kinds of buckets
 // are exact sums of cells, and a sample costs one increment. Upper bounds are inclusive. No pointers, 2,056 bytes.
 type Histogram struct {
-	Sum   uint64 // ns
+	Sum   uint64                // ns
 	cells [1 << cellBits]uint64 // the first are used; a power of two, so that no index needs a check
 }
 
