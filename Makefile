@@ -29,10 +29,8 @@ PROFILEPORT ?= 6061
 # (which fails in a folder that belongs to another user).
 BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)'
 
-# One package at a time: tests that measure live traffic would disturb one another. The others may run side by side,
-# and beside those, at a priority that takes only what the live ones leave: these mostly wait.
+# One package at a time: tests that measure live traffic would disturb one another. The others may run side by side.
 TEST := go test -count=1 -p 1
-IDLE := $(if $(shell command -v chrt),chrt --idle 0,nice -n 19)
 LIVE := /(app|capture|check|cgo/.*|deploy|e2e|internal/cmd/.*|internal/lab|internal/netns|loss|netif|ring|web)$$
 
 # Modules of their own, so that what they need does not become the exporter's.
@@ -44,7 +42,7 @@ PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64
 # Packages whose tests run the exporter as a process, which the race detector does not look into.
 PROCESS := /(deploy|e2e)$$
 
-.PHONY: help setup setup-build build run test test-live test-rest test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,19 +67,12 @@ run: setup-build build ## install what is missing, build and serve on real traff
 		echo "capturing needs CAP_NET_RAW and there is no sudo here: run make run as root" >&2; exit 1; \
 	fi
 
-test: setup ## lint and all tests; run as root, or tests of live traffic are skipped
-	go vet ./... # compiles for all that follows
-	@$(MAKE) --no-print-directory -j2 test-live test-rest
-
-test-live: setup # tests of live traffic
-	$(TEST) -timeout 9m $$(go list ./... | grep -E '$(LIVE)')
+test: setup lint ## lint and all tests; run as root, or tests of live traffic are skipped
+	go test -count=1 -timeout 9m $$(go list ./... | grep -v -E '$(LIVE)')
+	$(TEST) -timeout 15m $$(go list ./... | grep -E '$(LIVE)')
 	@set -e; for module in $(MODULES); do \
 		echo "$(TEST) ./... (in $$module)"; (cd $$module && $(TEST) -timeout 9m ./...); \
 	done
-
-test-rest: setup # lint and all other tests
-	$(IDLE) $(MAKE) --no-print-directory lint
-	$(IDLE) go test -count=1 -timeout 15m $$(go list ./... | grep -v -E '$(LIVE)')
 
 test-invariants: ## tests of the table and the wheel that check themselves after every change
 	$(TEST) -timeout 9m -tags invariants ./table ./wheel
