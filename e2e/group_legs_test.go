@@ -75,7 +75,8 @@ func legsOff(t *testing.T) (off []string) {
 			defer c.Close()
 			b := make([]byte, 100)
 			for range legsEchoes {
-				if _, err := c.Write(b); err == nil {
+				_, err := c.Write(b)
+				if err == nil {
 					_, err = io.ReadFull(c, b)
 				}
 				if err != nil {

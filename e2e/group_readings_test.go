@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -14,13 +15,15 @@ import (
 )
 
 const (
-	readings           = 1000
 	readingConnections = 500    // open at once
 	readingRate        = 20_000 // packets a second
 	readingChurn       = 1000   // connections closed a second
 )
 
-// Of 1,000 readings under load, while connections end and expire at two workers, no counter of any is below one of a
+// readings is how many there are: 1,000 take two minutes.
+var readings = flag.Int("readings", 100, "readings that TestGroupReadings makes")
+
+// Of many readings under load, while connections end and expire at two workers, no counter of any is below one of a
 // reading before. In the end all connections and packets are in the groups, each once.
 func TestGroupReadings(t *testing.T) { readGroups(t, binary(t)) }
 
@@ -33,7 +36,7 @@ func readGroups(t *testing.T, binary string) {
 	g := generateConnections(t, l.B, tcpgen, readingConnections, readingRate, "-duration", "2m", "-churn", strconv.Itoa(readingChurn),
 		"-rst", "0.3", "-syn-flood", "0.02")
 	begin := time.Now()
-	for range readings { // the lab compares them
+	for range *readings { // the lab compares them
 		resp, _, err := e.Do("GET", "/metrics/summary")
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
@@ -51,7 +54,7 @@ func readGroups(t *testing.T, binary string) {
 		return nil
 	})
 	nothingDropped(t, m)
-	t.Logf("%d readings in %v, beside %v packets of %v connections that were opened, %v closed, and a flood of %v", readings, took, packets, opened, closed, flood)
+	t.Logf("%d readings in %v, beside %v packets of %v connections that were opened, %v closed, and a flood of %v", *readings, took, packets, opened, closed, flood)
 	if closed < 500 {
 		t.Fatalf("%v connections were closed, want more for this test", closed)
 	}
