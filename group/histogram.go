@@ -36,10 +36,12 @@ const (
 	cells        = highestNative - lowestNative + 1 + len(ClassicBounds) - sharedBounds
 
 	// A time finds its cell by its leading bits: its power of two and the stepBits that follow select a step of layout,
-	// which is 0.8 to 1.6 % wide, so that one bound lies in it at most.
+	// which is 0.8 to 1.6 % wide, so that one bound lies in it at most. They stand side by side in the time as a float64.
+	// The exponent's lowest six bits tell apart all that there are, but 0 ns from 2 ns, which are in the first cell both.
 	stepBits   = 6
-	leastShift = 3 // times below 2^(stepBits+leastShift) ns are told apart by 8 ns
-	steps      = 1 << 11
+	stepsShift = 52 - stepBits
+	steps      = 1 << (6 + stepBits)
+	least      = 1 << 9 // ns: all shorter times are in the first cell
 
 	cellBits = 8
 )
@@ -69,19 +71,29 @@ var layout = func() (l struct {
 	for i := range l.classic {
 		l.classic[i] = cell(classicNanos[i])
 	}
-	for s := range uint64(steps) {
-		shift := max(s>>stepBits, 1) - 1 // the first two powers of two have the same
-		at := cell(min((s-shift<<stepBits)<<(shift+leastShift), longest))
-		l.step[s] = l.upper[at]<<cellBits | uint64(at)
+	for s := range l.step {
+		l.step[s] = l.upper[0] << cellBits // that of times below least
+	}
+	for lowest := uint64(least); lowest <= longest; lowest += 1 << (bits.Len64(lowest) - 1 - stepBits) {
+		at := cell(lowest)
+		l.step[stepOf(lowest)] = l.upper[at]<<cellBits | uint64(at)
 	}
 	return l
 }()
 
+// stepOf returns the step of a time of ns, 0 to longest.
+func stepOf(ns uint64) uint64 { return math.Float64bits(float64(int64(ns))) >> stepsShift % steps }
+
 // cellOf returns the cell of a time of ns, 0 to longest. It has no branch: which of two cells it is nothing foretells.
 func cellOf(ns uint64) uint64 {
-	shift := uint(bits.Len64(ns|1<<(stepBits+leastShift))) - 1 - stepBits
-	s := layout.step[(uint64(shift-leastShift)<<stepBits+ns>>(shift&63))%steps]
+	s := layout.step[stepOf(ns)]
 	return s&(1<<cellBits-1) + (s>>cellBits-ns)>>63
+}
+
+// NoteSample is Note for a time that is known to be from 0 to 137 s.
+func (h *Histogram) NoteSample(ns int64) {
+	h.Sum += uint64(ns)
+	h.cells[uint8(cellOf(uint64(ns)))]++
 }
 
 // Note counts a time of ns. One below 0 counts as 0, one above 137 s as that.

@@ -38,7 +38,7 @@ func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev
 		case seg.Flags&parse.RST == 0:
 			ev = c.answered(seg)
 		case c.refusesPending(dir, seg, now):
-			c.renewFromPending(t)
+			c.renewFromPending(now, t)
 			ev = Renewed
 		}
 		return ev, false
@@ -135,7 +135,7 @@ func (c *Conn) pend(dir uint32, seg *parse.Segment, now int64) (again bool) {
 		ws |= pendingAgain
 		again = true
 	} else {
-		c.synTime = now
+		c.setSynTime(now)
 	}
 	if c.handshake == handshakeOpen {
 		c.state |= repeated // the time of the SYN before is lost
@@ -158,10 +158,10 @@ func (c *Conn) confirm(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 	case parse.ACK:
 		real = own && c.state&heard == 0 && seg.Seq == c.pendingISN+1 && !(f.flags&nxtKnown != 0 && seg.Seq == f.nxt)
 	}
-	switch waited := now - c.synTime; {
+	switch waited := now - c.synTime(now); {
 	case !young(waited, pendingTime):
 	case real:
-		c.renewFromPending(t)
+		c.renewFromPending(now, t)
 		return Renewed
 	case !own:
 		c.state |= heard
@@ -177,17 +177,17 @@ func (c *Conn) confirm(dir uint32, seg *parse.Segment, now int64, t *Tally) Even
 // (RFC 5961 section 4.2): only one that no longer knows the old connection refuses the new one.
 func (c *Conn) refusesPending(dir uint32, seg *parse.Segment, now int64) bool {
 	return c.state&anyPending == pending1>>(dir&1) && seg.Flags&(parse.ACK|parse.LenUnknown) == parse.ACK &&
-		seg.Ack == c.pendingISN+1 && young(now-c.synTime, pendingTime)
+		seg.Ack == c.pendingISN+1 && young(now-c.synTime(now), pendingTime)
 }
 
-// renewFromPending starts the new connection with its SYN, as it was when it came.
-func (c *Conn) renewFromPending(t *Tally) {
+// renewFromPending starts the new connection at now with its SYN, as it was when it came.
+func (c *Conn) renewFromPending(now int64, t *Tally) {
 	dir := uint32(0)
 	if c.state&pending1 != 0 {
 		dir = 1
 	}
 	syn := parse.Segment{Seq: c.pendingISN, Window: c.pendingWin, Options: parse.SYNOptions(0, int8(c.pendingWS&^pendingAgain)-scaleShift), Flags: parse.SYN}
-	when, again := c.synTime, c.pendingWS&pendingAgain != 0
+	when, again := c.synTime(now), c.pendingWS&pendingAgain != 0
 	c.begin(t)
 	c.accountFull(dir, &syn, when, t)
 	if again { // which of the two is answered is not known

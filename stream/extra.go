@@ -22,9 +22,10 @@ const ExtraSize = 64
 // of the Conn less the one that the reader wants.
 func (c *Conn) Extra(dir int, shift int64, e *Extra) {
 	s := &c.hot[dir&1]
-	*e = Extra{First: s.firstTime(&c.cold[dir&1]) - shift, Last: s.lastTime - shift, Handshake: -1}
+	first := s.firstTime(&c.cold[dir&1])
+	*e = Extra{First: first - shift, Last: s.lastTime - shift, Handshake: -1}
 	if c.state&synSeen != 0 {
-		e.Syn = c.synTime - shift
+		e.Syn = c.synTime(first) - shift
 	}
 	if c.handshake.measured() {
 		e.Handshake = c.handshake.rtt()

@@ -131,7 +131,7 @@ func (c *Conn) OneWay() bool {
 // rest, in ns. The server's first packet must have been its SYN+ACK. ok is false if their times cannot be right.
 func (c *Conn) HandshakeLegs(client uint32, now int64) (server, rest int64, ok bool) {
 	at, _ := c.span(int(client ^ 1))
-	server, rest = at-c.synTime, now-at
+	server, rest = at-c.synTime(now), now-at
 	return server, rest, c.hot[client&1^1].packets != 0 && server >= 0 && rest >= 0
 }
 

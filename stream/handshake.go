@@ -36,7 +36,7 @@ func (c *Conn) completeHandshake(now int64) {
 		c.handshake = handshakeVoid
 		return
 	}
-	c.handshake = handshakeOf(now - c.synTime)
+	c.handshake = handshakeOf(now - c.synTime(now))
 }
 
 // syn does what a SYN does beyond taking sequence space: window scales, the time of the handshake.
@@ -51,9 +51,17 @@ func (c *Conn) syn(dir uint32, seg *parse.Segment, now int64) {
 		return
 	}
 	f.flags |= synSent
-	c.synTime = now
+	c.setSynTime(now)
 	c.state = c.state&^opener | synSeen | connState(dir&1)*opener
 }
+
+// synTime returns when the latest SYN was seen, in ns; while one waits, that one. ref is a time within 39 hours of it: a
+// record has room for 48 bits. That of a SYN further back would come out 78 hours, or a multiple of them, later.
+func (c *Conn) synTime(ref int64) int64 {
+	return ref - (ref-int64(c.synHigh)<<32-int64(c.synLow))<<16>>16
+}
+
+func (c *Conn) setSynTime(now int64) { c.synLow, c.synHigh = uint32(now), uint16(now>>32) }
 
 // opens reports whether direction dir's latest SYN without ACK is the connection's latest.
 func (c *Conn) opens(dir uint32) bool {

@@ -104,13 +104,15 @@ const never = math.MaxInt64 / 2
 // Conn is both directions of a connection. The side that the table's ordered key names first has
 // index 0. 536 bytes: the shared part, the two hot lines, the two cold parts.
 type Conn struct {
-	synTime    int64     // ns, latest SYN (with a pending SYN: that one)
+	Tag        uint32    // the owner's: nothing here reads it, and Reset leaves it
+	synLow     uint32    // of synTime, bits 0 to 31
 	handshake  handshake // handshake RTT, if there is one
 	pendingISN parse.Seq // of a SYN that waits, or of the attempt before this one: see state
+	synHigh    uint16    // of synTime, bits 32 to 47
 	pendingWin uint16
 	pendingWS  uint8 // window scale plus scaleShift, and pendingAgain
 	state      connState
-	marks      [2]uint16 // numbers of the latest batches with a segment without payload and with, see Mark
+	marks      [2]uint8 // numbers of the latest batches with a segment without payload and with, see Mark
 	hot        [2]Stream
 	cold       [2]Detail
 }
@@ -141,7 +143,7 @@ const (
 // Mark notes a segment of batch number n, isData being 1 if it has payload and 0 if not, nothing else.
 // It returns 1 if the segment has payload and one without was noted of the same batch before, or, by
 // chance, of one with the same number.
-func (c *Conn) Mark(n uint16, isData uint32) (after uint32) {
+func (c *Conn) Mark(n uint8, isData uint32) (after uint32) {
 	if c.marks[0] == n {
 		after = 1
 	}
@@ -149,9 +151,9 @@ func (c *Conn) Mark(n uint16, isData uint32) (after uint32) {
 	return after & isData
 }
 
-// Reset makes c a connection without packets.
+// Reset makes c a connection without packets. Its Tag stays.
 func (c *Conn) Reset() {
-	*c = Conn{}
+	*c = Conn{Tag: c.Tag}
 	for i := range c.hot {
 		c.hot[i].lastTime = never
 		c.hot[i].wscale = scaleUnknown

@@ -15,7 +15,7 @@ type Found struct {
 	// segment in neither is new to the table, or one of the few whose slot only Find returns. Of one
 	// connection all segments are found, or none.
 	Data, Bare uint32
-	// After has the segments of Data that come behind one of Bare of the same connection.
+	// After has the segments of Data that come behind one of Bare of the same connection, and by chance others of Data.
 	After uint32
 }
 

@@ -31,13 +31,6 @@ func (t *Table) PrefetchOptionals(indices []uint32) {
 	}
 }
 
-// PrefetchWords has the processor fetch the words of all of several records, of a slice that has one for each.
-func PrefetchWords[T ~uint32](words []T, indices []uint32) {
-	for _, i := range indices {
-		prefetchLine(unsafe.Pointer(&words[i]))
-	}
-}
-
 // prefetchAll has the processor fetch the records to the first-level cache, for use at once, without the lines
 // that segments in order do not touch. Also in a small table, whose records are in some cache already: a load
 // from the second or third level would hold up what follows it.

@@ -31,7 +31,7 @@ type Table struct {
 	optionalMem mapping
 
 	checks checks // of builds with the tag invariants
-	batch  uint16 // number of the latest Match
+	batch  uint8  // number of the latest Match
 }
 
 // New returns an empty table for n connections, 1 to MaxConnections, with random seeds.

@@ -65,8 +65,5 @@ func (w *Worker) locate(x *Batch, n uint) []uint32 {
 	if w.optional {
 		t.PrefetchOptionals(records)
 	}
-	if w.groups != nil {
-		table.PrefetchWords(w.groups.of, records)
-	}
 	return records
 }

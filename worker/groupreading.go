@@ -99,7 +99,7 @@ func (w *Worker) addRecords(q *groupReading) {
 		}
 		i := uint32(q.at)
 		r := w.table.At(i)
-		v := g.of[i]
+		v := *g.of(i)
 		s := &g.sums[v.number()]
 		streams := 0
 		for dir := range uint32(2) {

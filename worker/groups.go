@@ -25,10 +25,11 @@ import (
 // A reading takes records in order of their index while packets come (groupreading.go).
 type groups struct {
 	*combinations
-	of    []grouping                    // by record
-	hists table.Mapped[group.Histogram] // by combination: kinds of them
+	records *table.Table                  // of which each connection's Tag is its grouping
+	hists   table.Mapped[group.Histogram] // by combination: kinds of them
 
-	samples [BatchSize]sample // of the batch at hand
+	held    uint              // samples of the batch at hand
+	samples [BatchSize]sample
 	lives   []life            // by combination
 	sums    []sums            // by combination
 	set     atomic.Pointer[group.Set]
@@ -108,14 +109,14 @@ type sums struct {
 	halfOpen, establishedNow, oneWay uint64                       // likewise
 }
 
-func newGroups(cfg *Config) (*groups, error) {
+func newGroups(cfg *Config, records *table.Table) (*groups, error) {
 	n := cfg.GroupMax + cfg.GroupMaxSubnets
 	hists, err := table.NewMapped[group.Histogram](kinds * n)
 	if err != nil {
 		return nil, err
 	}
 	g := &groups{
-		combinations: newCombinations(cfg.GroupMax, cfg.GroupMaxSubnets), of: make([]grouping, cfg.MaxConnections),
+		combinations: newCombinations(cfg.GroupMax, cfg.GroupMaxSubnets), records: records,
 		hists: hists, lives: make([]life, n), sums: make([]sums, n),
 	}
 	g.gone.Clear()
@@ -149,7 +150,7 @@ func unfold(d *group.Data, n *stream.Counts) {
 
 // sink returns where what is gone of record i is added: a reading that has come past the record has it already.
 func (g *groups) sink(i uint32) *[group.Directions]group.Data {
-	s := &g.sums[g.of[i].number()]
+	s := &g.sums[g.of(i).number()]
 	if i < g.reading.passed {
 		return &s.deferred
 	}
@@ -162,22 +163,32 @@ type sample struct {
 	histogram uint32 // index in hists
 }
 
-// histogramOf returns the index of the histogram for RTT samples that ACKs of direction dir of record i give.
-func (g *groups) histogramOf(i, dir uint32) uint32 {
-	return (uint32(g.of[i]) ^ dir) & (1<<flagShift - 1)
-}
+// of returns the grouping of the connection in record i.
+func (g *groups) of(i uint32) *grouping { return (*grouping)(&g.records.At(i).Tag) }
+
+// histogramOf returns the index of the histogram for RTT samples that ACKs of direction dir give.
+func (v grouping) histogramOf(dir uint32) uint32 { return (uint32(v) ^ dir) & (1<<flagShift - 1) }
 
 // noteRTT counts an RTT sample of ns that an ACK of direction dir of record i has given.
-func (g *groups) noteRTT(i, dir uint32, ns int64) { g.hists.Values[g.histogramOf(i, dir)].Note(ns) }
+func (g *groups) noteRTT(i, dir uint32, ns int64) { g.hists.Values[g.of(i).histogramOf(dir)].Note(ns) }
 
-// noteSamples counts the first n samples.
+// hold has noteSamples count s. In memory, and not in a variable of the loop, their number costs a packet without a
+// sample nothing.
+func (g *groups) hold(s sample) {
+	g.samples[g.held%BatchSize] = s
+	g.held++
+}
+
+// noteSamples counts the samples at hand.
 //
 //go:noinline
-func (g *groups) noteSamples(n uint) {
+func (g *groups) noteSamples() {
+	held := g.samples[:min(g.held, BatchSize)]
+	g.held = 0
 	hists := g.hists.Values
-	for k := range min(n, BatchSize) {
-		s := &g.samples[k]
-		hists[s.histogram].Note(s.ns)
+	for k := range held {
+		s := &held[k]
+		hists[s.histogram].NoteSample(s.ns) // stream gives none above 137 s
 	}
 }
 
@@ -200,13 +211,13 @@ func (w *Worker) groupEvent(i uint32, r *table.Record, seg *parse.Segment, now i
 	if ev&(stream.Retransmitted|stream.SYNRepeated) != 0 {
 		g.noteRepeat(i, seg, ev) // before a move, which takes what the record has as counted here
 	}
-	if !begins && ev&stream.Handshaking != 0 && g.of[i]&clientSure == 0 {
+	if !begins && ev&stream.Handshaking != 0 && *g.of(i)&clientSure == 0 {
 		if client, sure := r.Client(); sure {
-			g.of[i] |= clientSure
+			*g.of(i) |= clientSure
 			w.regroup(i, r, client, g.set.Load())
 		}
 	}
-	v := g.of[i]
+	v := *g.of(i)
 	role := v.role(dir)
 	if ev&stream.Opened != 0 && role == group.FromServer && seg.Flags&(parse.SYN|parse.ACK) == parse.SYN|parse.ACK {
 		v |= answered
@@ -222,7 +233,7 @@ func (w *Worker) groupEvent(i uint32, r *table.Record, seg *parse.Segment, now i
 			g.lives[v.number()].established++
 		}
 	}
-	g.of[i] = v
+	*g.of(i) = v
 	if v&ended != 0 || ev&(stream.Sooner|stream.Spoke) == 0 {
 		return
 	}
@@ -244,7 +255,7 @@ func (w *Worker) groupEvent(i uint32, r *table.Record, seg *parse.Segment, now i
 
 // noteRepeat counts a segment of record i that was sent again.
 func (g *groups) noteRepeat(i uint32, seg *parse.Segment, ev stream.Event) {
-	d := &g.sink(i)[g.of[i].role(seg.Dir())]
+	d := &g.sink(i)[g.of(i).role(seg.Dir())]
 	switch {
 	case ev&stream.SYNRepeated != 0:
 		d.HandshakeRetransmits++
@@ -269,7 +280,7 @@ func (w *Worker) groupBegin(i uint32, r *table.Record) {
 	if !ok {
 		g.overflow++
 	}
-	g.of[i] = v | groupingOf(n, client)
+	*g.of(i) = v | groupingOf(n, client)
 	g.lives[n].opened++
 }
 
@@ -301,7 +312,7 @@ func (g *groups) settle(i uint32, over bool, why int) {
 	if gone.Streams == 0 && !over {
 		return
 	}
-	v := g.of[i]
+	v := *g.of(i)
 	to := g.sink(i)
 	for dir := range uint32(2) {
 		n := &gone.Counts[dir]
@@ -312,7 +323,7 @@ func (g *groups) settle(i uint32, over bool, why int) {
 			v |= sized0 << dir
 		}
 	}
-	g.of[i] = v
+	*g.of(i) = v
 	if over && v&ended == 0 {
 		g.end(i, gone.Progress, why, max(gone.Last-gone.First, 0), &[2]uint64{})
 	}
@@ -322,8 +333,8 @@ func (g *groups) settle(i uint32, over bool, why int) {
 // end counts the end of record i's connection, which had come as far as p. bytes are those of the directions that are
 // streams. A connection of which one direction was seen was not seen to be established, and is not counted.
 func (g *groups) end(i uint32, p stream.Progress, why int, duration int64, bytes *[2]uint64) {
-	v := g.of[i]
-	g.of[i] = v | ended
+	v := *g.of(i)
+	*g.of(i) = v | ended
 	t := &g.lives[v.number()]
 	switch {
 	case v&established == established:

@@ -148,7 +148,7 @@ func (g *groupTest) packet(n int) {
 			fresh = false
 		}
 		old := g.all[id]
-		if i, _, _ := g.record(&g.tuples[n]); g.w.groups.of[i]&established != established {
+		if i, _, _ := g.record(&g.tuples[n]); *g.w.groups.of(i)&established != established {
 			f.DuplicateAcks = old.DuplicateAcks // until both directions were seen
 		}
 		add(&g.sums, &f, &old)

@@ -57,8 +57,7 @@ func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, boun
 // accountFoundGroups is accountFound with groups. RTT samples are counted at its end, so that the misses of all of them
 // overlap.
 func (w *Worker) accountFoundGroups(x *Batch, set uint32, next *[]uint32, bound *bounds) {
-	t, g, shortest := w.table, w.groups, w.shortest
-	samples := uint(0)
+	t, shortest := w.table, w.shortest
 	for ; set != 0; set &= set - 1 {
 		i := bits.TrailingZeros32(set) % BatchSize
 		seg, now := &x.Segs[i], bound.time(x.Times[i])
@@ -80,11 +79,10 @@ func (w *Worker) accountFoundGroups(x *Batch, set uint32, next *[]uint32, bound 
 			w.event(index, ev, seg, now, false, false)
 		}
 		if rtt >= 0 {
-			g.samples[samples%BatchSize] = sample{rtt, g.histogramOf(index, seg.Dir())}
-			samples++
+			w.groups.hold(sample{rtt, grouping(r.Tag).histogramOf(seg.Dir())})
 		}
 	}
-	g.noteSamples(samples)
+	w.groups.noteSamples()
 	if w.supers != 0 {
 		w.superPackets(x)
 	}

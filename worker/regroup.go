@@ -44,7 +44,7 @@ func (w *Worker) Regroup() (more bool) {
 		i := uint32(m.pos)
 		r := w.table.At(i)
 		if streams, _ := r.Live(); streams != 0 {
-			w.regroup(i, r, uint32(g.of[i]&clientDir), set)
+			w.regroup(i, r, uint32(*g.of(i)&clientDir), set)
 		}
 	}
 	m.going = end < used
@@ -55,7 +55,7 @@ func (w *Worker) Regroup() (more bool) {
 // is the other side.
 func (w *Worker) regroup(i uint32, r *table.Record, client uint32, set *group.Set) {
 	g := w.groups
-	old := g.of[i]
+	old := *g.of(i)
 	n, ok := g.number(w.groupKey(r, client, set))
 	v := old&flags | groupingOf(n, client)
 	if v == old {
@@ -73,7 +73,7 @@ func (w *Worker) regroup(i uint32, r *table.Record, client uint32, set *group.Se
 	for dir := range counted {
 		fold(&from[old.role(uint32(dir))], &counted[dir])
 	}
-	g.of[i] = v
+	*g.of(i) = v
 	to := g.sink(i)
 	for dir := range counted {
 		unfold(&to[v.role(uint32(dir))], &counted[dir])

@@ -136,7 +136,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w.shortest = w.ages.Shortest()
 	if cfg.GroupMax != 0 {
-		if w.groups, err = newGroups(&cfg); err != nil {
+		if w.groups, err = newGroups(&cfg, w.table); err != nil {
 			t.Close()
 			return nil, err
 		}
