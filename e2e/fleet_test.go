@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -177,6 +179,16 @@ func TestFleet(t *testing.T) {
 			t.Errorf("a label of an exporter is one of Prometheus' own: %s, %v", labels, err)
 		}
 	}
+	asked := 0
+	for expr := range strings.SplitSeq(block(t, "promql"), "\n\n") {
+		asked++
+		if _, err := f.global.Query(t.Context(), expr); err != nil {
+			t.Errorf("a query of docs/fleet.md: %v", err)
+		}
+	}
+	if asked < 4 {
+		t.Errorf("%d queries in docs/fleet.md, want 4 or more", asked)
+	}
 	f.figures(t, idle)
 
 	away, dead := f.routers[2], f.exporters[0]
@@ -254,13 +266,33 @@ func (f *fleet) own(t *testing.T) (m [2]lab.Metrics) {
 	return m
 }
 
-// docs/fleet.md recommends what the test does.
-func TestFleetIsAsDocumented(t *testing.T) {
+// block returns the first block of code of a language in docs/fleet.md.
+func block(t *testing.T, language string) string {
+	t.Helper()
 	text, err := os.ReadFile("../docs/fleet.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(text), "regex: '"+fleetKept+"'") {
+	_, code, there := strings.Cut(string(text), "```"+language+"\n")
+	code, _, closed := strings.Cut(code, "```")
+	if !there || !closed {
+		t.Fatalf("docs/fleet.md has no block of %s", language)
+	}
+	return code
+}
+
+// docs/fleet.md has a configuration that Prometheus takes, and keeps what the test keeps.
+func TestFleetIsAsDocumented(t *testing.T) {
+	need.Tool(t, "promtool")
+	code := block(t, "yaml")
+	if !strings.Contains(code, "regex: '"+fleetKept+"'") {
 		t.Errorf("docs/fleet.md keeps other families centrally than %s", fleetKept)
+	}
+	file := filepath.Join(t.TempDir(), "prometheus.yml")
+	if err := os.WriteFile(file, []byte(code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("promtool", "check", "config", file).CombinedOutput(); err != nil {
+		t.Errorf("the configuration of docs/fleet.md: %v\n%s", err, out)
 	}
 }
