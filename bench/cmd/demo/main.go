@@ -96,10 +96,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		defer at[i].Close()
 	}
 	s, err := newScene(ctx, &o)
-	if err != nil {
-		if ctx.Err() != nil { // told to stop half-way
-			return nil
-		}
+	if s == nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()

@@ -50,12 +50,17 @@ type scene struct {
 	stopTraffic            func()
 }
 
-// newScene makes a scene. Nothing is left behind after an error, nor of a run before that was killed.
+// newScene makes a scene; nil without an error if ctx has ended meanwhile. Nothing is left behind without a scene, nor
+// of a run before that was killed.
 func newScene(ctx context.Context, o *options) (*scene, error) {
 	sweepFolders()
 	s := &scene{}
 	if err := s.setUp(ctx, o); err != nil {
-		return nil, errors.Join(err, s.close())
+		closing := s.close()
+		if ctx.Err() != nil {
+			return nil, closing
+		}
+		return nil, errors.Join(err, closing)
 	}
 	return s, nil
 }
