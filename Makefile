@@ -2,7 +2,7 @@
 #
 # Variables: ARGS (flags for "make run"), FUZZTIME (for each fuzz target), SOAKTIME, FLOODTIME, BENCH
 # (which benchmarks), LIVE, ROUTER, SCENE and PATHLAB (flags for "make bench-live", "make bench-router", "make
-# bench-scene" and "make path-table"), PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
+# bench-scene" and "make path-table"), DEMO (flags for "make demo"), PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -23,6 +23,7 @@ SCENE    ?=
 PATHLAB  ?=
 PERF     ?=
 ROUTER   ?=
+DEMO     ?=
 PROFILEPORT ?= 6061
 
 # The version is stamped from git describe, so the go command need not ask git once more
@@ -42,7 +43,7 @@ PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64
 # Packages whose tests run the exporter as a process, which the race detector does not look into.
 PROCESS := /(deploy|e2e)$$
 
-.PHONY: help setup setup-build build run test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run demo test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +67,10 @@ run: setup-build build ## install what is missing, build and serve on real traff
 	else \
 		echo "capturing needs CAP_NET_RAW and there is no sudo here: run make run as root" >&2; exit 1; \
 	fi
+
+# exec: what make is told by a signal reaches the demo, which removes what it has made.
+demo: build setup ## a router between clients and a web server, over paths that lose and delay, with exporter and Prometheus (root): make demo DEMO="-clients 50"
+	@go build -C bench -o "$(CURDIR)/$(BINARY)-demo" ./cmd/demo && exec ./$(BINARY)-demo -exporter ./$(BINARY) $(DEMO)
 
 test: setup lint ## lint and all tests; run as root, or tests of live traffic are skipped
 	go test -count=1 -timeout 9m $$(go list ./... | grep -v -E '$(LIVE)')
@@ -194,4 +199,4 @@ compare: setup ## hold the figures of a capture file against tshark's: make comp
 	@go run ./internal/cmd/compare "$(PCAP)"
 
 clean: ## remove what was built
-	rm -f $(BINARY) file.prof live.prof
+	rm -f $(BINARY) $(BINARY)-demo file.prof live.prof

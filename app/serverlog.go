@@ -13,7 +13,7 @@ func serverLog(to *slog.Logger) *log.Logger { return log.New(serverLines{to}, ""
 type serverLines struct{ log *slog.Logger }
 
 // clientsFaults lists the beginnings of net/http's lines that a client causes, for example by hanging up.
-var clientsFaults = []string{"http: TLS handshake error", "http: URL query contains semicolon"}
+var clientsFaults = []string{"http: TLS handshake error", "http2: server", "http: URL query contains semicolon"}
 
 func (l serverLines) Write(line []byte) (int, error) {
 	text, say := strings.TrimSuffix(string(line), "\n"), l.log.Warn

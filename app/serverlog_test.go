@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -64,5 +65,28 @@ func TestServerLog(t *testing.T) {
 	srv.Config.ErrorLog.Print("http: URL query contains semicolon, which is no longer a supported separator")
 	if !strings.Contains(said.String(), "level=DEBUG msg=\"http: URL query") {
 		t.Errorf("the log lacks a debug line:\n%s", said.String())
+	}
+}
+
+// A client of HTTP/2 that sends something else has caused a debug line, and no warning, which it could cause at any rate.
+func TestServerLogOfABadGreeting(t *testing.T) {
+	var said bytes.Buffer
+	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
+	srv.Config.ErrorLog = serverLog(slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	config := srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.NextProtos = []string{"h2"}
+	c, err := tls.Dial("tcp", srv.Listener.Addr().String(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: exporter\r\n\r\n")
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second)) // it is open
+	_, _ = io.Copy(io.Discard, c)                          // until the server has closed it
+	_ = c.Close()
+	srv.Close()
+	if lines := said.String(); !strings.Contains(lines, "level=DEBUG msg=\"http2: server: error reading preface") || strings.Contains(lines, "level=WARN") {
+		t.Errorf("the log is not one debug line:\n%s", lines)
 	}
 }

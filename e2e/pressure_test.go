@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,9 +46,15 @@ type pressure struct {
 // everything else. When it returns all streams are known.
 func newPressure(t *testing.T, connections int, words ...string) *pressure {
 	t.Helper()
+	return newPressureTLS(t, nil, connections, words...)
+}
+
+// newPressureTLS is newPressure of an exporter that is asked by TLS.
+func newPressureTLS(t *testing.T, config *tls.Config, connections int, words ...string) *pressure {
+	t.Helper()
 	p := &pressure{l: lab.New(t), tcpgen: buildGenerator(t)}
 	p.s, p.c = serve(t, p.l.A, p.l.A.Addr), newClient(t, p.l.B)
-	p.Exporter = p.l.A.StartExporter(t, words[0], append(words[1:], "-interface", lab.IfName)...)
+	p.Exporter = p.l.A.StartExporterTLS(t, config, words[0], append(words[1:], "-interface", lab.IfName)...)
 	p.load(t, connections)
 	p.awaitStreams(t)
 	p.resident = resident(t, p.PID())
@@ -87,6 +94,12 @@ func (p *pressure) awaitStreams(t *testing.T) {
 // be what its sender says, and the memory to have stayed within its bound.
 func (p *pressure) calm(t *testing.T) lab.Metrics {
 	t.Helper()
+	return p.calmWithin(t, memoryBound)
+}
+
+// calmWithin is calm with another bound of memory.
+func (p *pressure) calmWithin(t *testing.T, bound int64) lab.Metrics {
+	t.Helper()
 	sent := p.unload(t)
 	m := p.Settle(t)
 	nothingDropped(t, m)
@@ -96,8 +109,8 @@ func (p *pressure) calm(t *testing.T) lab.Metrics {
 	conn, _ := p.s.with(t, p.c)
 	t.Logf("%v packets of %d streams and a transfer of %d bytes, nothing dropped; resident memory %.1f MB, peak %.1f MB more",
 		sent, 2*p.gen.connections, conn.written.Load(), float64(p.resident)/1e6, float64(grown)/1e6)
-	if grown > memoryBound {
-		t.Errorf("resident memory grew by %d bytes from %d, want at most %d more", grown, p.resident, memoryBound)
+	if grown > bound {
+		t.Errorf("resident memory grew by %d bytes from %d, want at most %d more", grown, p.resident, bound)
 	}
 	return m
 }

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -37,12 +38,21 @@ type Exporter struct {
 	ended  <-chan struct{}
 	output output
 	client *http.Client
+	tls    *tls.Config // nil: it is asked in plain text
 }
 
 // StartExporter is LaunchExporter, and waits until /metrics answers on its default port.
 func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
 	t.Helper()
+	return n.StartExporterTLS(t, nil, bin, args...)
+}
+
+// StartExporterTLS is StartExporter of an exporter that is asked by TLS, by a client with the configuration.
+func (n *NS) StartExporterTLS(t testing.TB, config *tls.Config, bin string, args ...string) *Exporter {
+	t.Helper()
 	e := n.LaunchExporter(t, bin, args...)
+	e.tls = config
+	e.client = e.newScraper(scrapeTimeout)
 	for deadline := time.Now().Add(startTimeout); ; {
 		_, err := e.scrape("/metrics")
 		if err == nil {
@@ -63,7 +73,8 @@ func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
 // is logged.
 func (n *NS) LaunchExporter(t testing.TB, bin string, args ...string) *Exporter {
 	t.Helper()
-	e := &Exporter{t: t, ns: n, cmd: n.Command(bin, args...), client: newScraper(n, scrapeTimeout)}
+	e := &Exporter{t: t, ns: n, cmd: n.Command(bin, args...)}
+	e.client = e.newScraper(scrapeTimeout)
 	e.cmd.Stdout, e.cmd.Stderr = &e.output, &e.output
 	ended, err := Start(e.cmd)
 	if err != nil {
@@ -124,7 +135,7 @@ func (e *Exporter) Output() string { return e.output.String() }
 
 // Do sends a request for a path of the exporter's web server and returns the answer and its body.
 func (e *Exporter) Do(method, path string) (*http.Response, string, error) {
-	req, err := http.NewRequest(method, "http://"+Address+path, nil)
+	req, err := http.NewRequest(method, e.URL()+path, nil)
 	if err != nil {
 		return nil, "", err
 	}
@@ -140,20 +151,29 @@ func (e *Exporter) Do(method, path string) (*http.Response, string, error) {
 // Open asks for /metrics, for an answer that is too long to be parsed or to be there within the time of a scrape. The
 // caller reads the body within timeout, and closes it.
 func (e *Exporter) Open(timeout time.Duration) (*http.Response, error) {
-	req, err := http.NewRequest("GET", "http://"+Address+"/metrics", nil)
+	req, err := http.NewRequest("GET", e.URL()+"/metrics", nil)
 	if err != nil {
 		return nil, err
 	}
-	return e.Send(newScraper(e.ns, timeout), req)
+	return e.Send(e.newScraper(timeout), req)
 }
 
 // Get sends a request by the exporter's own client, as Send does.
 func (e *Exporter) Get(req *http.Request) (*http.Response, error) { return e.Send(e.client, req) }
 
+// URL returns that of the exporter in its namespace, without a path.
+func (e *Exporter) URL() string {
+	if e.tls != nil {
+		return "https://" + Address
+	}
+	return "http://" + Address
+}
+
 // newScraper returns a client with a connection for each of its scrapes.
-func newScraper(n *NS, timeout time.Duration) *http.Client {
-	client := n.HTTPClient(timeout)
-	client.Transport.(*http.Transport).DisableKeepAlives = true
+func (e *Exporter) newScraper(timeout time.Duration) *http.Client {
+	client := e.ns.HTTPClient(timeout)
+	transport := client.Transport.(*http.Transport)
+	transport.DisableKeepAlives, transport.TLSClientConfig = true, e.tls
 	return client
 }
 

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os/exec"
-	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
@@ -73,28 +71,8 @@ func (n *NS) Run(t testing.TB, name string, args ...string) string {
 	return run(t, "ip", append([]string{"netns", "exec", n.Name, name}, args...)...)
 }
 
-// Start starts cmd and returns a channel that is closed when it has ended; cmd.ProcessState has the
-// result. The kernel kills the command when the thread that started it ends (prctl(2),
-// PR_SET_PDEATHSIG), so one thread is kept for it as long as it runs.
-func Start(cmd *exec.Cmd) (ended <-chan struct{}, err error) {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	started := make(chan error, 1)
-	done := make(chan struct{})
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait() // the result stays in cmd.ProcessState
-			close(done)
-		}
-	}()
-	return done, <-started
-}
+// Start starts cmd, as netns.Start does: it does not outlive the test binary.
+func Start(cmd *exec.Cmd) (ended <-chan struct{}, err error) { return netns.Start(cmd) }
 
 func command(name string, args ...string) *exec.Cmd { return exec.Command(name, args...) }
 
