@@ -43,7 +43,7 @@ PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64
 # Packages whose tests run the exporter as a process, which the race detector does not look into.
 PROCESS := /(deploy|e2e)$$
 
-.PHONY: help setup setup-build build run demo test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare clean
+.PHONY: help setup setup-build build run demo test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare packages test-packages clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,10 +98,12 @@ lint: setup-build ## gofmt, vet, fix, staticcheck, misspell, where unsafe, cgo a
 	go vet ./...
 	go vet -tags invariants ./table ./wheel
 	go vet -tags uml ./e2e/uml
+	go vet -tags packages ./deploy
 	@set -e; for module in $(MODULES); do echo "go vet ./... (in $$module)"; (cd $$module && go vet ./...); done
 	go fix -diff ./... # what the language and its library do better today; prints nothing if nothing does
 	go tool staticcheck -checks inherit,ST1000,ST1020,ST1021,ST1022 ./... # with the rules for doc comments
 	go tool staticcheck -tags uml -checks inherit,ST1000,ST1020,ST1021,ST1022 ./e2e/uml
+	go tool staticcheck -tags packages -checks inherit,ST1000,ST1020,ST1021,ST1022 ./deploy
 	find . -name .git -prune -o -type f \( -name '*.go' -o -name '*.md' -o -name '*.sh' \) -print | xargs go tool misspell -error
 	go test -count=1 ./internal/fence
 
@@ -198,5 +200,14 @@ compare: setup ## hold the figures of a capture file against tshark's: make comp
 	@[ -n "$(PCAP)" ] || { echo "name a capture file: make compare PCAP=file" >&2; exit 1; }
 	@go run ./internal/cmd/compare "$(PCAP)"
 
+packages: setup-build ## .deb, .rpm and tarballs for amd64 and arm64 into dist/ (ARCHES=amd64: one of them), the same bytes for the same commit
+	@scripts/setup.sh packages
+	@VERSION='$(VERSION)' deploy/packages/build.sh
+
+test-packages: packages ## install, upgrade and remove the packages in a Debian of their own, lintian and rpmlint (root, network, some minutes)
+	@scripts/setup.sh test-packages
+	$(TEST) -v -tags packages -run Package -timeout 20m ./deploy -args -dist '$(CURDIR)/dist'
+
 clean: ## remove what was built
 	rm -f $(BINARY) $(BINARY)-demo file.prof live.prof
+	rm -rf dist

@@ -62,7 +62,13 @@ func boot(t *testing.T, exe string, services map[string]string, files ...[2]stri
 	for _, file := range files {
 		put(t, root, file[0], file[1])
 	}
+	return start(t, root)
+}
 
+// start starts the machine of a folder, with test.target as what systemd brings up. Environment variables are for the
+// stage before systemd.
+func start(t *testing.T, root string, env ...string) *machine {
+	t.Helper()
 	cgroup, err := os.MkdirTemp(ownCgroup(t), "tcp-stream-exporter-test-")
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +86,7 @@ func boot(t *testing.T, exe string, services map[string]string, files ...[2]stri
 	}
 	defer log.Close()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{stageEnv + "=" + root}
+	cmd.Env = append(env, stageEnv+"="+root)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,15 +134,27 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-// exporter builds the program and returns its file.
+// exporter returns the program's file; it is built for the first test that asks.
 func exporter(t *testing.T) string {
 	t.Helper()
-	exe := filepath.Join(t.TempDir(), "tcp-stream-exporter")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", exe, "..").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	exe, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return exe
 }
+
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := sharedDir()
+	if err != nil {
+		return "", err
+	}
+	exe := filepath.Join(dir, "tcp-stream-exporter")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", exe, "..").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return exe, nil
+})
 
 // packets returns capture_packets_processed_total of one scrape.
 func packets(client *http.Client, port int) (uint64, error) {

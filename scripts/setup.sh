@@ -5,6 +5,8 @@
 #   scripts/setup.sh build    C compiler, make, libpcap with its headers
 #   scripts/setup.sh test     the same, and the tools that tests run
 #   scripts/setup.sh uml      what building needs, and a kernel that runs as a program, with the tools of its tests
+#   scripts/setup.sh packages what building needs, and the tools that make packages
+#   scripts/setup.sh test-packages  the tools that install and check packages
 #
 # It looks for the things themselves (a program, a header that compiles and links), not for packages.
 # Nothing missing: it prints nothing and changes nothing. Packages come from apt-get; elsewhere the
@@ -78,6 +80,25 @@ check_uml() {
 	tool ethtool ethtool
 	tool pppd ppp
 	tool pppoe-server pppoe
+}
+
+check_packages() {
+	check_build
+	tool scdoc scdoc
+	tool objdump binutils
+}
+
+check_test_packages() {
+	check_packages
+	tool debootstrap debootstrap
+	tool lintian lintian
+	tool rpm rpm
+	tool rpmlint rpmlint
+	tool zsh zsh
+	tool man man-db
+	tool setpriv util-linux
+	tool nsenter util-linux
+	tool ip iproute2
 }
 
 # Debian starts and enables a service when its package is first installed. While apt-get runs,
@@ -154,11 +175,12 @@ check)
 	[ -z "$packages" ] || die "missing: $missing. Install it with: apt-get install$packages (elsewhere what Debian calls so), or let $0 build do it"
 	exit 0
 	;;
-build | test | uml) purpose=$1 ;;
-*) die "usage: $0 check|build|test|uml" ;;
+build | test | uml | packages | test-packages) purpose=$1 ;;
+*) die "usage: $0 check|build|test|uml|packages|test-packages" ;;
 esac
 
-"check_$purpose"
+check=check_$(echo "$purpose" | tr - _)
+"$check"
 [ -n "$packages" ] || exit 0
 
 have apt-get || die "missing: $missing. Only apt-get is known here; with this system's package manager install what Debian calls$packages"
@@ -173,5 +195,5 @@ install $packages </dev/null || die "apt-get could not install$packages: its mes
 disable_services
 
 packages='' missing=''
-"check_$purpose"
+"$check"
 [ -z "$packages" ] || die "still missing after the installation: $missing"
