@@ -4,6 +4,7 @@
 #   scripts/setup.sh check    installs nothing: names what building lacks and the command that installs it
 #   scripts/setup.sh build    C compiler, make, libpcap with its headers
 #   scripts/setup.sh test     the same, and the tools that tests run
+#   scripts/setup.sh browser  what building needs, and a browser for the tests of the page
 #   scripts/setup.sh uml      what building needs, and a kernel that runs as a program, with the tools of its tests
 #
 # It looks for the things themselves (a program, a header that compiles and links), not for packages.
@@ -67,6 +68,11 @@ check_test() {
 	tool wg wireguard-tools
 	tool wireguard-go wireguard-go
 	tool systemd-analyze systemd
+}
+
+check_browser() {
+	check_build
+	tool chromium-headless-shell chromium-headless-shell
 }
 
 check_uml() {
@@ -154,8 +160,8 @@ check)
 	[ -z "$packages" ] || die "missing: $missing. Install it with: apt-get install$packages (elsewhere what Debian calls so), or let $0 build do it"
 	exit 0
 	;;
-build | test | uml) purpose=$1 ;;
-*) die "usage: $0 check|build|test|uml" ;;
+build | test | browser | uml) purpose=$1 ;;
+*) die "usage: $0 check|build|test|browser|uml" ;;
 esac
 
 "check_$purpose"

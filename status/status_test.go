@@ -153,6 +153,19 @@ func TestHistoryIsBounded(t *testing.T) {
 	if len(s.places) != maxInterfaces || s.find("eth0") == nil || s.find(fmt.Sprint("ppp", 10*maxInterfaces-1)) == nil {
 		t.Errorf("%d places", len(s.places))
 	}
+	// One too many, all of them there: none gives way.
+	h.losses.Links, h.losses.Interfaces = nil, nil
+	for i := range maxInterfaces + 1 {
+		h.losses.Links = append(h.losses.Links, loss.Link{Name: fmt.Sprint("wg", i)})
+	}
+	for range 3 {
+		s.mark(s.read(now))
+	}
+	for i := range maxInterfaces {
+		if s.find(fmt.Sprint("wg", i)) == nil {
+			t.Errorf("wg%d has lost its place", i)
+		}
+	}
 }
 
 // What is not known is null, and no rate is made of a counter that has begun anew.

@@ -13,6 +13,7 @@ export class NoAnswer extends Error {
 /** Asks for a path below the page's own, with parameters, and returns the answer. */
 export async function ask(path, parameters = {}) {
   const url = new URL(path, document.baseURI);
+  url.username = url.password = ""; // fetch refuses an address with a password, and the browser knows it already
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== "") url.searchParams.set(name, value);
   }

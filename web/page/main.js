@@ -50,7 +50,9 @@ async function askAll() {
     const silent = (performance.now() - heard) / 1000;
     notice((error instanceof NoAnswer ? error.message : "The page cannot show the exporter's answer.") + (silent > 2 * interval / 1000 ? ` The figures are ${age(silent)} old.` : ""), true);
   }
-  if (current()) plan(interval);
+  if (!current()) return;
+  if (!performance.getEntriesByName("shown").length) performance.mark("shown"); // how long the first view takes
+  plan(interval);
 }
 
 /** Runs one part of a round. What the exporter says against the request is shown beside it; other errors end the round. */

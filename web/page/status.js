@@ -24,8 +24,8 @@ export function showStatus(s) {
   setText(byId("lamp-text"), s.capture.reasons.length > 1 ? `${s.capture.reasons.length} reasons in the last minute` : s.capture.summary);
   const reasons = s.capture.reasons.length > 1 ? s.capture.reasons : [];
   keep(byId("reasons"), reasons, (r) => r.cause + " " + (r.interface ?? ""), () => make("li"), (li, r) => setText(li, r.text));
-  const facts = [`On ${s.interface}`, `filter: ${s.filter || "none"}`, `up for ${age(s.uptime_seconds)}`];
-  if (s.sample_ratio < 1) facts.push(`a sample: one connection in ${Math.round(1 / s.sample_ratio)}`);
+  const facts = [`Interface: ${s.interface}`, `Filter: ${s.filter || "none"}`, `Up for ${age(s.uptime_seconds)}`];
+  if (s.sample_ratio < 1) facts.push(`A sample: one connection in ${Math.round(1 / s.sample_ratio)}`);
   setText(byId("facts"), facts.join(". ") + ".");
   keep(byId("skipped"), s.skipped.filter((k) => k.packets_total > 0), (k) => k.reason, () => make("li"),
     (li, k) => setText(li, `Not accounted: ${whole(k.packets_total)} packets, ${k.reason.replaceAll("_", " ")}: ${k.text}`));
