@@ -284,3 +284,17 @@ func TestRun(t *testing.T) {
 		}
 	})
 }
+
+// Another interface under a name that is known is asked for its offloads anew.
+func TestDevicesAreAskedForAnew(t *testing.T) {
+	h := newHost(time.Now())
+	s := h.history()
+	s.askDevices(s.start)
+	s.askDevices(s.start.Add(Interval))
+	h.losses.Interfaces[1].Index = 9
+	s.mark(s.read(s.start.Add(2 * Interval)))
+	s.askDevices(s.start.Add(2 * Interval))
+	if fmt.Sprint(h.asked) != "[card eth0 eth0]" {
+		t.Errorf("asked for %v", h.asked)
+	}
+}
