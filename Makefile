@@ -2,7 +2,8 @@
 #
 # Variables: ARGS (flags for "make run"), FUZZTIME (for each fuzz target), SOAKTIME, FLOODTIME, BENCH
 # (which benchmarks), LIVE, ROUTER, SCENE and PATHLAB (flags for "make bench-live", "make bench-router", "make
-# bench-scene" and "make path-table"), DEMO (flags for "make demo"), PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
+# bench-scene" and "make path-table"), DEMO (flags for "make demo"), BROWSER (flags of the tests of "make test-browser"),
+# PROFILEPORT, GOFLAGS and CGO_ENABLED as the go command knows them.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -24,6 +25,7 @@ PATHLAB  ?=
 PERF     ?=
 ROUTER   ?=
 DEMO     ?=
+BROWSER  ?=
 PROFILEPORT ?= 6061
 
 # The version is stamped from git describe, so the go command need not ask git once more
@@ -43,7 +45,7 @@ PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64
 # Packages whose tests run the exporter as a process, which the race detector does not look into.
 PROCESS := /(deploy|e2e)$$
 
-.PHONY: help setup setup-build build run demo test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare packages test-packages clean
+.PHONY: help setup setup-build build run demo test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare packages test-packages test-browser clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +94,11 @@ test-386: setup-build ## tests of numbers and sizes with 32 bits, under qemu-i38
 test-uml: ## every kind of interface, on a kernel of its own that runs as a program: User Mode Linux (5 minutes, root)
 	@scripts/setup.sh uml
 	$(TEST) -tags uml -timeout 20m ./e2e/uml
+
+# No part of "make test": the browser's protocol takes a minute to compile at first.
+test-browser: ## the page at / in headless Chromium (root; 1 minute, two more to compile at first): BROWSER="-screenshots /tmp" for pictures
+	@scripts/setup.sh browser
+	cd web/browsertest && go vet ./... && $(TEST) -timeout 9m ./... $(BROWSER)
 
 lint: setup-build ## gofmt, vet, fix, staticcheck, misspell, where unsafe, cgo and imports may go, what is inlined
 	@files=$$(gofmt -l .) && [ -z "$$files" ] || { echo "not formatted by gofmt: $$files" >&2; exit 1; }

@@ -1,5 +1,5 @@
-// Package api answers questions about streams and groups in JSON, over HTTP: /api/v1/streams and /api/v1/groups, as
-// docs/api.md describes them.
+// Package api answers questions about streams and groups in JSON, over HTTP: /api/v1/streams, /api/v1/groups and
+// /api/v1/status, as docs/api.md describes them. What the status is made of it leaves to package status.
 //
 //	handler.go    one request from its path to its last byte
 //	admission.go  how many requests there may be at a time
@@ -9,6 +9,7 @@
 //	streams.go    a reading of all streams, and the answer
 //	window.go     two readings, and what came between them
 //	groups.go     /api/v1/groups
+//	status.go     /api/v1/status
 //	histogram.go  a histogram of times in the answer
 //
 // It sees every stream once, part by part as the workers copy them, and keeps no more of them than it answers with: its

@@ -20,6 +20,7 @@ import (
 const (
 	StreamsPath = "/api/v1/streams"
 	GroupsPath  = "/api/v1/groups"
+	StatusPath  = "/api/v1/status"
 )
 
 // Source is the capture as a request for streams sees it.
@@ -55,6 +56,11 @@ type Options struct {
 	Groups    Groups
 	Member    func(group.Member) string
 	Histogram func(*group.Histogram) Histogram
+
+	// Status returns the status of the capture as JSON, with so many points of its history, 0 to StatusPoints. It returns
+	// at once. Nil: there is none.
+	Status       func(points int) []byte
+	StatusPoints uint64
 }
 
 // Handler is the http.Handler for the paths of the API. Make it with New.
@@ -96,8 +102,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = h.streams
 	case GroupsPath:
 		answer = h.allGroups
+	case StatusPath:
+		answer = h.status
 	default:
-		fail(w, http.StatusNotFound, "not found: there are "+StreamsPath+" and "+GroupsPath)
+		fail(w, http.StatusNotFound, "not found: there are "+StreamsPath+", "+GroupsPath+" and "+StatusPath)
 		return
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -105,16 +113,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed, r.URL.Path+" is read with GET or HEAD")
 		return
 	}
-	if err := h.admission.enter(); err != nil {
-		refuse(w, err, 1)
-		return
+	// The status reads nothing that others wait for, and is wanted most when they do.
+	if r.URL.Path != StatusPath {
+		if err := h.admission.enter(); err != nil {
+			refuse(w, err, 1)
+			return
+		}
+		defer h.admission.leave()
 	}
-	defer h.admission.leave()
 	body, err := answer(r.Context(), r.URL.RawQuery)
 	switch {
 	case errors.As(err, new(badRequest)):
 		fail(w, http.StatusBadRequest, err.Error())
-	case errors.Is(err, errNoGroups):
+	case errors.Is(err, errNoGroups), errors.Is(err, errNoStatus):
 		fail(w, http.StatusNotFound, err.Error())
 	case errors.Is(err, errCrowded):
 		refuse(w, err, 1)

@@ -7,16 +7,17 @@ import (
 	"tcp-stream-exporter/capture"
 	"tcp-stream-exporter/group"
 	"tcp-stream-exporter/parse"
+	"tcp-stream-exporter/status"
 	"tcp-stream-exporter/stream"
 )
 
 // apiOptions returns what the JSON API shows of a capture.
-func (o *options) apiOptions(c *capture.Workers, s *setup, groups *groupsInForce) api.Options {
-	a := api.Options{IPv6: o.ipv6, ByVLAN: o.byVLAN, Totals: c.Stats}
+func (o *options) apiOptions(c *capture.Workers, s *setup, groups *groupsInForce, status *status.History) api.Options {
+	a := api.Options{IPv6: o.ipv6, ByVLAN: o.byVLAN, Totals: c.Stats, Status: status.Answer, StatusPoints: historyPoints}
 	if o.byInterface() {
 		a.InterfaceName = s.lines.name
 	}
-	if plain, _ := o.groups.combinations(); plain == 0 {
+	if !o.countsGroups() {
 		return a
 	}
 	a.Groups, a.Member, a.Histogram, a.Service = c, groups.name, histogramOf, groups.service

@@ -325,7 +325,7 @@ func serve(o *options, door *web.Door, log *slog.Logger) error {
 	summary, streams := below+"/summary", below+"/streams"
 	routes := append(states.routes(), web.Route{Path: o.web.metrics, Handler: metrics},
 		web.Route{Path: summary, Handler: metrics.Summary()}, web.Route{Path: streams, Handler: metrics.Streams()},
-		web.Route{Path: "/api/", Handler: api.New(c, o.apiOptions(c, s, &groups))})
+		web.Route{Path: "/api/", Handler: api.New(c, o.apiOptions(c, s, &groups, o.status(ctx, c, watcher, &states, interfaces)))})
 	server := web.Server("", web.Mux(routes, func() web.Page {
 		s := c.Stats()
 		return web.Page{

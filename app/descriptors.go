@@ -22,8 +22,8 @@ const (
 	// rtnetlink socket that watches the interfaces.
 	filesPerWorker = 5
 	// laterFiles are the listener, the Go runtime's epoll and eventfd, the rtnetlink socket and
-	// softnet_stat of package loss, the rtnetlink socket and /proc/meminfo of opening the rings again, and
-	// two to spare.
+	// softnet_stat of package loss, the rtnetlink socket and /proc/meminfo of opening the rings again, the
+	// socket that package status asks for offloads by, and one to spare.
 	laterFiles = 9
 	// processFiles are those of /proc that two scrapes with -process-metrics read at the same time.
 	processFiles = 4

@@ -354,6 +354,9 @@ func (c *Capture) stats() worker.Stats {
 	s.Dropped, s.Freezes = k.Drops, k.Freezes
 	s.Reopened, s.InterfaceUp, s.IfIndex = c.reopened, c.up, worker.NoInterface
 	s.Holds = c.holds
+	if c.ring != nil {
+		s.RingBlocks, s.RingWaiting = c.ring.Blocks(), c.ring.Waiting()
+	}
 	if c.up {
 		s.IfIndex = c.index
 	}

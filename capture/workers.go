@@ -241,6 +241,15 @@ func (ws *Workers) Stats() worker.Stats {
 	return all
 }
 
+// StatsByWorker returns the totals of each worker as of at most a second ago.
+func (ws *Workers) StatsByWorker() []worker.Stats {
+	all := make([]worker.Stats, len(ws.captures))
+	for i, c := range ws.captures {
+		all[i] = c.Stats()
+	}
+	return all
+}
+
 // Packets returns the packets that each worker has taken out of its ring, as of at most a second ago.
 func (ws *Workers) Packets() []uint64 {
 	all := make([]uint64, len(ws.captures))

@@ -31,6 +31,11 @@ func TestPages(t *testing.T) {
 			"# TYPE capture_packets_processed_total counter\n",
 			"# TYPE capture_dropped_packets_total counter\ncapture_dropped_packets_total 0\n",
 			"# TYPE capture_queue_freezes_total counter\ncapture_queue_freezes_total 0\n"}},
+		{"GET", "/page/main.js", 200, "text/javascript", []string{"import"}},
+		{"GET", "/api/v1/status", 200, "application/json", []string{
+			`"interface":"` + lab.IfName + `","state":"captured","captured":true,"named":true,"kind":"Ethernet"`, `"complete":true`, `"mtu_bytes":1500`}},
+		{"GET", "/api/v1/status?history=9", 200, "application/json", []string{`"interval_seconds":5`}},
+		{"GET", "/api/v1/status?history=121", 400, "application/json", []string{"history=121"}},
 		{"GET", "/nope", 404, "text/plain", nil},
 		{"GET", "/metrics/more", 404, "text/plain", nil},
 		{"HEAD", "/", 200, "text/html", nil},

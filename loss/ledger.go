@@ -57,6 +57,7 @@ type account struct {
 	lost   [NumCounters]counter
 	listed bool
 	round  uint64 // when it was last seen
+	now    netif.Interface
 }
 
 // ledger holds the losses of all watched interfaces, by the names under which they are listed.
@@ -101,7 +102,8 @@ func (l *ledger) enter(name string, k *netif.Interface) (grown bool) {
 			c.total = 0
 		}
 	}
-	a.index = k.Index
+	a.index, a.now = k.Index, *k
+	a.now.Name = name
 	if first && !a.listed {
 		l.waiting = append(l.waiting, name)
 	}
@@ -149,5 +151,17 @@ func (l *ledger) list() []Link {
 	if len(l.accounts) > l.listed || l.others != [NumCounters]uint64{} {
 		out = append(out, Link{Name: Others, Lost: l.others})
 	}
+	return out
+}
+
+// present returns the listed interfaces that were in the latest round, by name.
+func (l *ledger) present() []netif.Interface {
+	out := make([]netif.Interface, 0, l.listed)
+	for _, a := range l.accounts {
+		if a.listed && a.round == l.round {
+			out = append(out, a.now)
+		}
+	}
+	slices.SortFunc(out, func(x, y netif.Interface) int { return cmp.Compare(x.Name, y.Name) })
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,6 +78,11 @@ type Figures struct {
 	Softnet         bool
 	SoftnetDropped  uint64 // packets that found a processor's queue full, on the whole machine
 	SoftnetSqueezed uint64 // times that a processor's softirq turn ended with packets waiting; that loses nothing
+	// Interfaces are those of Links, but for Others, as the kernel had them at ReadAt, by the names of Links. Those that
+	// were not there then are missing. The caller must not change them.
+	Interfaces []netif.Interface
+	ReadAt     time.Time
+	Unreadable string // why a source cannot be read or is late, in one line; empty: all can be read
 }
 
 // interfaces lists the methods of netif.Conn that a Watcher calls.
@@ -158,6 +164,9 @@ func (w *Watcher) at(now time.Time) Figures {
 	f := w.figures
 	quiet := w.lastLoss.IsZero() || now.Sub(w.lastLoss) >= w.cfg.DoubtTime
 	f.Complete = quiet && w.readable && now.Sub(w.due) < slack
+	if w.readable && now.Sub(w.due) >= slack {
+		f.Unreadable = "the kernel has not answered for " + now.Sub(f.ReadAt).Truncate(time.Second).String()
+	}
 	return f
 }
 
@@ -193,6 +202,10 @@ func (w *Watcher) sample(now time.Time) {
 	w.figures = Figures{
 		Links: w.ledger.list(), Softnet: w.dropped.known,
 		SoftnetDropped: w.dropped.total, SoftnetSqueezed: w.squeezed.total,
+		Interfaces: w.ledger.present(), ReadAt: now,
+	}
+	if err := errors.Join(w.linksErr, w.softErr); err != nil {
+		w.figures.Unreadable = strings.ReplaceAll(err.Error(), "\n", "; ")
 	}
 	w.readable = w.linksErr == nil && w.softErr == nil
 	w.due = now.Add(interval)

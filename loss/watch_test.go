@@ -222,6 +222,11 @@ func TestWhatCannotBeSeenIsNotVouchedFor(t *testing.T) {
 				if f.Complete {
 					t.Error("complete although nobody looked")
 				}
+				if f.Unreadable != "refused" {
+					t.Errorf("unreadable: %q, want the reason", f.Unreadable)
+				}
+				// What is of this moment may differ.
+				f.Unreadable, f.Interfaces, f.ReadAt = "", before.Interfaces, before.ReadAt
 				if before.Complete = false; !reflect.DeepEqual(f, before) {
 					t.Errorf("%+v, before %+v: totals must stand", f, before)
 				}

@@ -4,6 +4,7 @@
 #   scripts/setup.sh check    installs nothing: names what building lacks and the command that installs it
 #   scripts/setup.sh build    C compiler, make, libpcap with its headers
 #   scripts/setup.sh test     the same, and the tools that tests run
+#   scripts/setup.sh browser  what building needs, and a browser for the tests of the page
 #   scripts/setup.sh uml      what building needs, and a kernel that runs as a program, with the tools of its tests
 #   scripts/setup.sh packages what building needs, and the tools that make packages
 #   scripts/setup.sh test-packages  the tools that install and check packages
@@ -69,6 +70,11 @@ check_test() {
 	tool wg wireguard-tools
 	tool wireguard-go wireguard-go
 	tool systemd-analyze systemd
+}
+
+check_browser() {
+	check_build
+	tool chromium-headless-shell chromium-headless-shell
 }
 
 check_uml() {
@@ -175,8 +181,8 @@ check)
 	[ -z "$packages" ] || die "missing: $missing. Install it with: apt-get install$packages (elsewhere what Debian calls so), or let $0 build do it"
 	exit 0
 	;;
-build | test | uml | packages | test-packages) purpose=$1 ;;
-*) die "usage: $0 check|build|test|uml|packages|test-packages" ;;
+build | test | browser | uml | packages | test-packages) purpose=$1 ;;
+*) die "usage: $0 check|build|test|browser|uml|packages|test-packages" ;;
 esac
 
 check=check_$(echo "$purpose" | tr - _)

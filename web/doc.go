@@ -3,7 +3,7 @@
 //	net.Listener → Merge → Bound → Door → Server → Mux → the metrics' handler
 //	                                                   → the API's handler
 //	                                                   → Probe
-//	                                                   → Page
+//	                                                   → Page, and its files in page/
 //
 // Merge makes several listeners one, Bound keeps the number of connections below a bound, Door has TLS and passwords,
 // Server has a limit on everything that a client can draw out, and Mux chooses between the only paths that exist.

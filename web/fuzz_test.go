@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,9 @@ func FuzzRequest(f *testing.F) {
 		rest := bufio.NewReader(bytes.NewReader(all))
 		for _, s := range seen {
 			status, body := answer(t, rest, s.method)
+			if slices.ContainsFunc(pageParts(), func(r Route) bool { return r.Path == s.path }) {
+				continue // 200, 206, 304, 405, 412 or 416, as the header says: net/http's to know
+			}
 			want := http.StatusNotFound
 			switch {
 			case s.path == "/metrics", strings.HasPrefix(s.path, "/api/"), s.path == "/" && (s.method == "GET" || s.method == "HEAD"):
@@ -155,7 +159,7 @@ func answer(t *testing.T, r *bufio.Reader, method string) (status int, body stri
 	}
 	for name := range resp.Header {
 		switch name {
-		case "Allow", "Cache-Control", "Connection", "Content-Length", "Content-Security-Policy", "Content-Type", "Date", "X-Content-Type-Options":
+		case "Accept-Ranges", "Allow", "Cache-Control", "Connection", "Content-Length", "Content-Range", "Content-Security-Policy", "Content-Type", "Date", "Etag", "Referrer-Policy", "X-Content-Type-Options":
 		default:
 			t.Fatalf("answer to %s with a header %s", method, name)
 		}

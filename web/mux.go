@@ -11,8 +11,8 @@ type Route struct {
 	http.Handler
 }
 
-// Mux returns a handler that answers each route's path by its handler, "/" with the landing page unless a route has it,
-// and every other path with 404. page is called once for each request of the landing page.
+// Mux returns a handler that answers each route's path by its handler, "/" with the page unless a route has it, and what
+// the page loads below "/page/", and every other path with 404. page is called once for each request of the page.
 //
 // Paths are compared as they are: unlike http.ServeMux it redirects nothing, so "//" and "/metrics/" are
 // 404 too.
@@ -24,6 +24,9 @@ func Mux(routes []Route, page func() Page) http.Handler {
 			servePage(w, page())
 		}
 	})
+	for _, r := range pageParts() {
+		handlers[r.Path] = r.Handler
+	}
 	var trees []Route
 	for _, r := range routes {
 		if r.Path != "/" && strings.HasSuffix(r.Path, "/") {

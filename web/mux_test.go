@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -145,15 +146,15 @@ func TestPageShowsTheFigures(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	body := w.Body.String()
 	for _, want := range []string{
-		"<h1>tcp-stream-exporter</h1>", "Version 1.2.3", `<a href="/metrics">`,
-		">Interface</th><td>eth0<", ">Packet filter</th><td>tcp port 443<", ">Active streams</th><td>34<",
+		`<script type="module" src="page/main.js"></script>`, "<h1>tcp-stream-exporter</h1>", "Version 1.2.3", `<a href="/metrics">`,
+		`<th scope="row">Interface</th><td>eth0<`, ">Packet filter</th><td>tcp port 443<", ">Active streams</th><td>34<",
 		">Packets processed</th><td>123456<", ">Packets dropped</th><td>789<", ">Queue freezes</th><td>12<", ">Uptime</th><td>1h30m1s<",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
-	for _, foreign := range []string{"http:", "https:", "src=", "<script", "@import", "url("} {
+	for _, foreign := range []string{"http:", "https:", "src=\"http", "src=\"/", "<script>", "@import", "url(", "onclick", "<style", " style="} {
 		if strings.Contains(body, foreign) {
 			t.Errorf("the page holds %s: nothing may come from elsewhere", foreign)
 		}
@@ -166,6 +167,65 @@ func TestPageShowsTheFigures(t *testing.T) {
 	h.ServeHTTP(head, httptest.NewRequest("HEAD", "/", nil))
 	if head.Code != 200 || head.Header().Get("Content-Length") != w.Header().Get("Content-Length") || w.Header().Get("Content-Length") == "" {
 		t.Errorf("HEAD: %d with Content-Length %q, GET has %q", head.Code, head.Header().Get("Content-Length"), w.Header().Get("Content-Length"))
+	}
+}
+
+// Every part that the page or another part names is there, as what it is, and asked for again only if it has changed.
+func TestPageParts(t *testing.T) {
+	h := Mux(metricsRoute, func() Page { return testPage })
+	get := func(target, tag string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", target, nil)
+		if tag != "" {
+			r.Header.Set("If-None-Match", tag)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	queue, seen, size := []string{"/"}, map[string]bool{}, 0
+	named := regexp.MustCompile(`(?:href|src|from)[= ]"(?:\./|page/)([\w.]+)"`)
+	for len(queue) > 0 {
+		target := queue[0]
+		queue = queue[1:]
+		if seen[target] {
+			continue
+		}
+		seen[target] = true
+		w := get(target, "")
+		size += w.Body.Len()
+		if w.Code != 200 || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Fatalf("%s: %d %v", target, w.Code, w.Header())
+		}
+		for ending, kind := range pageTypes {
+			if strings.HasSuffix(target, ending) && w.Header().Get("Content-Type") != kind {
+				t.Errorf("%s: %v", target, w.Header())
+			}
+		}
+		if tag := w.Header().Get("ETag"); target != "/" && (tag == "" || get(target, tag).Code != 304 || get(target, `"other"`).Code != 200) {
+			t.Errorf("%s: ETag %q is not asked by", target, tag)
+		}
+		for _, m := range named.FindAllStringSubmatch(w.Body.String(), -1) {
+			queue = append(queue, "/page/"+m[1])
+		}
+		for _, unsafe := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("} {
+			if strings.Contains(w.Body.String(), unsafe) {
+				t.Errorf("%s has %s: data must not become markup", target, unsafe)
+			}
+		}
+	}
+	if len(seen) != 1+len(pageParts()) {
+		t.Errorf("%d of %d parts are loaded: %v", len(seen)-1, len(pageParts()), seen)
+	}
+	if size > 60_000 {
+		t.Errorf("page and parts have %d bytes", size)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", "/page/main.js", nil))
+	if w.Code != 405 {
+		t.Errorf("POST: %d", w.Code)
+	}
+	if w := get("/page/index.html", ""); w.Code != 404 {
+		t.Errorf("the template itself: %d", w.Code)
 	}
 }
 
@@ -189,7 +249,7 @@ func TestHostileTextIsEscaped(t *testing.T) {
 	h := Mux(metricsRoute, func() Page { return Page{Name: evil, Version: evil, Interface: evil, Filter: evil} })
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	if body := w.Body.String(); strings.Contains(body, "<script") || strings.Count(body, "<a ") != 4 {
+	if body := w.Body.String(); strings.Count(body, "<script") != 1 || strings.Count(body, "<a ") != 4 {
 		t.Errorf("text from outside became markup:\n%s", body)
 	}
 	if csp := w.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {

@@ -2,13 +2,17 @@ package web
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"embed"
+	"fmt"
 	"html/template"
 	"net/http"
+	"path"
 	"strconv"
 	"time"
 )
 
-// Page holds what the landing page shows.
+// Page holds what the page at / shows before its scripts have asked for more.
 type Page struct {
 	Name, Version string
 	Metrics       string // paths of the metrics: all,
@@ -23,39 +27,22 @@ type Page struct {
 	Uptime        time.Duration
 }
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"uptime": func(d time.Duration) string { return d.Truncate(time.Second).String() },
-}).Parse(`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{{.Name}}</title>
-<style>
-body { font-family: sans-serif; margin: 2em }
-th { text-align: left; font-weight: normal; padding-right: 2em }
-td { font-family: monospace; text-align: right }
-</style>
-</head>
-<body>
-<h1>{{.Name}}</h1>
-<p>Version {{.Version}}. TCP metrics for Prometheus: all <a href="{{.Metrics}}">{{.Metrics}}</a>, by group and totals
-<a href="{{.Summary}}">{{.Summary}}</a>, by stream <a href="{{.PerStream}}">{{.PerStream}}</a>. The largest now, as JSON:
-<a href="/api/v1/streams">/api/v1/streams</a></p>
-<table>
-<tr><th>Interface</th><td>{{.Interface}}</td></tr>
-<tr><th>Packet filter</th><td>{{.Filter}}</td></tr>
-<tr><th>Active streams</th><td>{{.Streams}}</td></tr>
-<tr><th>Packets processed</th><td>{{.Packets}}</td></tr>
-<tr><th>Packets dropped</th><td>{{.Drops}}</td></tr>
-<tr><th>Queue freezes</th><td>{{.Freezes}}</td></tr>
-<tr><th>Uptime</th><td>{{uptime .Uptime}}</td></tr>
-</table>
-</body>
-</html>
-`))
+// pageFiles are the page and what it loads. Nothing of it comes from elsewhere.
+//
+//go:embed page
+var pageFiles embed.FS
 
-// servePage writes the landing page.
+// pageTemplate is the page. Its live figures are asked for by its scripts, from the API; those of the moment are for
+// browsers without scripts.
+var pageTemplate = template.Must(template.New("index.html").Funcs(template.FuncMap{
+	"uptime": func(d time.Duration) string { return d.Truncate(time.Second).String() },
+}).ParseFS(pageFiles, "page/index.html"))
+
+// pagePolicy lets the page load and ask for what is on this server, and nothing else: the name of an interface or a
+// filter could not bring a script in.
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// servePage writes the page.
 func servePage(w http.ResponseWriter, p Page) {
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, p); err != nil {
@@ -66,9 +53,44 @@ func servePage(w http.ResponseWriter, p Page) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
 	h.Set("Cache-Control", "no-store") // the figures are of this moment
-	// Nothing from other hosts and no script: the name of an interface or a filter could not bring one in.
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin") // the address may hold addresses that were filtered by
 	// The server leaves the body out for HEAD. An error means that the client went away.
 	_, _ = w.Write(b.Bytes())
+}
+
+// pageTypes are the kinds of files that the page loads, by the end of their names.
+var pageTypes = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+
+// pageParts returns the routes of the files that the page loads.
+func pageParts() (parts []Route) {
+	all, _ := pageFiles.ReadDir("page") // it is in the program
+	for _, entry := range all {
+		kind := pageTypes[path.Ext(entry.Name())]
+		if kind == "" {
+			continue
+		}
+		name := "page/" + entry.Name()
+		text, _ := pageFiles.ReadFile(name)
+		parts = append(parts, Route{"/" + name, part(kind, text)})
+	}
+	return parts
+}
+
+// part returns the handler of one file. Browsers ask each time whether it is still the same, so that a page and its
+// parts are of one version.
+func part(kind string, text []byte) http.Handler {
+	tag := fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(text)))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isRead(w, r, "parts of the page are read with GET or HEAD") {
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", kind)
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", tag)
+		h.Set("X-Content-Type-Options", "nosniff")
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text))
+	})
 }

@@ -36,6 +36,8 @@ type Stats struct {
 	Capacity    int    // of the table
 	Reopened    uint64 // times that the ring was opened again
 	Holds       Holds
+	RingBlocks  int // of the ring; 0: there is none at the moment
+	RingWaiting int // of those, the blocks that the kernel had handed over and the worker had not walked yet, at the last look
 	InterfaceUp bool
 	IfIndex     int // of the captured interface; 0: all, NoInterface: it is away
 
@@ -77,6 +79,8 @@ func (s *Stats) Add(o *Stats, first bool) {
 	s.Freezes += o.Freezes
 	s.Connections += o.Connections
 	s.Capacity += o.Capacity
+	s.RingBlocks += o.RingBlocks
+	s.RingWaiting += o.RingWaiting
 	s.Reopened = max(s.Reopened, o.Reopened)
 	s.InterfaceUp = s.InterfaceUp && o.InterfaceUp
 	if !s.InterfaceUp {

@@ -39,10 +39,10 @@ const (
 
 // Project is the order of the packages of this module:
 //
-//	main → app → offline, web, collector, api, check → capture → ring, worker → table, wheel → stream → parse
+//	main → app → offline, web, collector, api, status, check → capture → ring, worker → table, wheel → stream → parse
 //	app, offline, collector, api → exposition → stream, group, printable
-//	app, collector → loss → printable
-//	app, check, capture, loss → netif
+//	app, collector, status → loss → printable
+//	app, check, capture, loss, status → netif
 //	check → printable, table
 //	offline → worker, pcapfile
 //	app → group → parse
@@ -75,16 +75,17 @@ var Project = Rules{
 		{Package: "collector", Height: heightOutput},
 		{Package: "api", Height: heightOutput, Only: []string{"app"}},
 		{Package: "web", Height: heightOutput, Only: []string{"app"}},
+		{Package: "status", Height: heightOutput, Only: []string{"app"}},
 		{Package: "capture", Height: heightCapture, Only: []string{"app", "check"}},
-		{Package: "worker", Height: heightWorker, Only: []string{"app", "check", "offline", "collector", "api", "capture", "internal/tsharkcmp"}},
+		{Package: "worker", Height: heightWorker, Only: []string{"app", "check", "offline", "collector", "api", "status", "capture", "internal/tsharkcmp"}},
 		{Package: "exposition", Height: heightParts}, // below the bans: no net/http, no client_golang
 		{Package: "exposition/expositiontest", Height: heightTests},
 		{Package: "ring", Height: heightParts, Only: []string{"app", "check", "capture"}},
 		{Package: "wheel", Height: heightParts},
 		{Package: "table", Height: heightParts},
 		{Package: "printable", Height: heightLeaf, Only: []string{"app", "check", "collector", "exposition", "loss"}},
-		{Package: "netif", Height: heightLeaf, Only: []string{"app", "check", "capture", "loss"}},
-		{Package: "loss", Height: heightCapture, Only: []string{"app", "collector"}}, // asks the kernel, knows no capture
+		{Package: "netif", Height: heightLeaf, Only: []string{"app", "check", "capture", "loss", "status"}},
+		{Package: "loss", Height: heightCapture, Only: []string{"app", "collector", "status"}}, // asks the kernel, knows no capture
 		{Package: "stream", Height: heightStream},
 		{Package: "group", Height: heightStream},
 		{Package: "parse", Height: heightParse}, // lowest but for the filter: no project import is open to it
