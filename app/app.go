@@ -418,8 +418,10 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 			err = ring.ErrDown
 		}
 		if err == nil && at.kind != kind {
-			if cfg.Filter, err = o.compileFilter(at.kind); err == nil {
-				kind = at.kind
+			// A filter that cannot be made leaves the one there is, for when the kind of before comes back.
+			var filter []bpf.RawInstruction
+			if filter, err = o.compileFilter(at.kind); err == nil {
+				cfg.Filter, kind = filter, at.kind
 			}
 		}
 		var rings []*ring.Ring
