@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,16 +31,17 @@ const (
 // Exporter is a running exporter process. Every complete answer in text from its /metrics, and from the paths below, goes
 // through a Checker, whose complaints are errors of the test.
 type Exporter struct {
-	t      testing.TB
-	ns     *NS
-	checks Checker
-	cmd    *exec.Cmd
-	ended  <-chan struct{}
-	output output
-	client *http.Client
+	t       testing.TB
+	ns      *NS
+	address string
+	checks  Checker
+	cmd     *exec.Cmd
+	ended   <-chan struct{}
+	output  output
+	client  *http.Client
 }
 
-// StartExporter is LaunchExporter, and waits until /metrics answers on its default port.
+// StartExporter is LaunchExporter, and waits until /metrics answers on its default port, or on that of -port :N.
 func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
 	t.Helper()
 	e := n.LaunchExporter(t, bin, args...)
@@ -63,7 +65,7 @@ func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
 // is logged.
 func (n *NS) LaunchExporter(t testing.TB, bin string, args ...string) *Exporter {
 	t.Helper()
-	e := &Exporter{t: t, ns: n, cmd: n.Command(bin, args...), client: newScraper(n, scrapeTimeout)}
+	e := &Exporter{t: t, ns: n, address: addressOf(args), cmd: n.Command(bin, args...), client: newScraper(n, scrapeTimeout)}
 	e.cmd.Stdout, e.cmd.Stderr = &e.output, &e.output
 	ended, err := Start(e.cmd)
 	if err != nil {
@@ -81,6 +83,14 @@ func (n *NS) LaunchExporter(t testing.TB, bin string, args ...string) *Exporter 
 		}
 	})
 	return e
+}
+
+// addressOf returns where an exporter listens: on the port of an argument -port :N, for several in one namespace.
+func addressOf(args []string) string {
+	if at := slices.Index(args, "-port"); at >= 0 && at+1 < len(args) && strings.HasPrefix(args[at+1], ":") {
+		return "127.0.0.1" + args[at+1]
+	}
+	return Address
 }
 
 // Ended reports whether the process has ended.
@@ -124,7 +134,7 @@ func (e *Exporter) Output() string { return e.output.String() }
 
 // Do sends a request for a path of the exporter's web server and returns the answer and its body.
 func (e *Exporter) Do(method, path string) (*http.Response, string, error) {
-	req, err := http.NewRequest(method, "http://"+Address+path, nil)
+	req, err := http.NewRequest(method, "http://"+e.address+path, nil)
 	if err != nil {
 		return nil, "", err
 	}
@@ -140,7 +150,7 @@ func (e *Exporter) Do(method, path string) (*http.Response, string, error) {
 // Open asks for /metrics, for an answer that is too long to be parsed or to be there within the time of a scrape. The
 // caller reads the body within timeout, and closes it.
 func (e *Exporter) Open(timeout time.Duration) (*http.Response, error) {
-	req, err := http.NewRequest("GET", "http://"+Address+"/metrics", nil)
+	req, err := http.NewRequest("GET", "http://"+e.address+"/metrics", nil)
 	if err != nil {
 		return nil, err
 	}
