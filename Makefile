@@ -87,6 +87,7 @@ test-invariants: ## tests of the table and the wheel that check themselves after
 test-nocgo: ## vet and tests of the build without cgo and libpcap, by its filter and its files
 	CGO_ENABLED=0 go vet ./...
 	CGO_ENABLED=0 $(TEST) ./cgo/... ./offline ./app ./worker
+	CGO_ENABLED=0 $(TEST) -run 'FilterOfAFile' ./e2e
 
 test-386: setup-build ## tests of numbers and sizes with 32 bits, under qemu-i386 where the kernel runs no 386 programs (1 minute)
 	@scripts/test-386.sh

@@ -135,7 +135,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 // offline returns the options of a run over capture files.
 func (o *options) offline(stderr io.Writer) offline.Options {
 	r := offline.Options{
-		Files: o.files, Filter: o.filter, Tunnels: o.tunnels, Sample: parse.OneIn(o.sample), Flag: o.flag, Check: o.checkMemory,
+		Files: o.files, Filter: o.filter.text, Program: o.filter.program, Tunnels: o.tunnels, Sample: parse.OneIn(o.sample), Flag: o.flag, Check: o.checkMemory,
 		ReadFlag: func(file string) string { return withValue("read", file) },
 		Format:   o.output.format, Sort: o.output.sort, Families: o.metrics.Families, Limits: o.metrics.Limits,
 		Others:    func() ([]exposition.Encoded, error) { return collector.Runtime(o.metrics.Options) },
@@ -204,7 +204,7 @@ func serve(o *options, door *web.Door, log *slog.Logger) error {
 	}
 	defer s.close()
 
-	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter,
+	log.Info("starting", "version", versionName(), "interface", o.iface, "filter", o.filter.shown(),
 		"address", addressesOf(s.listeners), "framesize", o.frameSize, "blocksize", o.blockSize,
 		"numblocks", o.numBlocks, "workers", o.workers, "max_connections", o.maxConnections,
 		"stream_age", ageText(o.streamAge), "finalized_age", ageText(o.finalizedAge))
@@ -329,7 +329,7 @@ func serve(o *options, door *web.Door, log *slog.Logger) error {
 	server := web.Server("", web.Mux(routes, func() web.Page {
 		s := c.Stats()
 		return web.Page{
-			Name: "TCP stream exporter", Metrics: o.web.metrics, Summary: summary, PerStream: streams, Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter),
+			Name: "TCP stream exporter", Metrics: o.web.metrics, Summary: summary, PerStream: streams, Version: versionName(), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter.shown()),
 			Packets: s.Packets, Drops: s.Dropped, Freezes: s.Freezes, Streams: int(s.Active),
 			Uptime: time.Since(started).Truncate(time.Second),
 		}
@@ -418,8 +418,10 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 			err = ring.ErrDown
 		}
 		if err == nil && at.kind != kind {
-			if cfg.Filter, err = o.compileFilter(at.kind); err == nil {
-				kind = at.kind
+			// A filter that cannot be made leaves the one there is, for when the kind of before comes back.
+			var filter []bpf.RawInstruction
+			if filter, err = o.compileFilter(at.kind); err == nil {
+				cfg.Filter, kind = filter, at.kind
 			}
 		}
 		var rings []*ring.Ring
@@ -446,24 +448,25 @@ func reopener(o *options, cfg ring.Config, kind pcapfilter.LinkType, log *slog.L
 
 // compileFilter makes the program that the kernel runs, which also returns how much of a packet it copies.
 func (o *options) compileFilter(kind pcapfilter.LinkType) ([]bpf.RawInstruction, error) {
-	prog, err := pcapfilter.CompileLive(o.filter, kind, o.snapLen)
+	where := func() string { return o.flag(o.filter.flagName()) }
+	prog, err := o.filter.compile(kind, o.snapLen)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
+		return nil, fmt.Errorf("%s: %w", where(), err)
 	}
 	if prog, err = pcapfilter.Sample(prog, kind, o.sample); err != nil {
-		return nil, fmt.Errorf("%s and %s: %w", o.flag("packet-filter"), o.flag("sample"), err)
+		return nil, fmt.Errorf("%s and %s: %w", where(), o.flag("sample"), err)
 	}
 	prog = pcapfilter.HeadersOnly(prog, kind)
 	outer := pcapfilter.Outer{}
 	outer.Protocols, outer.Ports = o.tunnels.Outer()
 	if prog, err = pcapfilter.OrOuter(prog, kind, outer, o.tunnelSnapLen()); err != nil {
-		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
+		return nil, fmt.Errorf("%s: %w", where(), err)
 	}
 	if o.direction != sent {
 		return prog, nil
 	}
 	if prog, err = pcapfilter.OnlyOutgoing(prog); err != nil {
-		return nil, fmt.Errorf("%s: %w", o.flag("packet-filter"), err)
+		return nil, fmt.Errorf("%s: %w", where(), err)
 	}
 	return prog, nil
 }

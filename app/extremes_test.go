@@ -299,6 +299,44 @@ func TestNumbersAtTheirExtremes(t *testing.T) {
 	}
 }
 
+// TestNumbersInProgramsAtTheirExtremes: the numbers of a file of -packet-filter-file have 16, 8, 8 and 32 bits, and there
+// are as many instructions as the kernel takes. The error names the line.
+func TestNumbersInProgramsAtTheirExtremes(t *testing.T) {
+	const instructions = "instructions, and the kernel takes 4096: simplify"
+	for _, c := range []struct{ text, want string }{
+		{"-1\n6 0 0 1\n", "line 1: \"-1\" is no number"},
+		{"0\n6 0 0 1\n", "line 1: \"0\" is no number"},
+		{"1\n6 0 0 1\n", ""},
+		{"4096\n" + strings.Repeat("40 0 0 12\n", 4095) + "6 0 0 1\n", ""},
+		{"4097\n" + strings.Repeat("40 0 0 12\n", 4096) + "6 0 0 1\n", "line 1: 4097 " + instructions},
+		{"65537\n6 0 0 1\n", "line 1: 65537 " + instructions}, // 1 in the kernel's 16 bits
+		{"4294967297\n6 0 0 1\n", "line 1: 4294967297 " + instructions},
+		{over64 + "\n6 0 0 1\n", "line 1: \"" + over64 + "\" is no number"},
+		{"1\n-65530 0 0 1\n", "line 2: \"-65530\" is no number of 16 bits"}, // 6 in 16 bits
+		{"1\n65542 0 0 1\n", "line 2: \"65542\" is no number of 16 bits"},
+		{"2\n21 256 0 1\n6 0 0 1\n", "line 2: \"256\" is no number of 8 bits"}, // 0 in 8 bits
+		{"2\n21 0 " + over64 + " 1\n6 0 0 1\n", "is no number of 8 bits"},
+		{"1\n6 0 0 4294967295\n", ""}, // more than any snap length
+		{"1\n6 0 0 4294967296\n", "line 2: \"4294967296\" is no number of 32 bits"},
+		{"2\n5 0 0 4294967295\n6 0 0 1\n", "line 2: it jumps over 4294967295 instructions"}, // -1 in 32 bits
+		{"257\n21 255 0 1\n" + strings.Repeat("40 0 0 12\n", 255) + "6 0 0 1\n", ""},
+		{"256\n21 255 0 1\n" + strings.Repeat("40 0 0 12\n", 254) + "6 0 0 1\n", "line 2: it jumps over 255 instructions, and 255 follow"},
+	} {
+		file := writeFile(t, "program", []byte(c.text))
+		o, err := parseFlags([]string{"-packet-filter-file", file}, io.Discard)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%.60q: %v", c.text, err)
+		case c.want == "":
+			if last := o.filter.program[len(o.filter.program)-1]; last.K != uint32(o.snapLen) {
+				t.Errorf("%.60q returns %d bytes, want %d", c.text, last.K, o.snapLen)
+			}
+		case err == nil || !strings.HasPrefix(err.Error(), "-packet-filter-file "+file+": line ") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n"):
+			t.Errorf("%.60q: error %v, want one line with %q", c.text, err, c.want)
+		}
+	}
+}
+
 // TestExtremesAtWork runs the numbers that are taken: whatever they are converted to or multiplied with
 // means the same.
 func TestExtremesAtWork(t *testing.T) {

@@ -32,7 +32,7 @@ type options struct {
 	snapLen        int // bytes of a frame that are captured at most
 	snapLenGiven   bool
 	web            webFlags
-	filter         string
+	filter         filterFlags
 	streamAge      time.Duration // this and finalizedAge: worker.Never for ever
 	finalizedAge   time.Duration
 	synAge         time.Duration // 0: as streamAge
@@ -80,7 +80,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.BoolVar(&o.promiscuous, "promiscuous", false, "capture packets too that are addressed to others, as at a mirror port")
 	fs.IntVar(&o.snapLen, "snaplen", worker.SnapLen, "`bytes` of a packet that are captured at most; what is behind the headers is never looked at")
 	o.web.register(fs)
-	fs.StringVar(&o.filter, "packet-filter", "tcp", "packet `filter` in tcpdump's language, pcap-filter(7); empty: every packet")
+	o.filter.register(fs)
 	fs.DurationVar(&o.streamAge, "stream-age", 5*time.Minute, "how long a stream is kept after its last packet; 0: for ever; with -read for ever unless given")
 	fs.DurationVar(&maxAge, "max-age", 0, "another name of -stream-age")
 	fs.DurationVar(&o.finalizedAge, "finalized-age", time.Minute, "how long a stream with FIN or RST is kept after its last packet; 0: for ever; with -read for ever unless given")
@@ -178,7 +178,10 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	if err := o.resolveAges(given); err != nil {
 		return nil, err
 	}
-	return o, o.check()
+	if err := o.check(); err != nil || o.version {
+		return o, err
+	}
+	return o, o.filter.resolve(given, o.snapLen, o.flag)
 }
 
 // resolveAges turns 0 into worker.Never, with -read also an age that was not given: all streams of a file
@@ -370,7 +373,7 @@ func (o *options) asFlags(err error) error {
 		case ring.SettingRetireTov:
 			return o.flag("retire-timeout")
 		case ring.SettingFilter:
-			return o.flag("packet-filter")
+			return o.flag(o.filter.flagName())
 		}
 		return o.flag("workers")
 	}), err}

@@ -80,9 +80,10 @@ const (
 )
 
 // newLines compiles the filter for all kinds of interfaces. A filter that cannot apply to those without a link header
-// selects nothing there, such as one that asks for an Ethernet address.
+// selects nothing there, such as one that asks for an Ethernet address, or one of a file, which is taken for one of Ethernet.
 func newLines(o *options, log *slog.Logger) (*lines, error) {
 	l := &lines{o: o, selection: o.selection, log: log, numbers: map[string]uint32{}}
+	o.filter.use(pcapfilter.EN10MB)
 	var err error
 	if l.programs[ethernet], err = o.compileFilter(pcapfilter.EN10MB); err != nil {
 		return nil, err
@@ -92,7 +93,7 @@ func newLines(o *options, log *slog.Logger) (*lines, error) {
 		log.Warn("the filter cannot apply to interfaces without a link header (tun, PPP, WireGuard): nothing is captured there", "reason", err)
 	}
 	if l.byHatype, err = pcapfilter.ByHardwareType(l.programs[ethernet], l.programs[raw]); err != nil {
-		return nil, fmt.Errorf("%s: for several interfaces: %w", o.flag("packet-filter"), err)
+		return nil, fmt.Errorf("%s: for several interfaces: %w", o.flag(o.filter.flagName()), err)
 	}
 	return l, nil
 }

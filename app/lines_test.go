@@ -58,7 +58,7 @@ func testLines(t *testing.T, selection string, wait bool) (*lines, *bytes.Buffer
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	o := &options{iface: selection, selection: s, wait: wait, promiscuous: true, snapLen: worker.SnapLen, filter: "", direction: both, sample: 1}
+	o := &options{iface: selection, selection: s, wait: wait, promiscuous: true, snapLen: worker.SnapLen, direction: both, sample: 1}
 	l, err := newLines(o, slog.New(slog.NewTextHandler(&out, nil)))
 	if err != nil {
 		t.Fatal(err)

@@ -165,6 +165,9 @@ func (o *options) choose(s *setup, log *slog.Logger) (filter []bpf.RawInstructio
 
 // aim has a ring capture from an interface.
 func (o *options) aim(cfg *ring.Config, at link, filter []bpf.RawInstruction) {
+	if at.index != 0 { // there is one, and its kind is known
+		o.filter.use(at.kind)
+	}
 	cfg.IfIndex, cfg.Filter = at.index, filter
 	cfg.IgnoreOutgoing = at.loopback || o.direction == arriving
 	cfg.Promiscuous = o.promiscuous

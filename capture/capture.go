@@ -181,7 +181,7 @@ func (c *Capture) Run() error {
 
 // capture takes blocks from the ring until Stop, or until the ring fails. It goes on while the interface is
 // down: the kernel fills the ring again as soon as it is up (NETDEV_UP in packet_notifier,
-// net/packet/af_packet.c of Linux 6.18), before anybody here can know.
+// net/packet/af_packet.c of Linux 6.6), before anybody here can know.
 //
 // The goroutine stays on one thread while it works, whose time it measures, and is free of it while it
 // waits, which costs less then (ring.Wait).

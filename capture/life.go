@@ -30,7 +30,7 @@ const (
 )
 
 // housekeep reads the kernel's counters and looks at the interface: one that is deleted after it went down, or
-// renamed, sends its sockets no event (packet_notifier in net/packet/af_packet.c of Linux 6.18). A ring whose
+// renamed, sends its sockets no event (packet_notifier in net/packet/af_packet.c of Linux 6.6). A ring whose
 // interface bears another name now, or has become one of another kind, which the filter was not made for, is of
 // no more use than one whose interface is deleted.
 func (c *Capture) housekeep() error {

@@ -59,8 +59,8 @@ func NewWorkers(workers []*worker.Worker, rings []*ring.Ring, open WorkersOpener
 }
 
 // take returns worker i's next ring, or ErrStopped after Stop. The rings of all are opened together, for
-// the kernel moves connections from one to another whenever their number changes (fanout_demux_hash in
-// net/packet/af_packet.c of Linux 6.18): the first worker that finds its interface gone has them all opened,
+// the kernel moves connections from one to another whenever their number changes (fanout_demux_bpf and
+// fanout_demux_hash in net/packet/af_packet.c of Linux 6.6): the first worker that finds its interface gone has them all opened,
 // and the others wait for the same opening.
 func (ws *Workers) take(i int) (*ring.Ring, error) {
 	for {

@@ -59,7 +59,7 @@ func propose(f *facts) (all []proposal) {
 		all = append(all, proposal{flag, value, fmt.Sprintf(why, args...)})
 	}
 	c, t := f.c, &f.traffic
-	tunnels := f.proposeTunnels(add)
+	f.proposeTunnels(add)
 	seen := func(n int, of int) bool { return n >= leastSeen && float64(n) >= noticeable*float64(of) }
 	if in := t.passed.kinds; !c.IPv6 && seen(in.tcp6, in.tcp) {
 		add("ipv6", "", "%s of the TCP packets are IPv6, and are skipped without it", percent(float64(in.tcp6), float64(in.tcp)))
@@ -68,7 +68,7 @@ func propose(f *facts) (all []proposal) {
 		add("vlan-identity", "", "TCP of %s: where the same addresses are in two of them, they are one stream without it", counted(n, "VLAN"))
 	}
 	f.proposeDirection(add)
-	workers := f.proposeWorkers(add, tunnels)
+	workers := f.proposeWorkers(add)
 	f.proposeCPUs(add, workers)
 	ringBytes := f.proposeRing(add, workers)
 	f.proposeConnections(add, ringBytes)
@@ -77,8 +77,7 @@ func propose(f *facts) (all []proposal) {
 
 type adder func(flag, value, why string, args ...any)
 
-// proposeTunnels returns the tunnels of the proposal.
-func (f *facts) proposeTunnels(add adder) parse.Tunnels {
+func (f *facts) proposeTunnels(add adder) {
 	c, t := f.c, &f.traffic
 	want, count := c.Tunnels, 0
 	for bit := range t.left.tunnels {
@@ -91,7 +90,6 @@ func (f *facts) proposeTunnels(add adder) parse.Tunnels {
 	if want != c.Tunnels {
 		add("tunnels", want.String(), "TCP in %v passes by, and its encapsulation is not looked into without it", want&^c.Tunnels)
 	}
-	return want
 }
 
 func (f *facts) proposeDirection(add adder) {
@@ -123,15 +121,9 @@ func (f *facts) load() float64 {
 }
 
 // proposeWorkers returns the number of workers of the proposal.
-func (f *facts) proposeWorkers(add adder, tunnels parse.Tunnels) int {
+func (f *facts) proposeWorkers(add adder) int {
 	c := f.c
 	load, cpus := f.load(), len(f.machine.allowed)
-	if apart := tunnels & (parse.TunnelVXLAN | parse.TunnelGENEVE); apart != 0 {
-		if c.Workers > 1 {
-			add("workers", "1", "the outer ports of %v differ by direction, and workers get packets by them", apart)
-		}
-		return 1
-	}
 	if cpus > 0 && c.Workers > cpus {
 		add("workers", strconv.Itoa(cpus), "there are no more CPUs for it")
 		return cpus

@@ -61,14 +61,15 @@ func TestProposals(t *testing.T) {
 		{"tunnels", func(f *facts) { f.traffic.left.tunnels[0], f.traffic.left.tunnels[4] = 5, 7 }, []string{"-tunnels gre,geneve"}, "TCP in gre,geneve"},
 		{"another tunnel than the one given", func(f *facts) { f.traffic.left.tunnels[1] = 5; f.c.Tunnels = parse.TunnelGRE }, []string{"-tunnels gre,ipip"}, "TCP in ipip"},
 		{"a tunnel that is given", func(f *facts) { f.traffic.passed.tunnels[0] = 500; f.c.Tunnels = parse.TunnelGRE }, nil, ""},
-		{"a tunnel that workers cannot share", func(f *facts) { f.traffic.left.tunnels[3] = 5; f.c.Workers = 2; f.rate(200_000) },
-			[]string{"-tunnels vxlan", "-workers 1", "-cpus 3"}, "vxlan"},
-		{"a tunnel that workers cannot share, and load", func(f *facts) {
+		{"a tunnel that workers share", func(f *facts) { f.traffic.left.tunnels[3] = 5; f.c.Workers = 2; f.rate(200_000) },
+			[]string{"-tunnels vxlan", "-cpus 2-3"}, "vxlan"},
+		{"a tunnel that workers share, and load", func(f *facts) {
 			f.traffic.left.tunnels[3] = 5
-			f.rate(20_000_000)
+			f.rate(15_000_000)
 			f.c.Ring.NumBlocks = 1 << 15
+			f.c.Ring.BlockSize = 1 << 21
 			f.machine.hasAvailable = false
-		}, []string{"-tunnels vxlan", "-cpus 3", "-blocksize 1048576", "-numblocks 8192"}, "vxlan"},
+		}, []string{"-tunnels vxlan", "-workers 2", "-cpus 2-3"}, "vxlan"},
 
 		{"packets that pass twice", func(f *facts) {
 			for n := range 10 {

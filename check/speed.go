@@ -28,7 +28,7 @@ const (
 
 // Where things stand in a block of TPACKET_V3: struct tpacket_block_desc with tpacket_hdr_v1, then for each frame struct
 // tpacket3_hdr, struct sockaddr_ll and the bytes, where tpacket_rcv puts those of Ethernet (linux/if_packet.h,
-// net/packet/af_packet.c of Linux 6.18). In host byte order.
+// net/packet/af_packet.c of Linux 6.6). In host byte order.
 const (
 	blockHeader  = 48
 	blockVersion = 0

@@ -39,6 +39,8 @@ func TestBadInput(t *testing.T) {
 	folder, empty, text := t.TempDir(), file("empty", ""), file("text", strings.Repeat("no capture\n", 10))
 	packed, broken := file("packed", "BZh9"+strings.Repeat("\x00", 40)), file("broken", "\x1f\x8b\x08"+strings.Repeat("\x00", 40))
 	bad, three := file("bad", "a 10.0.0.0/8\nb 10.0.0/8\n"), file("three", "a 10.0.0.0/8\nb 11.0.0.0/8\nc 12.0.0.0/8\n")
+	jump := file("jump", "2\n21 7 0 2048\n6 0 0 1\n")
+	longest := file("longest", "4096\n"+strings.Repeat("40 0 0 12\n", 4095)+"6 0 0 1\n")
 	whole := file("whole", "\xd4\xc3\xb2\xa1\x02\x00\x04\x00"+strings.Repeat("\x00", 8)+"\xff\xff\x00\x00\x01\x00\x00\x00")
 
 	const maxInt32, over32, maxInt64, over64 = "2147483647", "2147483648", "9223372036854775807", "9223372036854775808"
@@ -82,6 +84,15 @@ func TestBadInput(t *testing.T) {
 		{"a filter that is too long", []string{"-packet-filter", "tcp" + strings.Repeat(" ", 16384)}, `-packet-filter "tcp  `, []string{"(16387 bytes in all)", "16384"}},
 		{"a filter of too many instructions", []string{"-packet-filter", "ip6 protochain 6" + orPorts(300)}, `-packet-filter "ip6 protochain 6 or port 1 or port 3`, []string{"simplify"}},
 		{"a filter with a loop", []string{"-packet-filter", "ip6 protochain 6"}, `-packet-filter "ip6 protochain 6": `, []string{"protochain"}},
+
+		{"a file of a filter without a name", []string{"-packet-filter-file", ""}, `-packet-filter-file "": `, []string{"name a file", "tcpdump -ddd"}},
+		{"a file of a filter that does not exist", []string{"-packet-filter-file", "no.program"}, "-packet-filter-file no.program: ", []string{"no such file", "name a file"}},
+		{"a folder of filters", []string{"-packet-filter-file", folder}, "-packet-filter-file " + folder + ": ", []string{"directory", "name a file"}},
+		{"an empty file of a filter", []string{"-packet-filter-file", empty}, "-packet-filter-file " + empty + ": line 1: ", []string{"empty", "want the output of tcpdump -ddd"}},
+		{"a file of a filter that is text", []string{"-packet-filter-file", text}, "-packet-filter-file " + text + ": line 1: ", []string{"no capture", "want the output of tcpdump -ddd"}},
+		{"a program with a jump out of it", []string{"-packet-filter-file", jump}, "-packet-filter-file " + jump + ": line 2: ", []string{"jumps over 7", "want the output of tcpdump -ddd"}},
+		{"two filters", []string{"-packet-filter", "tcp", "-packet-filter-file", jump}, "-packet-filter tcp and -packet-filter-file " + jump + ": ", []string{"leave one out"}},
+		{"a program that is too long for a sample", []string{"-packet-filter-file", longest, "-sample", "4"}, "-packet-filter-file " + longest + " and -sample 4: ", []string{"the kernel takes 4096", "simplify"}},
 
 		{"a block size beside the page size", []string{"-blocksize", "100000"}, "-blocksize 100000: ", []string{"multiple", page}},
 		{"a block size of zero", []string{"-blocksize", "0"}, "-blocksize 0: ", []string{"such as 262144"}},

@@ -92,6 +92,31 @@ func keepSending(t *testing.T, ns *lab.NS, frames [][]byte) {
 	})
 }
 
+// keepExchanging has a client and a server in the namespace talk over lo until the test ends.
+func keepExchanging(t *testing.T, ns *lab.NS) {
+	t.Helper()
+	s, c := serve(t, ns, netip.MustParseAddr("127.0.0.1")), newClient(t, ns)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				if err := c.exchange(s, 1000, 1000); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-ended
+	})
+}
+
 // TestCheckOfTraffic sends packets of each kind and wants them told, with whether the filter passes them; what the check
 // proposes is a command line with which the exporter starts.
 func TestCheckOfTraffic(t *testing.T) {
@@ -162,6 +187,12 @@ func TestCheckOfKinds(t *testing.T) {
 	start("lo", silent, []string{"-interface", "lo"}, "interface        lo, up, MTU 65536", " +loopback: .*counted once.*", "link type        hardware type 772 .*",
 		"interrupts       none of its own: .*", " +nothing has passed meanwhile: .*")
 
+	// Traffic on lo: each packet once, and no proposal to leave a direction out.
+	busy := lab.New(t)
+	keepExchanging(t, busy.A)
+	start("lo with traffic", busy, []string{"-interface", "lo", "-packet-filter-file", tcpdumpProgram(t, busy.A, "lo", "tcp port 8080")},
+		"TCP              100% of the packets, and the filter passes them", "connections      [1-9].* seen, .*")
+
 	one := lab.New(t)
 	keepSending(t, one.B, [][]byte{v4.Ethernet()})
 	start("several", one, []string{"-interface", "any,!lo"}, "interface        veth0, up, MTU 1500", "TCP              100% of the packets, and the filter passes them", "connections      1 seen, .*")
@@ -227,6 +258,9 @@ func TestCheckOfKinds(t *testing.T) {
 			t.Errorf("%s: status %d: %s", name, status, complaints)
 		}
 		says(t, text, c.wants...)
+		if name == "lo with traffic" && strings.Contains(text, "-direction") {
+			t.Errorf("packets of lo seem to pass twice:\n%s", text)
+		}
 		if name == "several" && strings.Contains(text, "loopback") {
 			t.Errorf("lo is left out:\n%s", text)
 		}

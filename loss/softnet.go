@@ -9,7 +9,7 @@ import (
 
 const (
 	// procSelf is where procfs looks for net/softnet_stat, which has a line of hexadecimal numbers for each
-	// processor that is online (softnet_seq_show in net/core/net-procfs.c of Linux 6.18). The file counts
+	// processor that is online (softnet_seq_show in net/core/net-procfs.c of Linux 6.9). The file counts
 	// for the whole machine in every network namespace. Below /proc/self it is there with ProcSubset=pid in
 	// a systemd unit too, which hides /proc/net.
 	procSelf    = "/proc/self"

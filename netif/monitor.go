@@ -264,7 +264,7 @@ func (m *Monitor) endList(whole bool) {
 // receive waits for one datagram and reads it.
 //
 // When there is no room for a message the kernel says so once (ENOBUFS), and from then on drops all messages of
-// changes, until the queue has been read to its end (NETLINK_S_CONGESTED, netlink_overrun and netlink_rcv_wake in
+// changes, until the queue has been read to its end (NETLINK_S_CONGESTED: netlink_overrun, netlink_broadcast_deliver, netlink_rcv_wake in
 // net/netlink/af_netlink.c; TestMonitorAsksAtTheEndOfTheQueue sees it, on Linux 6.18 at first). A list that is asked
 // for before that may be out of date when it is there, and nothing would tell.
 func (m *Monitor) receive() error {

@@ -13,10 +13,11 @@ import (
 	"tcp-stream-exporter/pcapfile"
 )
 
-// fileFilter applies -packet-filter and -sample to the packets of a file, where no kernel does it. A file may
-// hold several link types: the filter is compiled for each when its first packet comes.
+// fileFilter applies -packet-filter, or -packet-filter-file, and -sample to the packets of a file, where no kernel does it.
+// A file may hold several link types: the filter is compiled for each when its first packet comes.
 type fileFilter struct {
 	expr     string
+	given    []bpf.RawInstruction      // the filter instead of expr, for packets of one link type; or nil
 	outer    pcapfilter.Outer          // packets that pass whatever expr says
 	flag     func(string) string       // shows a flag as typed
 	programs map[uint32]*filterProgram // by link type number
@@ -27,8 +28,8 @@ type fileFilter struct {
 	unsampled uint64        // that the filter accepted and the sample did not
 }
 
-func newFileFilter(expr string, tunnels parse.Tunnels, sample parse.Sample, flag func(string) string) *fileFilter {
-	f := &fileFilter{expr: strings.TrimSpace(expr), flag: flag, programs: map[uint32]*filterProgram{}, sample: sample}
+func newFileFilter(expr string, given []bpf.RawInstruction, tunnels parse.Tunnels, sample parse.Sample, flag func(string) string) *fileFilter {
+	f := &fileFilter{expr: strings.TrimSpace(expr), given: given, flag: flag, programs: map[uint32]*filterProgram{}, sample: sample}
 	f.outer.Protocols, f.outer.Ports = tunnels.Outer()
 	return f
 }
@@ -48,14 +49,14 @@ func (f *fileFilter) accepts(p *pcapfile.Packet) (bool, error) {
 // link type, or cannot run on a file. Packets of a link type that is not decoded pass: they are
 // counted where the others are decoded.
 func (f *fileFilter) passes(p *pcapfile.Packet) (bool, error) {
-	if f.expr == "" || p.Link == parse.LinkUnknown {
+	if f.expr == "" && f.given == nil || p.Link == parse.LinkUnknown {
 		return true, nil
 	}
 	program := f.programs[p.DLT]
 	if program == nil {
 		var err error
-		if program, err = newFilterProgram(f.expr, f.outer, p.DLT); err != nil {
-			return false, fmt.Errorf("%s: %w", f.flag("packet-filter"), err)
+		if program, err = f.compile(p.DLT); err != nil {
+			return false, err
 		}
 		f.programs[p.DLT] = program
 	}
@@ -66,6 +67,36 @@ func (f *fileFilter) passes(p *pcapfile.Packet) (bool, error) {
 	return ok, nil
 }
 
+// compile returns the filter for packets of a link type.
+func (f *fileFilter) compile(dlt uint32) (*filterProgram, error) {
+	link := dltOfLinkType(dlt)
+	if f.given != nil {
+		for other := range f.programs {
+			if dltOfLinkType(other) != link {
+				return nil, fmt.Errorf("%s: a program is for one link type, and there are packets of types %d and %d: read them one after the other, with a file for each",
+					f.flag("packet-filter-file"), other, dlt)
+			}
+		}
+		program, err := newFilterProgram(f.given, f.outer, link)
+		if errors.Is(err, errLiveOnly) {
+			err = errProgramLiveOnly
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.flag("packet-filter-file"), err)
+		}
+		return program, nil
+	}
+	raw, err := pcapfilter.Compile(f.expr, link, pcapfilter.MaxSnapLen)
+	var program *filterProgram
+	if err == nil {
+		program, err = newFilterProgram(raw, f.outer, link)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.flag("packet-filter"), err)
+	}
+	return program, nil
+}
+
 // filterProgram is a filter for one link type.
 type filterProgram struct {
 	instructions []bpf.Instruction
@@ -74,14 +105,15 @@ type filterProgram struct {
 	byLength     map[uint32]*bpf.VM // programs that know the length on the wire
 }
 
-var errLiveOnly = errors.New("it asks for what only a live capture knows (inbound, outbound, ifindex): leave that out with -read")
+var (
+	errLiveOnly        = errors.New("it asks for what only a live capture knows (inbound, outbound, ifindex): leave that out with -read")
+	errProgramLiveOnly = errors.New("it asks for what only a live capture knows (VLAN tags beside the packet, inbound, outbound, ifindex): write one with tcpdump -y instead of -i")
+)
 
-func newFilterProgram(expr string, outer pcapfilter.Outer, dlt uint32) (*filterProgram, error) {
-	raw, err := pcapfilter.Compile(expr, dltOfLinkType(dlt), pcapfilter.MaxSnapLen)
+// newFilterProgram returns the filter that raw is, or the outer packets of tunnels.
+func newFilterProgram(raw []bpf.RawInstruction, outer pcapfilter.Outer, link pcapfilter.LinkType) (*filterProgram, error) {
+	raw, err := pcapfilter.OrOuter(raw, link, outer, pcapfilter.MaxSnapLen)
 	if err != nil {
-		return nil, err
-	}
-	if raw, err = pcapfilter.OrOuter(raw, dltOfLinkType(dlt), outer, pcapfilter.MaxSnapLen); err != nil {
 		return nil, err
 	}
 	p := &filterProgram{byLength: map[uint32]*bpf.VM{}}
@@ -96,6 +128,10 @@ func newFilterProgram(expr string, outer pcapfilter.Outer, dlt uint32) (*filterP
 				return nil, errLiveOnly
 			}
 			p.asksLength = true
+		case bpf.LoadAbsolute:
+			if in.Off > math.MaxInt32 { // SKF_LL_OFF and SKF_NET_OFF (linux/filter.h), which the machine takes for an offset
+				return nil, errLiveOnly
+			}
 		case bpf.NegateA:
 			// The machine does not know it and would reject every packet. Multiplied by 2³²-1 it is
 			// the same.

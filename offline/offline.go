@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/bpf"
+
 	"tcp-stream-exporter/exposition"
 	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/pcapfile"
@@ -34,7 +36,10 @@ const (
 type Options struct {
 	Files  []string // in the order in which they were captured, one at least; - for standard input
 	Filter string   // in pcap-filter(7)'s language; empty: every packet
-	Repeat int      // how many times the packets are accounted from memory; 0: once, as they are read
+	// Program is the filter, instead of Filter: for packets of one link type, those of the first packet that is decoded.
+	// nil: there is none.
+	Program []bpf.RawInstruction
+	Repeat  int // how many times the packets are accounted from memory; 0: once, as they are read
 
 	Tunnels parse.Tunnels // the filter lets their outer packets pass, as the workers of NewWorker look into them
 
@@ -66,7 +71,7 @@ func Run(o Options, stdout, stderr io.Writer) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
-	filter := newFileFilter(o.Filter, o.Tunnels, o.Sample, o.Flag)
+	filter := newFileFilter(o.Filter, o.Program, o.Tunnels, o.Sample, o.Flag)
 	progress := newProgress(stderr, in.size)
 
 	var report fileReport

@@ -8,8 +8,9 @@ type Frame struct {
 	hdr  *frameHdr
 }
 
-// Time returns when the kernel received the frame, in nanoseconds since the epoch. The clock is
-// CLOCK_REALTIME, which may step.
+// Time returns when the kernel received the frame, in nanoseconds since the epoch: the software timestamp that the frame
+// has already, or else when it is copied into the ring (tpacket_rcv, tpacket_get_timestamp). The clock is CLOCK_REALTIME,
+// which may step.
 func (f Frame) Time() int64 { return int64(f.hdr.sec)*1e9 + int64(f.hdr.nsec) }
 
 // WireLen returns the length on the wire in bytes (tp_len); len(Data) of them were captured.
@@ -127,8 +128,9 @@ func (b *Block) Bad() bool { return b.bad }
 func (b *Block) TimedOut() bool { return b.status&tpStatusBlkTmo != 0 }
 
 // Losing reports whether frames were dropped between the last reading of Stats and the end of the block
-// (TP_STATUS_LOSING, set by prb_close_block in net/packet/af_packet.c of Linux 6.18). For want of room the kernel drops
-// frames between two blocks, never within one: this one's frames may come after the drop, and so may those of the
+// (TP_STATUS_LOSING: prb_close_block sets it if tp_drops is not 0, and packet_getsockopt has set that to 0). For want of
+// room the kernel drops frames between two blocks, while the next one is not released, never within one
+// (__packet_rcv_has_room and __packet_lookup_frame_in_block, which tpacket_rcv calls): this one's frames may come after the drop, and so may those of the
 // blocks behind it, all of which say so until Stats reads the counter.
 func (b *Block) Losing() bool { return b.status&tpStatusLosing != 0 }
 

@@ -25,8 +25,8 @@ type Config struct {
 
 	// RetireTov is the longest time for which the kernel holds a partly filled block before it hands it
 	// over, 0 to 65.535 s, in steps of 1 ms rounded up (tp_retire_blk_tov). 0 lets the kernel choose by the
-	// link's speed (prb_calc_retire_blk_tmo). A block may come earlier: opening one does not restart the timer
-	// (prb_open_block).
+	// link's speed (prb_calc_retire_blk_tmo). Since Linux 6.18 a block may come earlier: opening one no longer restarts
+	// the timer (prb_open_block; before, it calls _prb_refresh_rx_retire_blk_timer).
 	RetireTov time.Duration
 
 	// Filter is the classic BPF program that runs on each frame, at most 4096 instructions. What it
@@ -35,8 +35,8 @@ type Config struct {
 
 	// Fanout is the classic BPF program that shares out frames among the rings of a group, at most 4096 instructions: what
 	// it returns, modulo the number of rings, is the ring's place in the order of OpenGroup. It runs before Filter, and on a
-	// frame that has arrived it begins at the network header (fanout_demux_bpf in net/packet/af_packet.c). Empty: the
-	// kernel's flow hash does it.
+	// frame that has arrived it begins at the network header: packet_rcv_fanout runs it (fanout_demux_bpf) before
+	// tpacket_rcv puts the link header back. Empty: the kernel's flow hash shares frames out.
 	Fanout []bpf.RawInstruction
 
 	// IgnoreOutgoing leaves out what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20). Loopback

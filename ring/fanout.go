@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxRings is the most rings in one group: PACKET_FANOUT_MAX in linux/if_packet.h before Linux 5.11.
+// MaxRings is the most rings in one group: PACKET_FANOUT_MAX in net/packet/internal.h of older kernels, and what fanout_add
+// still takes where no other bound is asked for.
 const MaxRings = 256
 
 // RejectAll is a filter that accepts no frame. It must not be changed.

@@ -60,6 +60,7 @@ check_test() {
 	tool nft nftables
 	tool ethtool ethtool
 	tool tshark tshark
+	tool tcpdump tcpdump
 	tool tcpreplay tcpreplay
 	tool iperf3 iperf3
 	tool wrk wrk

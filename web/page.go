@@ -19,7 +19,7 @@ type Page struct {
 	Summary       string // by group,
 	PerStream     string // and by stream
 	Interface     string // of the capture
-	Filter        string // in the language of pcap-filter(7)
+	Filter        string // for people
 	Packets       uint64 // taken out of the rings
 	Drops         uint64 // dropped by the kernel for want of room
 	Freezes       uint64 // TPACKET_V3 queue freezes

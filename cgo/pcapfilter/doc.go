@@ -28,6 +28,8 @@
 //     "tcp". The latter takes all.
 //   - [OnlyOutgoing] takes what this machine sends.
 //
+// [ReadProgram] reads a program that tcpdump has compiled, for use instead of one of Compile or CompileLive.
+//
 // [Fanout] returns a program of another kind: the kernel takes a socket of a group by what it returns.
 //
 // # What the compiler cannot know
@@ -52,7 +54,7 @@
 // # Without cgo
 //
 // Built with CGO_ENABLED=0 the package has no libpcap. It then knows the empty filter and "tcp", and returns an
-// error for any other. [Available] tells the builds apart.
+// error for any other, but [ReadProgram] reads its program. [Available] tells the builds apart.
 //
 // All functions may be called from any goroutine.
 package pcapfilter

@@ -14,7 +14,7 @@ import (
 const Available = false
 
 var errNoLibpcap = errors.New(`this build has no libpcap and knows only "tcp" and the empty filter: ` +
-	"build with CGO_ENABLED=1 and libpcap's headers (Debian: libpcap-dev) for all others")
+	"build with CGO_ENABLED=1 and libpcap's headers (Debian: libpcap-dev) for all others, or give them by -packet-filter-file")
 
 // compile knows the empty filter, of white space alone, as libpcap does.
 func compile(filter string, link LinkType, snapLen int) ([]bpf.RawInstruction, error) {

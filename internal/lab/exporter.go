@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,17 +32,18 @@ const (
 // Exporter is a running exporter process. Every complete answer in text from its /metrics, and from the paths below, goes
 // through a Checker, whose complaints are errors of the test.
 type Exporter struct {
-	t      testing.TB
-	ns     *NS
-	checks Checker
-	cmd    *exec.Cmd
-	ended  <-chan struct{}
-	output output
-	client *http.Client
-	tls    *tls.Config // nil: it is asked in plain text
+	t       testing.TB
+	ns      *NS
+	address string
+	checks  Checker
+	cmd     *exec.Cmd
+	ended   <-chan struct{}
+	output  output
+	client  *http.Client
+	tls     *tls.Config // nil: it is asked in plain text
 }
 
-// StartExporter is LaunchExporter, and waits until /metrics answers on its default port.
+// StartExporter is LaunchExporter, and waits until /metrics answers on its default port, or on that of -port :N.
 func (n *NS) StartExporter(t testing.TB, bin string, args ...string) *Exporter {
 	t.Helper()
 	return n.StartExporterTLS(t, nil, bin, args...)
@@ -73,7 +75,7 @@ func (n *NS) StartExporterTLS(t testing.TB, config *tls.Config, bin string, args
 // is logged.
 func (n *NS) LaunchExporter(t testing.TB, bin string, args ...string) *Exporter {
 	t.Helper()
-	e := &Exporter{t: t, ns: n, cmd: n.Command(bin, args...)}
+	e := &Exporter{t: t, ns: n, address: addressOf(args), cmd: n.Command(bin, args...)}
 	e.client = e.newScraper(scrapeTimeout)
 	e.cmd.Stdout, e.cmd.Stderr = &e.output, &e.output
 	ended, err := Start(e.cmd)
@@ -92,6 +94,14 @@ func (n *NS) LaunchExporter(t testing.TB, bin string, args ...string) *Exporter 
 		}
 	})
 	return e
+}
+
+// addressOf returns where an exporter listens: on the port of an argument -port :N, for several in one namespace.
+func addressOf(args []string) string {
+	if at := slices.Index(args, "-port"); at >= 0 && at+1 < len(args) && strings.HasPrefix(args[at+1], ":") {
+		return "127.0.0.1" + args[at+1]
+	}
+	return Address
 }
 
 // Ended reports whether the process has ended.
@@ -164,9 +174,9 @@ func (e *Exporter) Get(req *http.Request) (*http.Response, error) { return e.Sen
 // URL returns that of the exporter in its namespace, without a path.
 func (e *Exporter) URL() string {
 	if e.tls != nil {
-		return "https://" + Address
+		return "https://" + e.address
 	}
-	return "http://" + Address
+	return "http://" + e.address
 }
 
 // newScraper returns a client with a connection for each of its scrapes.
