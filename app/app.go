@@ -62,6 +62,9 @@ func Main(args []string, linked string) int {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == topCommand {
+		return runTop(args[1:], stdout, stderr)
+	}
 	o, err := parseFlags(args, stdout)
 	switch {
 	case errors.Is(err, errHelp):

@@ -40,6 +40,10 @@ func (l *commandLine) parse(args []string) (files []string, err error) {
 			return files, err
 		}
 		if _, given := l.typed[readFlag]; !given {
+			if l.Arg(0) == topCommand {
+				l.bad = fmt.Errorf("argument %q: a command comes first: tcp-stream-exporter top", l.Arg(0))
+				return nil, l.bad
+			}
 			l.bad = fmt.Errorf("argument %q: all settings are flags, see -help", l.Arg(0))
 			return nil, l.bad
 		}

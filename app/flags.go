@@ -113,6 +113,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 			help := bytes.NewBufferString("Usage of tcp-stream-exporter:\n")
 			fs.SetOutput(help)
 			fs.PrintDefaults() // which drops errors
+			help.WriteString("With top as the first argument: show the streams of a running exporter in a terminal, see top -help\n")
 			if _, err := out.Write(help.Bytes()); err != nil {
 				return nil, outputError{"the help", err}
 			}

@@ -39,7 +39,7 @@ const (
 
 // Project is the order of the packages of this module:
 //
-//	main → app → offline, web, collector, api, status, check → capture → ring, worker → table, wheel → stream → parse
+//	main → app → offline, web, top, collector, api, status, check → capture → ring, worker → table, wheel → stream → parse
 //	app, offline, collector, api → exposition → stream, group, printable
 //	app, collector, status → loss → printable
 //	app, check, capture, loss, status → netif
@@ -56,6 +56,9 @@ var Project = Rules{
 		// The server's door, and the sockets that systemd passes.
 		"github.com/prometheus/exporter-toolkit/web":  {"web"},
 		"github.com/coreos/go-systemd/v22/activation": {"app"},
+
+		// Raw mode and size of a terminal.
+		"golang.org/x/term": {"top"},
 
 		// The reader of capture files: no part of live capture.
 		"github.com/gopacket/gopacket":        {"pcapfile"},
@@ -76,6 +79,7 @@ var Project = Rules{
 		{Package: "api", Height: heightOutput, Only: []string{"app"}},
 		{Package: "web", Height: heightOutput, Only: []string{"app"}},
 		{Package: "status", Height: heightOutput, Only: []string{"app"}},
+		{Package: "top", Height: heightOutput, Only: []string{"app"}}, // asks an exporter over HTTP; capture, ring and worker do not let it in
 		{Package: "capture", Height: heightCapture, Only: []string{"app", "check"}},
 		{Package: "worker", Height: heightWorker, Only: []string{"app", "check", "offline", "collector", "api", "status", "capture", "internal/tsharkcmp"}},
 		{Package: "exposition", Height: heightParts}, // below the bans: no net/http, no client_golang
