@@ -25,7 +25,7 @@ func (w *Worker) sample(i uint32, seg *parse.Segment, rtt int64) {
 
 // accountFoundOptional is accountFound with the optional figures: a loop of its own, because asking for each packet
 // cost 3 ns at 1,000 streams.
-func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, bound *bounds, tally *stream.Tally) {
+func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, bound *bounds) {
 	t := w.table
 	for ; set != 0; set &= set - 1 {
 		i := bits.TrailingZeros32(set) % BatchSize
@@ -43,7 +43,7 @@ func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, boun
 			w.late(index, seg, now)
 			continue
 		}
-		ev, rtt := w.accountOne(index, r, seg, now, tally)
+		ev, rtt := w.accountOne(index, r, seg, now, &w.tally)
 		if ev != 0 {
 			w.event(index, ev, seg, now, false, false)
 		}
@@ -56,7 +56,7 @@ func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, boun
 
 // accountFoundGroups is accountFound with groups. RTT samples are counted at its end, so that the misses of all of them
 // overlap.
-func (w *Worker) accountFoundGroups(x *Batch, set uint32, next *[]uint32, bound *bounds, tally *stream.Tally) {
+func (w *Worker) accountFoundGroups(x *Batch, set uint32, next *[]uint32, bound *bounds) {
 	t, g, shortest := w.table, w.groups, w.shortest
 	samples := uint(0)
 	for ; set != 0; set &= set - 1 {
@@ -75,7 +75,7 @@ func (w *Worker) accountFoundGroups(x *Batch, set uint32, next *[]uint32, bound 
 			w.late(index, seg, now)
 			continue
 		}
-		ev, rtt := r.Account(seg.Dir(), seg, now, tally)
+		ev, rtt := r.Account(seg.Dir(), seg, now, &w.tally)
 		if ev != 0 {
 			w.event(index, ev, seg, now, false, false)
 		}

@@ -78,6 +78,7 @@ type Worker struct {
 	tally    stream.Tally
 	hides    bool         // IPv6 connections are hidden: accounted, and no streams to whoever does not ask for them
 	hidden   stream.Tally // of those
+	swapped  bool         // tally and hidden have changed places, see accountFoundHidden
 	// Counters are the totals so far. Whoever walks the frames of a ring counts here, too.
 	Counters Counters
 
@@ -294,10 +295,11 @@ func (w *Worker) flush() {
 //go:noinline
 func (w *Worker) account(x *Batch, n uint, found table.Found, next []uint32, bound *bounds) {
 	known := found.Data | found.Bare
+	rest := known
 	if x.hidden != 0 {
-		w.accountFoundHidden(x, found, &next, bound)
+		rest = w.accountFoundHidden(x, found, &next, bound)
 	}
-	for rest := known &^ x.hidden; rest != 0; {
+	for rest != 0 {
 		run := rest
 		if after := found.After & rest &^ (run & -run); after != 0 {
 			run = rest & (after&-after - 1)
@@ -310,7 +312,6 @@ func (w *Worker) account(x *Batch, n uint, found table.Found, next []uint32, bou
 		i := bits.TrailingZeros32(set) % BatchSize
 		w.accountUnknown(&x.Segs[i], x.Hashes[i], bound.time(x.Times[i]))
 	}
-	x.hidden = 0
 	w.lastTime = bound.time(x.Times[(n-1)%BatchSize])
 	for _, i := range next {
 		w.table.Prefetch(i)
@@ -337,11 +338,11 @@ func (b *bounds) time(t int64) int64 {
 //go:noinline
 func (w *Worker) accountFound(x *Batch, set uint32, next *[]uint32, bound *bounds) {
 	if w.optional {
-		w.accountFoundOptional(x, set, next, bound, &w.tally)
+		w.accountFoundOptional(x, set, next, bound)
 		return
 	}
 	if w.groups != nil {
-		w.accountFoundGroups(x, set, next, bound, &w.tally)
+		w.accountFoundGroups(x, set, next, bound)
 		return
 	}
 	t, shortest := w.table, w.shortest
