@@ -221,8 +221,7 @@ func (h *Handler) row(n *named) *groupRow {
 
 		RTT: h.legs(&t.RTT), Handshake: h.legs(&t.Handshake),
 	}
-	// Which ACKs are duplicates is known where the data that they acknowledge is seen.
-	if t.Data[group.FromServer].Packets != 0 && t.Data[group.FromClient].Packets != 0 {
+	if t.BothWays() {
 		d := both(func(d *group.Data) *uint64 { return &d.DuplicateAcks })
 		r.DuplicateAcks = &d
 	}

@@ -79,7 +79,7 @@ var testRows = func() []group.Row {
 	lan, dmz := group.Member{Name: 1}, group.Member{Name: 2}
 	subnet := group.Member{Name: 1, Bits: 120, Net: parse.AddrFrom4(10<<24 | 7<<8)}
 	oneWay := group.Totals{Opened: 5, OneWay: 5, HalfOpen: 5}
-	oneWay.Data[group.FromServer] = group.Data{Packets: 10, Bytes: 1, DuplicateAcks: 3} // which nobody can know
+	oneWay.Data[group.FromServer] = group.Data{Packets: 10, Bytes: 1}
 	return []group.Row{
 		{Key: group.Key{Client: dmz, Server: group.Member{}, Service: 0}, Totals: oneWay},
 		{Key: group.Key{Client: lan, Server: dmz, Service: 443, Interface: 2}, Totals: counted(1000)},
@@ -175,7 +175,8 @@ func TestGroupsOfOneDirection(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	both := testRows[0]
-	both.Data[group.FromClient].Packets = 1
+	both.Data[group.FromClient].Packets, both.EstablishedNow = 1, 1
+	both.Data[group.FromServer].DuplicateAcks = 3
 	both.RTT[group.ServerLeg].Sum = 5e6
 	if r := groupsHandler().row(&named{Row: &both}); r.DuplicateAcks == nil || *r.DuplicateAcks.FromServer != 3 || r.RTT == nil || r.RTT.Client != nil || r.RTT.Server.Count != 5 {
 		t.Errorf("%+v", r)

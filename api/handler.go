@@ -39,8 +39,9 @@ type Groups interface {
 // Options say what there is to be shown. All functions may be called from any goroutine, those for one stream a million
 // times for one request.
 type Options struct {
-	IPv6   bool // is accounted
-	ByVLAN bool // streams are told apart by VLAN
+	IPv6        bool // is accounted
+	IPv6Metrics bool // the metrics by stream have it too
+	ByVLAN      bool // streams are told apart by VLAN
 	// InterfaceName returns the names of interfaces, as exposition.Streams wants it. Nil: streams are not told apart by
 	// interface.
 	InterfaceName func(index uint32) string
@@ -77,7 +78,7 @@ type Handler struct {
 
 // New returns a handler that shows the streams of source.
 func New(source Source, o Options) *Handler {
-	return &Handler{source: source, options: o, admission: newAdmission()}
+	return &Handler{source: source, options: o, admission: newAdmission(), parts: worker.Parts{WithHidden: true}}
 }
 
 // badRequest is an error of the request itself.
@@ -169,10 +170,17 @@ func (h *Handler) appendHead(b []byte, at time.Time) []byte {
 	return strconv.AppendFloat(b, float64(at.UnixMilli())/1e3, 'f', 3, 64)
 }
 
-// appendIPv6 appends whether IPv6 is among what was read, and how many packets of it were not accounted.
+// appendIPv6 appends whether IPv6 is among what was read, how many packets of it were not accounted, and how much of it
+// the metrics by stream leave out.
 func (h *Handler) appendIPv6(b []byte, s *worker.Stats) []byte {
 	b = append(b, `,"ipv6_accounted":`...)
 	b = strconv.AppendBool(b, h.options.IPv6)
 	b = append(b, `,"ipv6_skipped_packets":`...)
-	return strconv.AppendUint(b, s.Skipped[parse.IPv6], 10)
+	b = strconv.AppendUint(b, s.Skipped[parse.IPv6]-s.Hidden, 10)
+	b = append(b, `,"ipv6_in_stream_metrics":`...)
+	b = strconv.AppendBool(b, h.options.IPv6Metrics)
+	b = append(b, `,"ipv6_hidden_packets":`...)
+	b = strconv.AppendUint(b, s.Hidden, 10)
+	b = append(b, `,"ipv6_hidden_streams":`...)
+	return strconv.AppendInt(b, s.HiddenTally.Streams, 10)
 }

@@ -74,6 +74,7 @@ type answer struct {
 	Matched   int      `json:"streams_matched"`
 	IPv6      bool     `json:"ipv6_accounted"`
 	Skipped   int      `json:"ipv6_skipped_packets"`
+	Hidden    int      `json:"ipv6_hidden_packets"`
 	Streams   []row
 }
 

@@ -103,7 +103,7 @@ func (h *Handler) appendStreams(b []byte, q *query, w *window, r *reading) []byt
 		b = appendSeconds(b, r.at.Sub(w.began))
 	}
 	b = append(b, `,"streams_in_table":`...)
-	b = strconv.AppendInt(b, r.stats.Streams, 10)
+	b = strconv.AppendInt(b, r.stats.Streams+r.stats.HiddenTally.Streams, 10)
 	b = append(b, `,"streams_matched":`...)
 	b = strconv.AppendUint(b, r.matched, 10)
 	b = h.appendIPv6(b, &r.stats)

@@ -44,14 +44,14 @@ func golden(t *testing.T, path string, got []byte) {
 
 func TestGoldenStreams(t *testing.T) {
 	f := &fakeSource{streams: expositiontest.Fixed()}
-	f.stats.Skipped[parse.IPv6] = 12
+	f.stats.Skipped[parse.IPv6], f.stats.Hidden, f.stats.HiddenTally.Streams = 1912, 1900, 4
 	for i := range f.streams {
 		f.streams[i].Has |= stream.HasReverse * stream.Has(i%2)
 		f.origins = append(f.origins, stream.Origin{IfIndex: uint32(i)})
 	}
 	h := New(f, Options{Group: testGroup, Service: testService, InterfaceName: func(uint32) string { return "eth0" }})
 	golden(t, "testdata/streams.json", ask(t, h, "GET", StreamsPath).Body.Bytes())
-	golden(t, "testdata/none.json", ask(t, New(&fakeSource{}, Options{IPv6: true}), "GET", StreamsPath).Body.Bytes())
+	golden(t, "testdata/none.json", ask(t, New(&fakeSource{}, Options{IPv6: true, IPv6Metrics: true}), "GET", StreamsPath).Body.Bytes())
 }
 
 // figure is what a sort ranks by, the slow way; -1: the stream has none.

@@ -13,13 +13,14 @@ import (
 
 // apiOptions returns what the JSON API shows of a capture.
 func (o *options) apiOptions(c *capture.Workers, s *setup, groups *groupsInForce, status *status.History) api.Options {
-	a := api.Options{IPv6: o.ipv6, ByVLAN: o.byVLAN, Totals: c.Stats, Status: status.Answer, StatusPoints: historyPoints}
+	a := api.Options{IPv6: o.ipv6, IPv6Metrics: o.ipv6, ByVLAN: o.byVLAN, Totals: c.Stats, Status: status.Answer, StatusPoints: historyPoints}
 	if o.byInterface() {
 		a.InterfaceName = s.lines.name
 	}
 	if !o.countsGroups() {
 		return a
 	}
+	a.IPv6 = true
 	a.Groups, a.Member, a.Histogram, a.Service = c, groups.name, histogramOf, groups.service
 	if o.groups.isConfigured() {
 		a.Group = func(addr parse.Addr) string {

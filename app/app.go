@@ -349,7 +349,7 @@ func serve(o *options, door *web.Door, log *slog.Logger) error {
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(server, bounded) }()
 
-	err = attend(ctx, c, log, &hints{ipv6: o.ipv6, arriving: o.direction == arriving}, captured, served, hangUps)
+	err = attend(ctx, c, log, &hints{ipv6: o.ipv6, ipv6Grouped: o.metrics.Groups != nil, arriving: o.direction == arriving}, captured, served, hangUps)
 
 	c.Stop()
 	stopping, done := context.WithTimeout(context.Background(), stopTime)

@@ -92,7 +92,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 	fs.IntVar(&o.workers, "workers", 1, "`number` of workers that share out the traffic, each with a ring and a table of its own")
 	cpus := fs.String("cpus", "", "`list` of CPUs that the workers are pinned to, in turn, e.g. 0,2-5 (default: none)")
 	fs.IntVar(&o.maxConnections, "max-connections", 262144, "`number` of connections (two streams each) that are tracked at most")
-	fs.BoolVar(&o.ipv6, "ipv6", false, "track IPv6 streams too")
+	fs.BoolVar(&o.ipv6, "ipv6", false, "have IPv6 in the metrics by stream, too; those by group have it anyhow")
 	fs.BoolVar(&o.byVLAN, "vlan-identity", false, "tell streams of the same addresses and ports apart by their VLAN tags, and label them with vlan")
 	tunnels := fs.String("tunnels", "", "`list` of encapsulations whose inner packets are accounted, of "+parse.TunnelNames()+" (default: none)")
 	fs.IntVar(&o.sample, "sample", 1, "capture one connection in this `number`, chosen by a hash of addresses and ports; 1: all")

@@ -10,6 +10,7 @@ import (
 // hints looks at the totals now and then for what an operator may not expect, and logs each once.
 type hints struct {
 	ipv6         bool // IPv6 is tracked
+	ipv6Grouped  bool // it counts in groups all the same
 	arriving     bool // packets are captured as they arrive only
 	last         worker.Stats
 	toldIPv6     bool
@@ -31,7 +32,11 @@ func (h *hints) note(s worker.Stats, log *slog.Logger) {
 	packets, ipv6 := s.Packets-h.last.Packets, s.Skipped[parse.IPv6]-h.last.Skipped[parse.IPv6]
 	if !h.ipv6 && !h.toldIPv6 && packets >= hintPackets && ipv6*ipv6Share > packets {
 		h.toldIPv6 = true
-		log.Warn("IPv6 passes by and is not tracked: -ipv6 tracks it", "packets", ipv6, "of", packets)
+		message := "IPv6 passes by and is not tracked: -ipv6 tracks it"
+		if h.ipv6Grouped {
+			message = "IPv6 passes by and is in the metrics by group alone: -ipv6 has it in those by stream too"
+		}
+		log.Warn(message, "packets", ipv6, "of", packets)
 	}
 	dropped, oneSided := s.Expired-h.last.Expired, s.OneSided-h.last.OneSided
 	if h.arriving && !h.toldOneSided && dropped >= hintStreams && oneSided*oneSidedShare > dropped {

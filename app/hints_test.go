@@ -12,7 +12,7 @@ import (
 
 // What is told of is told once, and only above its share.
 func TestHints(t *testing.T) {
-	const ipv6, oneSided = "-ipv6 tracks it", "nothing of the other direction arrives"
+	const ipv6, grouped, oneSided = "-ipv6 tracks it", "in the metrics by group alone: -ipv6 has it", "nothing of the other direction arrives"
 	grow := func(s *worker.Stats, packets, ipv6, expired, oneSided uint64) {
 		s.Packets += packets
 		s.Skipped[parse.IPv6] += ipv6
@@ -29,6 +29,7 @@ func TestHints(t *testing.T) {
 		{"1 % is IPv6", hints{}, [][4]uint64{{10000, 100}}, nil},
 		{"more than 1 %", hints{}, [][4]uint64{{10000, 101}, {10000, 10000}}, []string{ipv6}},
 		{"more than 1 %, later", hints{}, [][4]uint64{{10000, 0}, {10000, 50}, {10000, 200}}, []string{ipv6}},
+		{"more than 1 %, which groups have", hints{ipv6Grouped: true}, [][4]uint64{{10000, 101}, {10000, 10000}}, []string{grouped}},
 		{"few packets", hints{}, [][4]uint64{{999, 999}}, nil},
 		{"it is tracked", hints{ipv6: true}, [][4]uint64{{10000, 9000}}, nil},
 		{"one direction of many", hints{arriving: true}, [][4]uint64{{0, 0, 400, 101}, {0, 0, 400, 400}}, []string{oneSided}},

@@ -64,7 +64,7 @@ func (oneOfAll) Snapshot(_ context.Context, s *worker.Snapshot) error {
 type oneGroup struct{}
 
 func (oneGroup) Groups(_ context.Context, r *group.Reading) error {
-	r.Rows = []group.Row{{Totals: group.Totals{Opened: 1}}}
+	r.Rows = []group.Row{{Totals: group.Totals{Opened: 1, Established: 1}}}
 	return nil
 }
 

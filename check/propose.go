@@ -62,7 +62,7 @@ func propose(f *facts) (all []proposal) {
 	f.proposeTunnels(add)
 	seen := func(n int, of int) bool { return n >= leastSeen && float64(n) >= noticeable*float64(of) }
 	if in := t.passed.kinds; !c.IPv6 && seen(in.tcp6, in.tcp) {
-		add("ipv6", "", "%s of the TCP packets are IPv6, and are skipped without it", percent(float64(in.tcp6), float64(in.tcp)))
+		add("ipv6", "", "%s of the TCP packets are IPv6, and the metrics by stream have none of them without it", percent(float64(in.tcp6), float64(in.tcp)))
 	}
 	if n := t.passed.inVLANs(); !c.ByVLAN && n > 1 {
 		add("vlan-identity", "", "TCP of %s: where the same addresses are in two of them, they are one stream without it", counted(n, "VLAN"))

@@ -95,10 +95,14 @@ var captureFamilies = []family[captured]{
 			}
 			e(float64(c.Unselected), "unselected") // the capture passes these over before they come to package parse
 		}},
+	{header: header{Name: "tcp_stream_exporter_hidden_ipv6_packets_total", Help: "TCP packets in IPv6 that the metrics by group and the JSON API have, and those by stream have not for want of -ipv6.", Type: counter},
+		series: counterOf(func(c *captured) uint64 { return c.Hidden })},
+	{header: header{Name: "tcp_stream_exporter_hidden_ipv6_streams", Help: "Streams in IPv6 that are in the table for the metrics by group and the JSON API, and not in those by stream for want of -ipv6.", Type: gauge},
+		series: gaugeOf(func(c *captured) float64 { return float64(c.HiddenTally.Streams) })},
 	{header: header{Name: "tcp_stream_exporter_shared_origin_packets_total", Help: "Packets of an interface and VLANs that no number was left for: they are accounted as of interface \"all others\", where streams of the same addresses and ports are one.", Type: counter},
 		series: counterOf(func(c *captured) uint64 { return c.SharedOrigin })},
 	{header: header{Name: "tcp_stream_exporter_capture_gaps_total", Help: "Sequence gaps across a loss of the capture itself: packets that the ring dropped, a bad block, a time without the interface. No stream counts them.", Type: counter},
-		series: counterOf(func(c *captured) uint64 { return c.CaptureGaps })},
+		series: counterOf(func(c *captured) uint64 { return c.CaptureGaps + c.HiddenTally.CaptureGaps })},
 	{header: header{Name: "tcp_stream_exporter_ring_blocks_total", Help: "Ring blocks walked.", Type: counter},
 		series: counterOf(func(c *captured) uint64 { return c.Blocks })},
 	{header: header{Name: "tcp_stream_exporter_ring_blocks_timed_out_total", Help: "Ring blocks that the kernel handed over before they were full.", Type: counter},

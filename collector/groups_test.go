@@ -122,7 +122,7 @@ func TestTheLabelsMakeTheSeries(t *testing.T) {
 	present := slices.Delete(slices.Clone(rows), 3, 4)
 	reading := group.Reading{Rows: rows}
 	want := withSelf(expositiontest.ExpectedGroups(present, func(uint32) string { return "eth0" }), &reading)
-	if n := len(want); n != 9*166+len(exposition.TotalHeaders())+5 {
+	if n := len(want); n != 9*166-2+len(exposition.TotalHeaders())+5 { // row 4 was not seen in both directions
 		t.Fatalf("%d series are expected of 9 combinations", n)
 	}
 	h := groupHandler(t, reading)
@@ -495,6 +495,33 @@ func BenchmarkSummary(b *testing.B) {
 					}
 					b.ReportMetric(float64(w.bytes), "bytes")
 				})
+			}
+		}
+	}
+}
+
+// Duplicate ACKs of connections that were seen in one direction are absent, and the family where there are no others.
+func TestDuplicateAcksTakeBothDirections(t *testing.T) {
+	const family = "tcp_group_duplicate_acks_total"
+	oneWay := group.Row{Key: group.Key{Service: 1}, Totals: group.Totals{Opened: 2, OneWay: 2}}
+	oneWay.Data[group.FromClient].Packets, oneWay.Data[group.FromServer].Packets = 5, 5 // of different connections
+	both := group.Row{Key: group.Key{Service: 2}, Totals: group.Totals{Opened: 1, Established: 1}}
+	for _, format := range groupFormats {
+		for _, rows := range [][]group.Row{{oneWay}, {oneWay, both}} {
+			_, text := ask(t, groupHandler(t, group.Reading{Rows: rows}), "/metrics", format, "")
+			n, other := 0, 0
+			for series := range expositiontest.ParseAs(t, text, format).Values {
+				if strings.HasPrefix(series, family) {
+					n++
+					if !strings.Contains(series, `service="2"`) {
+						t.Errorf("%s: %s is there", format, series)
+					}
+				} else if strings.HasPrefix(series, "tcp_group_resets_total") {
+					other++
+				}
+			}
+			if want := 2 * (len(rows) - 1); n != want || other != 2*len(rows) || want == 0 && bytes.Contains(text, []byte(family)) {
+				t.Errorf("%s: %d series of %d rows, want %d", format, n, len(rows), want)
 			}
 		}
 	}

@@ -27,7 +27,8 @@ func TestOwnFamilies(t *testing.T) {
 	s.Opened, s.ClosedFin, s.ClosedRst, s.Expired, s.Tally.Recycled, s.Replaced, s.Tally.Reopened = 21, 22, 23, 24, 25, 26, 27
 	s.RecycledHalfOpen, s.RecycledFinalized, s.NoRoom = 31, 32, 33
 	s.Skipped[parse.NotIP], s.Blocks, s.TimedOut, s.BadBlocks = 41, 42, 43, 44
-	s.Unselected, s.SharedOrigin, s.CaptureGaps = 45, 46, 47
+	s.Unselected, s.SharedOrigin, s.CaptureGaps = 45, 46, 40
+	s.Hidden, s.HiddenTally.Streams, s.HiddenTally.CaptureGaps = 48, 49, 7
 	s.InterfaceUp, s.Reopened = true, 51
 	s.SuperPackets, s.SuperSegments, s.MaxTurn, s.MaxTurnWork = 61, 611, 620*time.Microsecond, 62*time.Microsecond
 	s.MaxFrameAge, s.MaxExpiryLag = 63*time.Millisecond, 1400*time.Millisecond
@@ -61,6 +62,8 @@ func TestOwnFamilies(t *testing.T) {
 		`tcp_stream_exporter_skipped_packets_total{reason="not_ip"} 41`,
 		`tcp_stream_exporter_skipped_packets_total{reason="fragment"} 0`,
 		`tcp_stream_exporter_skipped_packets_total{reason="unselected"} 45`,
+		`tcp_stream_exporter_hidden_ipv6_packets_total 48`,
+		`tcp_stream_exporter_hidden_ipv6_streams 49`,
 		`tcp_stream_exporter_shared_origin_packets_total 46`,
 		`tcp_stream_exporter_capture_gaps_total 47`,
 		`tcp_stream_exporter_ring_blocks_total 42`,

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -86,6 +87,11 @@ func TestGroupOneWay(t *testing.T) {
 			}
 			if n := groupSum(m, "tcp_group_one_way_connections"); n != want {
 				t.Errorf("%v connections of one direction, want %v", n, want)
+			}
+			for key := range m {
+				if row.oneWay && strings.HasPrefix(key, "tcp_group_duplicate_acks_total") {
+					t.Errorf("%s is there, and tells nothing", key)
+				}
 			}
 			t.Logf("%v in one direction; %v", want, seen)
 			if n := groupSum(m, "tcp_group_connections_opened_total"); n != oneWayConnections {

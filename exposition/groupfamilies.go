@@ -13,6 +13,8 @@ type GroupFamily struct {
 	Values []string // of Label
 	// OnRequest reports whether the family is exported only if it is asked for.
 	OnRequest bool
+	// bothWays: combinations of whose connections none was seen in both directions have no series.
+	bothWays bool
 
 	// value returns the figure of a combination for the value of Label with an index; distribution sets d to that of
 	// a histogram.
@@ -42,6 +44,12 @@ func perDirection(name, help string, value func(*group.Data) uint64) GroupFamily
 		value: func(t *group.Totals, i int) uint64 { return value(&t.Data[i]) }}
 }
 
+// inBothWays returns f, with series only where a connection was seen in both directions.
+func inBothWays(f GroupFamily) GroupFamily {
+	f.bothWays = true
+	return f
+}
+
 // The families follow in the order of docs/metrics.md.
 var groupFamilies = GroupFamilies{
 	perDirection("tcp_group_packets_total", "TCP segments, those without payload included.", func(d *group.Data) uint64 { return d.Packets }),
@@ -51,7 +59,7 @@ var groupFamilies = GroupFamilies{
 	perDirection("tcp_group_handshake_retransmits_total", "SYNs (from the client) and SYN+ACKs (from the server) sent again.", func(d *group.Data) uint64 { return d.HandshakeRetransmits }),
 	perDirection("tcp_group_out_of_order_packets_total", "Segments that filled a hole in the sequence space sooner than a repair could: overtaken on their way.", func(d *group.Data) uint64 { return d.OutOfOrder }),
 	perDirection("tcp_group_sequence_gaps_total", "Segments that started beyond the next expected sequence number.", func(d *group.Data) uint64 { return d.Gaps }),
-	perDirection("tcp_group_duplicate_acks_total", "Duplicate ACKs (RFC 5681); none of a connection of which one direction was seen.", func(d *group.Data) uint64 { return d.DuplicateAcks }),
+	inBothWays(perDirection("tcp_group_duplicate_acks_total", "Duplicate ACKs (RFC 5681) of connections that were seen in both directions; absent until there was one.", func(d *group.Data) uint64 { return d.DuplicateAcks })),
 	perDirection("tcp_group_zero_windows_total", "Segments that advertised a receive window of 0; SYN, FIN and RST do not count.", func(d *group.Data) uint64 { return d.ZeroWindows }),
 	perDirection("tcp_group_resets_total", "RST segments.", func(d *group.Data) uint64 { return d.Resets }),
 

@@ -2,6 +2,7 @@ package exposition
 
 import (
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -15,6 +16,9 @@ type GroupSeries struct {
 
 	at int // Of is Combinations.All[at]
 }
+
+// has reports whether a combination has series in f.
+func (f *GroupFamily) has(of *Combination) bool { return !f.bothWays || of.Totals.BothWays() }
 
 // Series calls yield for each series of f, until that returns false. A GroupSeries is valid until yield returns.
 func (c *Combinations) Series(f *GroupFamily, yield func(*GroupSeries) bool) {
@@ -46,6 +50,9 @@ func (c *Combinations) Series(f *GroupFamily, yield func(*GroupSeries) bool) {
 	}
 	for s.at = range c.All {
 		s.Of = &c.All[s.at]
+		if !f.has(s.Of) {
+			continue
+		}
 		if !each() {
 			return
 		}
@@ -54,7 +61,7 @@ func (c *Combinations) Series(f *GroupFamily, yield func(*GroupSeries) bool) {
 
 // writeGroups writes a family of groups, as client_golang's encoders do.
 func (t *Writer) writeGroups(w io.Writer, f *GroupFamily, c *Combinations, format Format) (err error) {
-	if f.whole == nil && len(c.All) == 0 {
+	if f.whole == nil && !slices.ContainsFunc(c.All, func(of Combination) bool { return f.has(&of) }) {
 		return nil
 	}
 	t.buf = appendHeader(t.buf, &f.Header, format)

@@ -68,6 +68,14 @@ type Totals struct {
 	Size     [Directions]Sizes
 }
 
+// BothWays reports whether a connection was seen in both directions. Without one there is no telling which ACKs are
+// duplicates: that takes data outstanding the other way (RFC 5681 section 2, a).
+func (t *Totals) BothWays() bool {
+	// A connection that has moved here was established elsewhere.
+	return t.Established != 0 || t.EstablishedNow != 0 || t.Closed != [ClosedReasons]uint64{} ||
+		t.Data[FromClient].DuplicateAcks != 0 || t.Data[FromServer].DuplicateAcks != 0
+}
+
 // Row is one combination in a Reading.
 type Row struct {
 	Key

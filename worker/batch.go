@@ -11,6 +11,7 @@ type Batch struct {
 	Hashes  [BatchSize]uint64 // of the segments' flows, as HashNarrow and Decode give them
 	Times   [BatchSize]int64  // ns, real time when the frames came
 	records [BatchSize]uint32
+	hidden  uint32 // segments of hidden connections, a bit for each
 }
 
 // inBatches accounts what is left of src one batch after the other.

@@ -56,7 +56,7 @@ func (w *Worker) Expire(budget int) (more bool) {
 		}
 		for _, i := range due {
 			r := w.table.At(i)
-			empty := r.Expire(w.now, &w.ages, &w.tally)
+			empty := r.Expire(w.now, &w.ages, w.tallyOf(&r.Key))
 			if w.groups != nil {
 				w.groups.settle(i, empty, group.ClosedTimeout)
 			}

@@ -119,6 +119,8 @@ func (w *Worker) addRecords(q *groupReading) {
 			s.establishedNow++
 		case r.OneWay():
 			s.oneWay++
+		case r.HalfOpen() && r.Progress()&stream.ProgressSYN == 0: // a SYN+ACK alone
+			s.oneWay++
 		case r.HalfOpen():
 			s.halfOpen++
 		}

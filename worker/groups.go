@@ -346,8 +346,9 @@ func (g *groups) end(i uint32, p stream.Progress, why int, duration int64, bytes
 			}
 		}
 	case p&stream.ProgressMore != 0:
-	case v&established != 0: // by a SYN+ACK
+	case v&established != 0 && p&stream.ProgressSYN != 0: // by a SYN+ACK
 		t.failed[group.FailedUnfinished]++
+	case v&established != 0: // the client's direction was not seen: it may have acknowledged
 	case p&stream.ProgressSYN != 0 && why == group.ClosedByServer:
 		t.failed[group.FailedRefused]++
 	case p&stream.ProgressSYN != 0:

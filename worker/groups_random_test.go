@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -84,8 +86,9 @@ type groupTest struct {
 	all    map[streamID]counted
 	opened uint64
 
-	sums counted                     // over all
-	keys map[group.Key]*group.Totals // Data by combination, as the test has it; nil: not kept
+	sums    [group.Directions]counted   // over all, by who sent
+	samples [group.Legs][]int64         // RTTs, ns, by who sent the ACK
+	keys    map[group.Key]*group.Totals // Data by combination, as the test has it; nil: not kept
 }
 
 func newGroupTest(t *testing.T, seed uint64, tuples int, cfg Config) *groupTest {
@@ -136,9 +139,9 @@ func (g *groupTest) streams(n int) map[streamID]counted {
 func (g *groupTest) packet(n int) {
 	g.now += 1 + g.r.Int64N(2e5)
 	before := g.streams(n)
-	replaced := g.w.tally.Replaced
+	replaced := g.w.tally.Replaced + g.w.hidden.Replaced
 	send(g.w, g.draw(&g.tuples[n]), g.now)
-	if g.w.tally.Replaced != replaced {
+	if g.w.tally.Replaced+g.w.hidden.Replaced != replaced {
 		g.tuples[n].begun++
 	}
 	after := g.streams(n)
@@ -151,7 +154,15 @@ func (g *groupTest) packet(n int) {
 		if i, _, _ := g.record(&g.tuples[n]); *g.w.groups.of(i)&established != established {
 			f.DuplicateAcks = old.DuplicateAcks // until both directions were seen
 		}
-		add(&g.sums, &f, &old)
+		add(&g.sums[id.dir], &f, &old)
+		switch f.rtts - old.rtts {
+		case 0:
+		case 1: // of data of this direction, which the other side has acknowledged
+			leg := [group.Directions]int{group.FromClient: group.ServerLeg, group.FromServer: group.ClientLeg}[id.dir]
+			g.samples[leg] = append(g.samples[leg], int64(f.rttSum-old.rttSum))
+		default:
+			g.Fatalf("one packet has given %d RTT samples", f.rtts-old.rtts)
+		}
 		if g.keys != nil {
 			g.attribute(id, &f, &old)
 		}
@@ -278,22 +289,22 @@ func total(r *group.Reading) (t group.Totals) {
 func (g *groupTest) check(r *group.Reading) {
 	g.Helper()
 	t := total(r)
-	both := t.Data[0]
-	both.Add(&t.Data[1])
-	var want group.Data
-	fold(&want, &g.sums.Counts)
-	want.RetransmittedBytes = g.sums.repeated
-	// SYNs that were sent again are counted by streams with all others. Those that waited for a new connection are not.
-	if all := both.Retransmits + both.HandshakeRetransmits; both.Retransmits > want.Retransmits || all < want.Retransmits {
-		g.Fatalf("%d retransmissions and %d of handshakes, streams have %d", both.Retransmits, both.HandshakeRetransmits, want.Retransmits)
-	}
-	want.Retransmits, want.HandshakeRetransmits = both.Retransmits, both.HandshakeRetransmits
-	if both != want {
-		g.Fatalf("groups have %+v,\nstreams %+v", both, want)
-	}
-	rtts, sum := t.RTT[0].Count()+t.RTT[1].Count(), t.RTT[0].Sum+t.RTT[1].Sum
-	if rtts != g.sums.rtts || sum != g.sums.rttSum {
-		g.Fatalf("%d RTT samples of %d ns, streams have %d of %d ns", rtts, sum, g.sums.rtts, g.sums.rttSum)
+	for d, got := range t.Data {
+		var want group.Data
+		fold(&want, &g.sums[d].Counts)
+		want.RetransmittedBytes = g.sums[d].repeated
+		// SYNs that were sent again are counted by streams with all others. Those that waited for a new connection are not.
+		if all := got.Retransmits + got.HandshakeRetransmits; got.Retransmits > want.Retransmits || all < want.Retransmits {
+			g.Fatalf("direction %d: %d retransmissions and %d of handshakes, streams have %d", d, got.Retransmits, got.HandshakeRetransmits, want.Retransmits)
+		}
+		want.Retransmits, want.HandshakeRetransmits = got.Retransmits, got.HandshakeRetransmits
+		if got != want {
+			g.Fatalf("direction %d: groups have %+v,\nstreams %+v", d, got, want)
+		}
+		leg := 1 - d
+		if n, sum := t.RTT[leg].Count(), t.RTT[leg].Sum; n != g.sums[d].rtts || sum != g.sums[d].rttSum {
+			g.Fatalf("direction %d: %d RTT samples of %d ns, streams have %d of %d ns", d, n, sum, g.sums[d].rtts, g.sums[d].rttSum)
+		}
 	}
 	closed, failed := uint64(0), uint64(0)
 	for _, n := range t.Closed {
@@ -325,6 +336,51 @@ func (g *groupTest) check(r *group.Reading) {
 			if a != b {
 				g.Fatalf("%+v: %+v, want %+v", k, got.Data, want.Data)
 			}
+		}
+	}
+}
+
+// checkSamples wants each RTT histogram to be, bucket by bucket, one of the samples themselves.
+func (g *groupTest) checkSamples(t *group.Totals) {
+	g.Helper()
+	for leg, samples := range g.samples {
+		slices.Sort(samples)
+		upTo := func(seconds float64) uint64 {
+			n, _ := slices.BinarySearchFunc(samples, seconds, func(ns int64, bound float64) int {
+				if float64(ns)/1e9 <= bound {
+					return -1
+				}
+				return 1
+			})
+			return uint64(n)
+		}
+		h := &t.RTT[leg]
+		classic := h.Classic()
+		for i, bound := range group.ClassicBounds {
+			if got, want := classic[i], upTo(bound); got != want {
+				g.Errorf("leg %d: %d samples up to %v s, want %d", leg, got, bound, want)
+			}
+		}
+		var n group.Native
+		h.Native(&n)
+		if want := upTo(n.ZeroThreshold); n.ZeroCount != want {
+			g.Errorf("leg %d: %d samples are zero, want %d", leg, n.ZeroCount, want)
+		}
+		bucket, count, at, all := int32(0), int64(0), 0, n.ZeroCount
+		for _, span := range n.Spans {
+			bucket += span.Offset
+			for range span.Length {
+				count += n.Deltas[at]
+				at++
+				all += uint64(count)
+				if want := upTo(math.Exp2(float64(bucket)/8)) - upTo(math.Exp2(float64(bucket-1)/8)); uint64(count) != want {
+					g.Errorf("leg %d: %d samples in native bucket %d, want %d", leg, count, bucket, want)
+				}
+				bucket++
+			}
+		}
+		if all != uint64(len(samples)) || all == 0 {
+			g.Errorf("leg %d: %d samples in native buckets, want %d", leg, all, len(samples))
 		}
 	}
 }
@@ -404,12 +460,15 @@ func TestGroupsHaveWhatStreamsHave(t *testing.T) {
 		max, subnets int
 		readings     int
 		exact        bool // moves come at once, and combinations are checked one by one
+		hidden       bool // half of the traffic is in IPv6, which streams do not have
 	}{
-		{"one group", 300, 1000, 1, 0, 100, false},
-		{"room for all", 600, 2000, 64, 64, 300, true},
-		{"moves by and by", 600, 2000, 64, 64, 300, false},
-		{"a table too small", 900, 400, 64, 64, 200, false},
-		{"too few combinations", 600, 2000, 6, 5, 300, false},
+		{"one group", 300, 1000, 1, 0, 100, false, false},
+		{"room for all", 600, 2000, 64, 64, 300, true, false},
+		{"moves by and by", 600, 2000, 64, 64, 300, false, false},
+		{"a table too small", 900, 400, 64, 64, 200, false, false},
+		{"too few combinations", 600, 2000, 6, 5, 300, false, false},
+		{"IPv6 that is hidden", 600, 2000, 64, 64, 200, true, true},
+		{"IPv6 in a table too small", 900, 400, 64, 64, 100, false, true},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
@@ -418,6 +477,9 @@ func TestGroupsHaveWhatStreamsHave(t *testing.T) {
 				MaxConnections: x.room, StreamAge: 5 * time.Second, FinalizedAge: 700 * time.Millisecond, SynAge: 2 * time.Second, Optional: true,
 				GroupMax: x.max, GroupMaxSubnets: x.subnets, Groups: sets[1],
 			})
+			for i := 0; x.hidden && i < len(g.tuples); i += 2 {
+				g.tuples[i].client, g.tuples[i].server = toIPv6(g.tuples[i].client), toIPv6(g.tuples[i].server)
+			}
 			if x.exact {
 				g.keys = map[group.Key]*group.Totals{}
 			}
@@ -441,8 +503,10 @@ func TestGroupsHaveWhatStreamsHave(t *testing.T) {
 				}
 				before = g.noneFell(before, &into)
 				got := total(&into)
-				if p := got.Data[0].Packets + got.Data[1].Packets; p < least.Packets || p > g.sums.Packets {
-					t.Fatalf("reading %d: %d packets, there were %d before it and %d after it", n, p, least.Packets, g.sums.Packets)
+				for d := range got.Data {
+					if p := got.Data[d].Packets; p < least[d].Packets || p > g.sums[d].Packets {
+						t.Fatalf("reading %d, direction %d: %d packets, there were %d before it and %d after it", n, d, p, least[d].Packets, g.sums[d].Packets)
+					}
 				}
 				if n%3 == 0 {
 					readGroups(g.w, &into, 0, func() {})
@@ -454,7 +518,7 @@ func TestGroupsHaveWhatStreamsHave(t *testing.T) {
 				}
 			}
 			s := g.w.Stats()
-			if x.room < x.tuples && s.RecycledFinalized+s.RecycledHalfOpen == 0 || s.Expired == 0 || s.Replaced == 0 {
+			if x.room < x.tuples && s.RecycledFinalized+s.RecycledHalfOpen == 0 || s.Expired == 0 || s.Replaced == 0 || x.hidden && s.HiddenTally.Replaced == 0 {
 				t.Errorf("too little happened: %+v", s)
 			}
 			if full := x.max < 60 && x.max > 1; full != (into.Overflow > 0) && x.max > 1 {
@@ -469,6 +533,7 @@ func TestGroupsHaveWhatStreamsHave(t *testing.T) {
 			g.noneFell(before, &into)
 			g.check(&into)
 			end := total(&into)
+			g.checkSamples(&end)
 			for reason, n := range end.Closed {
 				if n == 0 && (reason != group.ClosedRecycled || x.name == "a table too small") && x.tuples > 300 {
 					t.Errorf("no connection was closed for reason %d", reason)

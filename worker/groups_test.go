@@ -96,7 +96,7 @@ func TestConnectionsEndUnderTheirReason(t *testing.T) {
 		{"no last ACK, the SYN+ACK again", then(opening[:2], opening[1], opening[1]), halfOpen, fails(group.FailedUnfinished)},
 		{"the client's RST for a last ACK", then(opening[:2], sent{0, 101, 0, fRST, 0}), fails(group.FailedUnfinished), fails(group.FailedUnfinished)},
 		{"the server's RST after its SYN+ACK", then(opening[:2], sent{1, 501, 0, fRST, 0}), fails(group.FailedUnfinished), fails(group.FailedUnfinished)},
-		{"a SYN+ACK alone", opening[1:2], halfOpen, fails(group.FailedUnfinished)},
+		{"a SYN+ACK alone", opening[1:2], oneWay, lives{opened: 1}},
 		{"a handshake", opening, established, over(group.ClosedTimeout)},
 		{"a handshake and a RST of the server", then(opening, sent{1, 501, 101, fRST | fACK, 0}), over(group.ClosedByServer), over(group.ClosedByServer)},
 		{"data", data, established, over(group.ClosedTimeout)},

@@ -57,6 +57,9 @@ func (w *Worker) DecodeSeen(link parse.Link, data []byte, wireLen uint32, seen S
 	}
 	seg.SetIdentity(w.identity(seen.IfIndex, vlans))
 	to.Hashes[n%BatchSize] = w.table.Hash(&seg.Flow)
+	if w.isHidden(&seg.Flow) {
+		w.hide(to, n)
+	}
 	return true
 }
 

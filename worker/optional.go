@@ -8,12 +8,12 @@ import (
 	"tcp-stream-exporter/table"
 )
 
-// accountOne accounts a segment of record i.
-func (w *Worker) accountOne(i uint32, r *table.Record, seg *parse.Segment, now int64) (ev stream.Event, rtt int64) {
+// accountOne accounts a segment of record i, and counts its events in tally.
+func (w *Worker) accountOne(i uint32, r *table.Record, seg *parse.Segment, now int64, tally *stream.Tally) (ev stream.Event, rtt int64) {
 	if w.optional {
-		return r.AccountOptional(w.table.Optional(i), seg.Dir(), seg, now, &w.tally)
+		return r.AccountOptional(w.table.Optional(i), seg.Dir(), seg, now, tally)
 	}
-	return r.Account(seg.Dir(), seg, now, &w.tally)
+	return r.Account(seg.Dir(), seg, now, tally)
 }
 
 // sample counts an RTT sample that a segment of record i has given, if it is one, with the connection's groups.
@@ -43,7 +43,7 @@ func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, boun
 			w.late(index, seg, now)
 			continue
 		}
-		ev, rtt := w.accountOne(index, r, seg, now)
+		ev, rtt := w.accountOne(index, r, seg, now, &w.tally)
 		if ev != 0 {
 			w.event(index, ev, seg, now, false, false)
 		}

@@ -12,6 +12,8 @@ const PartStreams = 2 * partConnections
 // Parts holds the memory of a reader that looks at the streams part by part: 2.5 MB, however many streams there are. The
 // worker fills one part while the reader looks at the other. The zero value is ready to use. Not safe for concurrent use.
 type Parts struct {
+	WithHidden bool // as in Snapshot
+
 	parts [2]Snapshot
 	next  int
 }
@@ -20,6 +22,7 @@ type Parts struct {
 func (p *Parts) Next() (*Snapshot, error) {
 	s := &p.parts[p.next]
 	p.next ^= 1
+	s.WithHidden = p.WithHidden
 	if err := s.Empty(partConnections); err != nil {
 		return nil, err
 	}

@@ -95,7 +95,9 @@ func (w *Worker) recycle() bool {
 	} else {
 		return false
 	}
-	w.tally.Recycled += w.tally.Drop(&w.table.At(i).Conn)
+	r := w.table.At(i)
+	tally := w.tallyOf(&r.Key)
+	tally.Recycled += tally.Drop(&r.Conn)
 	if w.groups != nil {
 		w.groups.settle(i, true, group.ClosedRecycled)
 	}

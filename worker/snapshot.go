@@ -11,6 +11,7 @@ type Snapshot struct {
 	// What the reader asks for, set before the call.
 	TotalsOnly bool // no streams: it costs nothing then
 	WithExtras bool // Extras, too
+	WithHidden bool // IPv6 streams too where Config.IPv6 is not set, if they are accounted
 
 	Views  []stream.View
 	Wide   []stream.Ends  // the argument of View.Ends
@@ -99,6 +100,9 @@ func (w *Worker) ViewsFrom(pos int, shift int64, s *Snapshot) (int, bool) {
 			continue
 		}
 		r := w.table.At(uint32(pos))
+		if !s.WithHidden && w.isHidden(&r.Key) {
+			continue
+		}
 		for dir := range 2 {
 			if r.Packets(dir) == 0 {
 				continue

@@ -17,6 +17,7 @@ type Counters struct {
 	TimedOut   uint64 // of those, the ones that the kernel retired before they were full
 	BadBlocks  uint64 // of those, the ones that ended at an offset or count outside the block
 	Skipped    [parse.NumReasons]uint64
+	Hidden     uint64 // of those skipped as IPv6, segments of hidden connections: accounted all the same (Config.IPv6)
 
 	SuperPackets  uint64 // frames with more payload than one segment holds: several in one
 	SuperSegments uint64 // that those hold together
@@ -29,17 +30,18 @@ type Counters struct {
 // Stats are the totals of a capture.
 type Stats struct {
 	Counters
-	stream.Tally
-	Dropped     uint64 // frames that the kernel dropped for want of room in the ring
-	Freezes     uint64 // times that the kernel found the whole ring taken
-	Connections int    // in the table
-	Capacity    int    // of the table
-	Reopened    uint64 // times that the ring was opened again
-	Holds       Holds
-	RingBlocks  int // of the ring; 0: there is none at the moment
-	RingWaiting int // of those, the blocks that the kernel had handed over and the worker had not walked yet, at the last look
-	InterfaceUp bool
-	IfIndex     int // of the captured interface; 0: all, NoInterface: it is away
+	stream.Tally              // of all connections that are not hidden
+	HiddenTally  stream.Tally // of the hidden ones
+	Dropped      uint64       // frames that the kernel dropped for want of room in the ring
+	Freezes      uint64       // times that the kernel found the whole ring taken
+	Connections  int          // in the table
+	Capacity     int          // of the table
+	Reopened     uint64       // times that the ring was opened again
+	Holds        Holds
+	RingBlocks   int // of the ring; 0: there is none at the moment
+	RingWaiting  int // of those, the blocks that the kernel had handed over and the worker had not walked yet, at the last look
+	InterfaceUp  bool
+	IfIndex      int // of the captured interface; 0: all, NoInterface: it is away
 
 	// The largest of the last capture.PeakAge.
 	MaxTurn      time.Duration // between two visits to the ring, waits for frames left out
@@ -61,8 +63,8 @@ func (s *Stats) Lost() uint64 {
 // Stats returns the worker's own totals.
 func (w *Worker) Stats() Stats {
 	w.flush()
-	s := Stats{Counters: w.Counters, Tally: w.tally, Connections: w.table.Len(), Capacity: w.table.Cap()}
-	s.Gone = nil
+	s := Stats{Counters: w.Counters, Tally: w.tally, HiddenTally: w.hidden, Connections: w.table.Len(), Capacity: w.table.Cap()}
+	s.Gone, s.HiddenTally.Gone = nil, nil
 	return s
 }
 
@@ -74,6 +76,7 @@ func (s *Stats) Add(o *Stats, first bool) {
 	}
 	s.Counters.add(&o.Counters)
 	s.Tally.Add(&o.Tally)
+	s.HiddenTally.Add(&o.HiddenTally)
 	s.Holds.add(&o.Holds)
 	s.Dropped += o.Dropped
 	s.Freezes += o.Freezes
@@ -103,6 +106,7 @@ func (c *Counters) add(o *Counters) {
 	for i := range c.Skipped {
 		c.Skipped[i] += o.Skipped[i]
 	}
+	c.Hidden += o.Hidden
 	c.SuperPackets += o.SuperPackets
 	c.SuperSegments += o.SuperSegments
 	c.SharedOrigin += o.SharedOrigin

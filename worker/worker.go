@@ -24,7 +24,8 @@ type Config struct {
 	// SynAge is how long a connection of which only SYNs were seen is kept. 0: as StreamAge;
 	// above MaxAge: for ever.
 	SynAge time.Duration
-	// IPv6 accounts IPv6 too; without it such frames are counted as skipped.
+	// IPv6 has IPv6 among the streams. Without it IPv6 counts as skipped, and its connections are accounted for groups
+	// and for readers that ask for hidden streams (Snapshot.WithHidden). With GroupMax 0 they are not accounted at all.
 	IPv6 bool
 	// Optional counts what stream.Optional holds, too: 64 bytes a connection.
 	Optional bool
@@ -75,6 +76,9 @@ type Worker struct {
 	ipv6     bool
 	optional bool
 	tally    stream.Tally
+	hides    bool         // IPv6 connections are hidden: accounted, and no streams to whoever does not ask for them
+	hidden   stream.Tally // of those
+	swapped  bool         // tally and hidden have changed places, see accountFoundHidden
 	// Counters are the totals so far. Whoever walks the frames of a ring counts here, too.
 	Counters Counters
 
@@ -140,7 +144,8 @@ func New(cfg Config) (*Worker, error) {
 			t.Close()
 			return nil, err
 		}
-		w.tally.Gone = &w.groups.gone
+		w.tally.Gone, w.hidden.Gone = &w.groups.gone, &w.groups.gone
+		w.hides = !cfg.IPv6
 	}
 	if cfg.ByInterface && cfg.ByVLAN {
 		if w.origins, err = newOrigins(MaxOrigins); err != nil {
@@ -221,7 +226,10 @@ func (w *Worker) Lost() { w.LostUntil(w.now + 1) }
 
 // LostUntil notes that the capture has lost packets, the last of them before now on the worker's clock, in ns. Frames
 // that came before the loss may not be accounted yet.
-func (w *Worker) LostUntil(now int64) { w.tally.Lost(now) }
+func (w *Worker) LostUntil(now int64) {
+	w.tally.Lost(now)
+	w.hidden.Lost(now)
+}
 
 // HashNarrow returns the hash of a plain flow, not wide and without an identity, for Batch.Hashes.
 func (w *Worker) HashNarrow(f *parse.Flow) uint64 { return w.table.HashNarrow(f) }
@@ -257,6 +265,9 @@ func (w *Worker) Decode(link parse.Link, data []byte, wireLen uint32, to *Batch,
 		return false
 	}
 	to.Hashes[n%BatchSize] = w.table.Hash(&seg.Flow)
+	if w.isHidden(&seg.Flow) {
+		w.hide(to, n)
+	}
 	return true
 }
 
@@ -284,7 +295,11 @@ func (w *Worker) flush() {
 //go:noinline
 func (w *Worker) account(x *Batch, n uint, found table.Found, next []uint32, bound *bounds) {
 	known := found.Data | found.Bare
-	for rest := known; rest != 0; {
+	rest := known
+	if x.hidden != 0 {
+		rest = w.accountFoundHidden(x, found, &next, bound)
+	}
+	for rest != 0 {
 		run := rest
 		if after := found.After & rest &^ (run & -run); after != 0 {
 			run = rest & (after&-after - 1)
@@ -369,12 +384,12 @@ func (w *Worker) accountUnknown(seg *parse.Segment, hash uint64, now int64) {
 		w.late(i, seg, now)
 		return
 	}
-	if seg.Flags&parse.OverIPv6 != 0 && !w.ipv6 {
+	if seg.Flags&parse.OverIPv6 != 0 && !w.ipv6 && !w.isHidden(&seg.Flow) {
 		w.Counters.Skipped[parse.IPv6]++
 		return
 	}
 	if seg.Flags&parse.Fragmented != 0 {
-		w.Counters.Skipped[parse.Fragment]++
+		w.skipFragment(seg)
 		return
 	}
 	i, ok := w.insert(&seg.Flow, hash)
@@ -382,7 +397,7 @@ func (w *Worker) accountUnknown(seg *parse.Segment, hash uint64, now int64) {
 		w.Counters.NoRoom++
 		return
 	}
-	ev, rtt := w.accountOne(i, w.table.At(i), seg, now)
+	ev, rtt := w.accountOne(i, w.table.At(i), seg, now, w.tallyOf(&seg.Flow))
 	w.event(i, ev, seg, now, true, true)
 	w.sample(i, seg, rtt)
 }
@@ -393,18 +408,19 @@ func (w *Worker) accountUnknown(seg *parse.Segment, hash uint64, now int64) {
 //go:noinline
 func (w *Worker) late(i uint32, seg *parse.Segment, now int64) {
 	r := w.table.At(i)
-	renewed := r.Expire(now, &w.ages, &w.tally)
+	tally := w.tallyOf(&r.Key)
+	renewed := r.Expire(now, &w.ages, tally)
 	if w.groups != nil {
 		w.groups.settle(i, renewed, group.ClosedTimeout)
 	}
 	if renewed && seg.Flags&parse.Fragmented != 0 { // the wheel removes the empty record
-		w.Counters.Skipped[parse.Fragment]++
+		w.skipFragment(seg)
 		return
 	}
 	if renewed {
 		r.Reset()
 	}
-	ev, rtt := w.accountOne(i, r, seg, now)
+	ev, rtt := w.accountOne(i, r, seg, now, tally)
 	if ev != 0 {
 		w.event(i, ev, seg, now, false, renewed)
 	}

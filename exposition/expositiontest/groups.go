@@ -118,7 +118,9 @@ func expectedRow(row *group.Row, interfaceName func(uint32) string) map[string]f
 			"handshake_retransmits": d.HandshakeRetransmits, "out_of_order_packets": d.OutOfOrder, "sequence_gaps": d.Gaps,
 			"duplicate_acks": d.DuplicateAcks, "zero_windows": d.ZeroWindows, "resets": d.Resets,
 		} {
-			add("tcp_group_"+name+"_total", float64(x), "direction", direction)
+			if name != "duplicate_acks" || t.BothWays() {
+				add("tcp_group_"+name+"_total", float64(x), "direction", direction)
+			}
 		}
 		sizes := t.Size[i].Classic()
 		histogram("tcp_group_connection_bytes", group.SizeBounds[:], sizes[:], t.Size[i].Count(), float64(t.Size[i].Sum), "direction", direction)
