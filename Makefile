@@ -34,7 +34,11 @@ BUILD := go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)
 
 # One package at a time: tests that measure live traffic would disturb one another. The others may run side by side.
 TEST := go test -count=1 -p 1
-LIVE := /(app|capture|check|cgo/.*|deploy|e2e|internal/cmd/.*|internal/lab|internal/netns|loss|netif|ring|web)$$
+LIVE := /(app|capture|check|cgo/.*|deploy|internal/cmd/.*|internal/lab|internal/netns|loss|netif|ring|web)$$
+E2E  := /e2e$$
+
+# Two packages at a time, of tests that mostly wait. Of their parallel tests six at a time, for the same reason.
+BESIDE := go test -count=1 -p 2 -parallel 6
 
 # Modules of their own, so that what they need does not become the exporter's.
 MODULES := bench collector/scrapetest
@@ -74,11 +78,12 @@ run: setup-build build ## install what is missing, build and serve on real traff
 demo: build setup ## a router between clients and a web server, over paths that lose and delay, with exporter and Prometheus (root): make demo DEMO="-clients 50"
 	@go build -C bench -o "$(CURDIR)/$(BINARY)-demo" ./cmd/demo && exec ./$(BINARY)-demo -exporter ./$(BINARY) $(DEMO)
 
-test: setup lint ## lint and all tests; run as root, or tests of live traffic are skipped
-	go test -count=1 -timeout 9m $$(go list ./... | grep -v -E '$(LIVE)')
-	$(TEST) -timeout 15m $$(go list ./... | grep -E '$(LIVE)')
+# The end-to-end tests take the longest by far: the others of live traffic run beside them, one after the other.
+test: setup ## all tests; run as root, or tests of live traffic are skipped
+	go test -count=1 -timeout 9m $$(go list ./... | grep -v -E '$(LIVE)|$(E2E)')
+	$(BESIDE) -timeout 15m $$(go list ./... | grep -E '$(E2E)') $$(go list ./... | grep -E '$(LIVE)')
 	@set -e; for module in $(MODULES); do \
-		echo "$(TEST) ./... (in $$module)"; (cd $$module && $(TEST) -timeout 9m ./...); \
+		echo "$(BESIDE) ./... (in $$module)"; (cd $$module && $(BESIDE) -timeout 9m ./...); \
 	done
 
 test-invariants: ## tests of the table and the wheel that check themselves after every change
@@ -92,7 +97,7 @@ test-nocgo: ## vet and tests of the build without cgo and libpcap, by its filter
 test-386: setup-build ## tests of numbers and sizes with 32 bits, under qemu-i386 where the kernel runs no 386 programs (1 minute)
 	@scripts/test-386.sh
 
-test-uml: ## every kind of interface, on a kernel of its own that runs as a program: User Mode Linux (5 minutes, root)
+test-uml: ## every kind of interface, on a kernel of its own that runs as a program: User Mode Linux (4 minutes, root)
 	@scripts/setup.sh uml
 	$(TEST) -tags uml -timeout 20m ./e2e/uml
 
@@ -122,7 +127,7 @@ ports: ## vet and build the whole program for PORTS (default: every processor th
 	CGO_ENABLED=0 GOARCH=riscv64 go vet ./table # one without assembly of its own
 
 race: setup ## tests under the race detector, and the exporter built with it on live traffic
-	go list $(RACE) | grep -v -E '$(LIVE)' | xargs -r go test -count=1 -race -timeout 20m
+	go list $(RACE) | grep -v -E '$(LIVE)|$(PROCESS)' | xargs -r go test -count=1 -race -timeout 20m
 	go list $(RACE) | grep -E '$(LIVE)' | grep -v -E '$(PROCESS)' | xargs -r $(TEST) -race -timeout 20m
 	$(if $(filter ./...,$(RACE)),$(TEST) -race -timeout 20m -run RaceDetector ./e2e)
 

@@ -113,7 +113,7 @@ func parseFlags(args []string, out io.Writer) (*options, error) {
 			help := bytes.NewBufferString("Usage of tcp-stream-exporter:\n")
 			fs.SetOutput(help)
 			fs.PrintDefaults() // which drops errors
-			help.WriteString("With top as the first argument: show the streams of a running exporter in a terminal, see top -help\n")
+			help.WriteString("tcp-stream-exporter top shows the streams of a running exporter in a terminal: see tcp-stream-exporter top -help\n")
 			if _, err := out.Write(help.Bytes()); err != nil {
 				return nil, outputError{"the help", err}
 			}

@@ -33,7 +33,7 @@ func parseTop(args []string, out io.Writer) (*topOptions, error) {
 	address := fs.String("address", "http://localhost:9100", "`URL` of the exporter, with a path if it is behind a proxy that has one for it")
 	config := fs.String("http.config.file", "", "`file` with password, certificates and TLS settings for the exporter, as Prometheus' http_config (default: none)")
 	fs.DurationVar(&o.Interval, "interval", 2*time.Second, "how often the exporter is asked")
-	view := fs.String("view", "streams", "what is shown first: streams or groups")
+	view := fs.String("view", "streams", "`view` that is shown first: streams or groups")
 	sort := fs.String("sort", "bytes", "`figure` by which the table is sorted: bytes, bitrate, packets, retransmits, delay or health")
 	filter := fs.String("filter", "", "show what passes this `filter`, words with spaces between: an address or prefix, a port, active or finalized, or NAME=VALUE as /api/v1/streams takes it")
 	fs.BoolVar(&o.once, "once", false, "print one table and exit; needs no terminal")

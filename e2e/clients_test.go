@@ -143,6 +143,7 @@ func descriptors(t *testing.T, pid int) int {
 
 // A client that reads 100 kB/s all the time gets its whole answer, as nobody waits for its place.
 func TestASlowHonestScraper(t *testing.T) {
+	t.Parallel()
 	p := newPressure(t, fewConnections*2, binary(t))
 	c := connect(t, p.l.A, 1, "GET /metrics HTTP/1.0\r\n\r\n")[0]
 	var all strings.Builder

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	heapPackets     = 2_000_000
+	heapPackets     = 1_000_000
 	heapRate        = 200_000 // packets a second
 	heapConnections = 500
 	scrapeEvery     = 2 * time.Second
@@ -33,7 +33,7 @@ const (
 	gcPercent = "GOGC=2"
 )
 
-// The exporter allocates nothing for a packet and keeps nothing of it: while two million packets
+// The exporter allocates nothing for a packet and keeps nothing of it: while a million packets
 // pass, it allocates as much as in the same time with the same scrapes and no packet.
 func TestHeapFlat(t *testing.T) {
 	l := lab.New(t)

@@ -20,6 +20,7 @@ const lineRate = "20mbit"
 func TestLossAgainstTheKernel(t *testing.T) {
 	for _, percent := range []int{1, 5} {
 		t.Run(fmt.Sprintf("loss=%d%%", percent), func(t *testing.T) {
+			t.Parallel()
 			l := lab.NewLine(t)
 			l.Offloads(t, false)
 			l.Slow(t, lineRate)

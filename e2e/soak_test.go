@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -41,10 +42,12 @@ const (
 // over nothing is left in the table.
 func TestSoak(t *testing.T) {
 	l := lab.New(t)
-	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName, "-go-metrics", "-process-metrics",
+	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName, "-go-metrics", "-process-metrics", "-pprof", profilesAt,
 		"-stream-age", soakStreamAge.String(), "-finalized-age", soakFinalizedAge.String())
 	c := comeAndGo(t, l)
 	time.Sleep(min(*soakTime/2, time.Minute)) // until everything has been seen once
+	soakPoint(t, e)
+	collect(t, l.A)
 	first := soakPoint(t, e)
 	t.Logf("%6s %9s %8s %9s %8s %8s %8s %8s %10s %8s", "s", "opened", "streams", "resident", "heap", "heap", "gorou-", "threads", "packets", "dropped")
 	t.Logf("%6s %9s %8s %9s %8s %8s %8s %8s %10s %8s", "", "", "", "KiB", "KiB", "goal", "tines", "", "", "")
@@ -74,6 +77,19 @@ func TestSoak(t *testing.T) {
 		t.Errorf("tcp_stream_exporter_streams_opened_total is %v, want two for each of the %v connections", got, connections)
 	}
 	t.Logf("%v connections, %v streams opened, none left", connections, m["tcp_stream_exporter_streams_opened_total"])
+}
+
+// collect has the exporter's garbage collected, so that the heap's goal is twice what is reachable now.
+func collect(t *testing.T, ns *lab.NS) {
+	t.Helper()
+	answer, err := ns.HTTPClient(10 * time.Second).Get("http://" + profilesAt + "/debug/pprof/heap?gc=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("heap profile: %s, %v", answer.Status, err)
+	}
 }
 
 // point holds figures of the exporter by one scrape and by the kernel.

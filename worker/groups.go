@@ -28,10 +28,10 @@ type groups struct {
 	records *table.Table                  // of which each connection's Tag is its grouping
 	hists   table.Mapped[group.Histogram] // by combination: kinds of them
 
-	held    uint              // samples of the batch at hand
+	held    uint // samples of the batch at hand
 	samples [BatchSize]sample
-	lives   []life            // by combination
-	sums    []sums            // by combination
+	lives   []life // by combination
+	sums    []sums // by combination
 	set     atomic.Pointer[group.Set]
 
 	overflow uint64
