@@ -49,7 +49,7 @@ PORTS ?= 386 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64
 # Packages whose tests run the exporter as a process, which the race detector does not look into.
 PROCESS := /(deploy|e2e)$$
 
-.PHONY: help setup setup-build build run demo test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare packages test-packages test-browser clean
+.PHONY: help setup setup-build build run demo test test-invariants test-nocgo test-386 test-uml lint ports race fuzz soak flood expiry bench perf plots bench-live bench-router bench-scene path-live path-table profile pgo compare packages test-packages test-browser dashboards test-dashboards clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,13 @@ test-uml: ## every kind of interface, on a kernel of its own that runs as a prog
 test-browser: ## the page at / in headless Chromium (root; 1 minute, two more to compile at first): BROWSER="-screenshots /tmp" for pictures
 	@scripts/setup.sh browser
 	cd web/browsertest && go vet ./... && $(TEST) -timeout 9m ./... $(BROWSER)
+
+dashboards: ## write deploy/grafana/*.json by the code in deploy/grafana/gen (two minutes to compile at first)
+	go run -C deploy/grafana/gen .
+
+# No part of "make test": Grafana's SDK takes 70 seconds of processor time to compile at first.
+test-dashboards: ## the dashboards are those that their code writes (two minutes to compile at first)
+	cd deploy/grafana/gen && go vet ./... && $(TEST) ./...
 
 lint: setup-build ## gofmt, vet, fix, staticcheck, misspell, where unsafe, cgo and imports may go, what is inlined
 	@files=$$(gofmt -l .) && [ -z "$$files" ] || { echo "not formatted by gofmt: $$files" >&2; exit 1; }
