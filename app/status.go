@@ -18,7 +18,7 @@ const historyPoints = uint64(status.Points)
 func (o *options) status(ctx context.Context, c *capture.Workers, losses *loss.Watcher, states *health, interfaces func(*worker.Stats) []collector.Interface) *status.History {
 	h := status.New(status.Config{
 		Version: printable.Text(versionName()), Interface: printable.Text(o.iface), Filter: printable.Text(o.filter.shown()),
-		Sample: uint64(o.sample), IPv6: o.ipv6, Tunnels: o.tunnels != 0,
+		Sample: uint64(o.sample), IPv6: o.ipv6 || o.countsGroups(), Tunnels: o.tunnels != 0,
 		StreamFilters: o.streamFilters(), Groups: o.countsGroups(),
 		Workers: c.StatsByWorker, SinceTurn: c.SinceTurn, Losses: losses.Figures, Healthy: states.healthy, Ready: states.ready,
 		Interfaces: func() []status.Interface {

@@ -142,7 +142,7 @@ type linkHistory struct {
 var why = [parse.NumReasons]string{
 	parse.Truncated:       "the captured bytes end before the TCP header does: raise -snaplen",
 	parse.NotIP:           "neither IPv4 nor IPv6",
-	parse.IPv6:            "IPv6 is not accounted: -ipv6 turns it on",
+	parse.IPv6:            "IPv6 is not in the metrics by stream: -ipv6 has it there",
 	parse.Fragment:        "an IP fragment without ports of a connection that is not known",
 	parse.BadIPHeader:     "lengths in the IP header contradict each other",
 	parse.BadLinkHeader:   "VLAN tags that do not end",
@@ -175,9 +175,9 @@ func (h *History) answer(r reading, points int) []byte {
 		Schema: schema, Timestamp: seconds(r.now), Version: h.cfg.Version, Uptime: number(r.now.Sub(h.start).Seconds()),
 		Interface: h.cfg.Interface, Filter: h.cfg.Filter, Sample: 1 / number(max(h.cfg.Sample, 1)),
 		StreamFilters: h.cfg.StreamFilters, Groups: h.cfg.Groups,
-		Capture: h.captureOf(&r), IPv6: h.cfg.IPv6, IPv6Skipped: s.Skipped[parse.IPv6], Skipped: []skipped{},
+		Capture: h.captureOf(&r), IPv6: h.cfg.IPv6, IPv6Skipped: s.Skipped[parse.IPv6] - s.Hidden, Skipped: []skipped{},
 		Totals: totals{
-			Streams: s.Streams, Active: s.Active, Connections: s.Connections, Capacity: s.Capacity, Packets: s.Packets, Dropped: s.Dropped,
+			Streams: s.Streams + s.HiddenTally.Streams, Active: s.Active + s.HiddenTally.Active, Connections: s.Connections, Capacity: s.Capacity, Packets: s.Packets, Dropped: s.Dropped,
 			Freezes: s.Freezes, NoRoom: s.NoRoom, RingBlocks: s.RingBlocks, RingWaiting: s.RingWaiting,
 			MaxFrameAge: number(s.MaxFrameAge.Seconds()), MaxTurn: number(s.MaxTurn.Seconds()),
 		},

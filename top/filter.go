@@ -25,7 +25,7 @@ var (
 // it is, an address or a prefix, a port, or a state. The error is one line with the remedy.
 func parseFilter(text string) (filter, error) {
 	var f filter
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		p, err := parseWord(word)
 		if err != nil {
 			return nil, err

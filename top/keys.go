@@ -81,7 +81,7 @@ func (m *model) press(key rune) effect {
 		m.help = false
 		return redraw
 	}
-	sort := m.question.sort
+	var sort order
 	switch key {
 	case 'b':
 		sort = byBytes
