@@ -196,7 +196,7 @@ func TestFleet(t *testing.T) {
 	dead.Stop(t, syscall.SIGTERM)
 	awaitQuery(t, f.global, `up{job="tcp-summary"} == 0`, ofRouter(deadRouter))
 	awaitQuery(t, f.global, `tcp_stream_exporter_interface_up == 0 and on (router) up{job="tcp-summary"} == 1`, ofRouter(awayRouter))
-	awaitQuery(t, f.global, `tcp_stream_exporter_capture_complete == 0`, ofRouter(awayRouter))
+	awaitQuery(t, f.global, `tcp_stream_exporter_capture_complete{router="`+awayRouter+`"} == 0`, ofRouter(awayRouter))
 	awaitQuery(t, f.global, `count(tcp_stream_exporter_capture_complete)`, equals(fleetRouters-1)) // the series of who is away end
 	awaitQuery(t, f.global, sum, equals(fleetRouters*fleetPerLink*fleetBytes))                     // but not what they were
 	for path, want := range map[string]int{"/-/healthy": 200, "/-/ready": 503} {
