@@ -26,6 +26,7 @@ const (
 // A signal comes while the kernel allocates rings, one of gigabytes or as many as there may be: the end
 // does not wait for them, and the log has its last line.
 func TestStopsWhileRingsAreOpened(t *testing.T) {
+	t.Parallel()
 	for _, workers := range []int{1, 256} {
 		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
 			t.Run("at the start", func(t *testing.T) {

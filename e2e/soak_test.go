@@ -41,6 +41,7 @@ const (
 // goroutines stay as they are, no packet is dropped, each connection is counted once, and when all is
 // over nothing is left in the table.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	l := lab.New(t)
 	e := l.A.StartExporter(t, binary(t), "-interface", lab.IfName, "-go-metrics", "-process-metrics", "-pprof", profilesAt,
 		"-stream-age", soakStreamAge.String(), "-finalized-age", soakFinalizedAge.String())
