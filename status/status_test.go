@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,18 @@ type host struct {
 	interfaces []Interface
 	losses     loss.Figures
 	healthy    error
-	asked      []string
+
+	mu    sync.Mutex // guards asked
+	asked []string
+}
+
+// done returns how many marks were taken and how many interfaces were asked for.
+func (h *host) done(s *History) (taken, asked int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return s.taken, len(h.asked)
 }
 
 func newHost(now time.Time) *host {
@@ -50,6 +62,8 @@ func (h *host) history() *History {
 		Healthy:    func() error { return h.healthy },
 		Ready:      func() error { return nil },
 		Device: func(name string) device {
+			h.mu.Lock()
+			defer h.mu.Unlock()
 			h.asked = append(h.asked, name)
 			return device{Driver: "e1000", Features: map[string]bool{"rx-gro": true, "rx-checksum": true}}
 		},
@@ -273,14 +287,14 @@ func TestRun(t *testing.T) {
 		go s.Run(ctx)
 		time.Sleep(4*Interval + Interval/2)
 		synctest.Wait()
-		if s.taken != 5 || len(h.asked) != 2 {
-			t.Errorf("%d marks, asked for %v", s.taken, h.asked)
+		if taken, asked := h.done(s); taken != 5 || asked != 2 {
+			t.Errorf("%d marks, asked for %d interfaces", taken, asked)
 		}
 		time.Sleep(time.Minute)
 		cancel()
 		synctest.Wait()
-		if len(h.asked) != 4 {
-			t.Errorf("asked for %v", h.asked)
+		if _, asked := h.done(s); asked != 4 {
+			t.Errorf("asked for %d interfaces", asked)
 		}
 	})
 }
