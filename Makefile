@@ -102,15 +102,15 @@ test-uml: ## every kind of interface, on a kernel of its own that runs as a prog
 	$(TEST) -tags uml -timeout 20m ./e2e/uml
 
 # No part of "make test": the browser's protocol takes a minute to compile at first.
-test-browser: ## the page at / in headless Chromium (root; 40 seconds, two minutes more to compile at first): BROWSER="-screenshots /tmp" for pictures
+test-browser: ## the page at / in headless Chromium (root; 40 seconds, longer at first): BROWSER="-screenshots /tmp" for pictures
 	@scripts/setup.sh browser
 	cd web/browsertest && go vet ./... && $(TEST) -timeout 9m ./... $(BROWSER)
 
-dashboards: ## write deploy/grafana/*.json by the code in deploy/grafana/gen (two minutes to compile at first)
+dashboards: ## write deploy/grafana/*.json by the code in deploy/grafana/gen
 	go run -C deploy/grafana/gen .
 
 # No part of "make test": Grafana's SDK takes 70 seconds of processor time to compile at first.
-test-dashboards: ## the dashboards are those that their code writes (two minutes to compile at first)
+test-dashboards: ## the dashboards are those that their code writes
 	cd deploy/grafana/gen && go vet ./... && $(TEST) ./...
 
 lint: setup-build ## gofmt, vet, fix, staticcheck, misspell, where unsafe, cgo and imports may go, what is inlined
