@@ -61,20 +61,26 @@ func Main(args []string, linked string) int {
 	return run(args, os.Stdout, os.Stderr)
 }
 
+// flagStatus says what is wrong with the flags, or with printing the help that they ask for, and returns the exit status.
+func flagStatus(err error, stderr io.Writer) int {
+	if errors.Is(err, errHelp) {
+		return exitOK
+	}
+	complain(stderr, err)
+	if errors.As(err, new(outputError)) {
+		return exitFailure
+	}
+	return exitUsage
+}
+
 func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == topCommand {
 		return runTop(args[1:], stdout, stderr)
 	}
 	o, err := parseFlags(args, stdout)
 	switch {
-	case errors.Is(err, errHelp):
-		return exitOK
-	case errors.As(err, new(outputError)):
-		complain(stderr, err)
-		return exitFailure
 	case err != nil:
-		complain(stderr, err)
-		return exitUsage
+		return flagStatus(err, stderr)
 	case o.version:
 		if _, err := fmt.Fprintf(stdout, "tcp-stream-exporter %s (%s, %s/%s, libpcap: %s)\n",
 			versionName(), runtime.Version(), runtime.GOOS, runtime.GOARCH, pcapfilter.Version()); err != nil {

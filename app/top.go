@@ -91,15 +91,8 @@ func (o *topOptions) resolve(address, config, view, sort, filter string) (err er
 // runTop shows the streams of a running exporter until a key or a signal ends it.
 func runTop(args []string, stdout, stderr io.Writer) int {
 	o, err := parseTop(args, stdout)
-	switch {
-	case errors.Is(err, errHelp):
-		return exitOK
-	case errors.As(err, new(outputError)):
-		complain(stderr, err)
-		return exitFailure
-	case err != nil:
-		complain(stderr, err)
-		return exitUsage
+	if err != nil {
+		return flagStatus(err, stderr)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer stop()
