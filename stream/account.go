@@ -63,8 +63,9 @@ const (
 //go:noinline
 func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
 	dir &= 1
-	f, r := &c.hot[dir], &c.hot[dir^1]
-	d := &c.cold[dir]
+	own, other := &c.side[dir], &c.side[dir^1]
+	f, r := &own.hot, &other.hot
+	d := &own.cold
 	gap := now - f.lastTime
 	if f.flags&fastPath == 0 || seg.Seq != f.nxt || seg.Window == 0 || uint64(gap) >= uint64(maxGap) ||
 		seg.Flags&(parse.SYN|parse.FIN|parse.RST|parse.ACK|parse.LenUnknown) != parse.ACK ||
@@ -82,9 +83,9 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 		if f.contig != seg.Seq {
 			return c.accountPastHole(dir, seg, now, t)
 		}
-		if f.timed == 0 {
-			f.timeFirst(&d.stretches, seg.Seq, end, now)
-		} else if !f.timeNext(&d.stretches, end, uint32(end-r.lastAck), now) {
+		if f.timed&timedCount == 0 {
+			f.timeFirst(d, seg.Seq, end, now)
+		} else if !f.timeNext(d, end, uint32(end-r.lastAck), now) {
 			return c.accountCrowded(dir, seg, now, t)
 		}
 		f.bytes += uint64(n)
@@ -108,8 +109,8 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 	if before := f.lastAck; seg.Ack != before {
 		f.lastAck, f.ackTime = seg.Ack, now
 		f.flags &^= dupRun
-		if r.timed != 0 {
-			return 0, r.acked(&c.cold[dir^1], before, seg.Ack, now)
+		if r.timed&timedCount != 0 {
+			return 0, r.acked(&other.cold, before, seg.Ack, now)
 		}
 	}
 	return 0, noSample
@@ -123,10 +124,10 @@ func (c *Conn) Account(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev 
 //
 //go:noinline
 func (c *Conn) accountSecondEnd(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
-	if f := &c.hot[dir&1]; f.contig != f.nxt {
+	if f := &c.side[dir&1].hot; f.contig != f.nxt {
 		return c.accountSlow(dir, seg, now, t)
 	}
-	c.hot[dir&1].closeSeconds(&c.cold[dir&1], now)
+	c.side[dir&1].hot.closeSeconds(&c.side[dir&1].cold, now)
 	return c.Account(dir, seg, now, t)
 }
 
@@ -134,7 +135,7 @@ func (c *Conn) accountSecondEnd(dir uint32, seg *parse.Segment, now int64, t *Ta
 //
 //go:noinline
 func (c *Conn) accountCrowded(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
-	c.hot[dir&1].makeRoom(&c.cold[dir&1].stretches)
+	c.side[dir&1].hot.makeRoom(&c.side[dir&1].cold)
 	return c.Account(dir, seg, now, t)
 }
 
@@ -143,7 +144,7 @@ func (c *Conn) accountCrowded(dir uint32, seg *parse.Segment, now int64, t *Tall
 //
 //go:noinline
 func (c *Conn) accountPastHole(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
-	f := &c.hot[dir&1]
+	f := &c.side[dir&1].hot
 	contig := f.contig
 	if seg.Seq.Add(seg.Len)-contig > maxWindow {
 		return c.accountSlow(dir, seg, now, t)
@@ -160,12 +161,12 @@ func (c *Conn) accountSlow(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 	ev, rtt = c.accountFull(dir&1, seg, now, t)
 	c.closeFastPath()
 	if c.state&(anyPending|established) == established && (c.handshake != handshakeOpen || c.state&synSeen == 0) {
-		a, b := fastPathOpen(&c.hot[0], &c.hot[1]), fastPathOpen(&c.hot[1], &c.hot[0])
+		a, b := fastPathOpen(&c.side[0].hot, &c.side[1].hot), fastPathOpen(&c.side[1].hot, &c.side[0].hot)
 		if a {
-			c.hot[0].flags |= fastPath
+			c.side[0].hot.flags |= fastPath
 		}
 		if b {
-			c.hot[1].flags |= fastPath
+			c.side[1].hot.flags |= fastPath
 		}
 	}
 	return ev, rtt
@@ -173,8 +174,8 @@ func (c *Conn) accountSlow(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 
 // closeFastPath closes the fast path to the next packet of either direction.
 func (c *Conn) closeFastPath() {
-	c.hot[0].flags &^= fastPath
-	c.hot[1].flags &^= fastPath
+	c.side[0].hot.flags &^= fastPath
+	c.side[1].hot.flags &^= fastPath
 }
 
 // fastPathOpen reports whether f is under way with everything known that is ever known of it and of the reverse
@@ -196,8 +197,8 @@ func (s *Stream) standIn(seg *parse.Segment) {
 
 // accountFull does all the steps for one segment.
 func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
-	f, r := &c.hot[dir], &c.hot[dir^1]
-	d := &c.cold[dir]
+	f, r := &c.side[dir].hot, &c.side[dir^1].hot
+	d := &c.side[dir].cold
 
 	control := seg.Flags & (parse.SYN | parse.FIN | parse.RST)
 	spoke := Event(0)
@@ -328,15 +329,15 @@ func (c *Conn) accountFull(dir uint32, seg *parse.Segment, now int64, t *Tally) 
 	rtt = noSample
 	if hasAck {
 		if r.flags&nxtKnown != 0 {
-			r.arrived(&c.cold[dir^1].hole, seg.Ack)
+			r.arrived(&c.side[dir^1].cold.hole, seg.Ack)
 		}
 		if before := f.lastAck; prev&ackKnown == 0 || seg.Ack.After(before) {
 			f.ackTime = now
-			if r.timed != 0 {
+			if r.timed&timedCount != 0 {
 				if prev&ackKnown == 0 {
 					before = seg.Ack - 1<<30 // none: before all that can be in flight
 				}
-				rtt = r.acked(&c.cold[dir^1], before, seg.Ack, now)
+				rtt = r.acked(&c.side[dir^1].cold, before, seg.Ack, now)
 			}
 		}
 		f.lastAck = seg.Ack
@@ -370,12 +371,12 @@ func (s *Stream) acceptProbeByte() {
 	}
 	s.nxt++
 	s.contig = s.nxt
-	s.timed = 0
+	s.timed &= timedAmbiguous
 }
 
 // open starts direction dir's stream with its first packet.
 func (c *Conn) open(dir uint32, now int64, t *Tally) {
-	c.hot[dir&1].secondEnd = now + second
+	c.side[dir&1].hot.secondEnd = now + second
 	t.Opened++
 	t.Streams++
 	t.Active++

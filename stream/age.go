@@ -17,7 +17,7 @@ func (a *Ages) Shortest() int64 { return min(a.Stream, a.Finalized, a.Syn) }
 
 // deadline returns when direction dir expires, or Never.
 func (c *Conn) deadline(dir int, a *Ages) int64 {
-	s := &c.hot[dir&1]
+	s := &c.side[dir&1].hot
 	age := a.Stream
 	switch {
 	case s.flags&finalized != 0:
@@ -40,8 +40,8 @@ func (c *Conn) Deadline(a *Ages) int64 {
 // connection is empty now.
 func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 	empty = true
-	for i := range c.hot {
-		s := &c.hot[i]
+	for i := range c.side {
+		s := &c.side[i].hot
 		if s.packets == 0 {
 			continue
 		}
@@ -51,7 +51,7 @@ func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 		}
 		t.Gone.note(c, i)
 		t.Expired++
-		if r := &c.hot[i^1]; r.packets == 0 && r.flags&isnKnown != 0 && s.flags&ackKnown != 0 && s.lastAck.After(r.isn.Add(1)) {
+		if r := &c.side[i^1].hot; r.packets == 0 && r.flags&isnKnown != 0 && s.flags&ackKnown != 0 && s.lastAck.After(r.isn.Add(1)) {
 			t.OneSided++
 		}
 		t.Streams--
@@ -60,11 +60,13 @@ func (c *Conn) Expire(now int64, a *Ages, t *Tally) (empty bool) {
 		}
 		*s = Stream{lastTime: never, wscale: scaleUnknown}
 		c.closeFastPath()
-		c.cold[i] = Detail{}
+		c.side[i].cold = Detail{}
 	}
 	return empty
 }
 
 // QuietSince reports whether one of the streams has seen no packet after t: a cheap test for the
 // packet path. With t the shortest age ago, Expire has nothing to do unless it holds.
-func (c *Conn) QuietSince(t int64) bool { return c.hot[0].lastTime <= t || c.hot[1].lastTime <= t }
+func (c *Conn) QuietSince(t int64) bool {
+	return c.side[0].hot.lastTime <= t || c.side[1].hot.lastTime <= t
+}

@@ -32,7 +32,7 @@ const (
 //	  │
 //	  └── a segment of its side at nxt, a newer SYN, or pendingTime ──▶ forgotten
 func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, done bool) {
-	f := &c.hot[dir&1]
+	f := &c.side[dir&1].hot
 	if seg.Flags&(parse.RST|parse.LenUnknown) != 0 {
 		switch {
 		case seg.Flags&parse.RST == 0:
@@ -104,22 +104,22 @@ func (c *Conn) over() bool {
 // split reports whether a SYN is that of an open that is split: its side has acknowledged the other one's
 // SYN before with a segment of its own, instead of with this one.
 func (c *Conn) split(dir uint32, seg *parse.Segment) bool {
-	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
+	f, r := &c.side[dir&1].hot, &c.side[dir&1^1].hot
 	return f.flags&(nxtKnown|synSent|synAckSent) == nxtKnown && seg.Seq == f.nxt && r.flags&(synSent|synAckSent) == synSent
 }
 
 // unanswered reports whether nothing was seen but SYNs of direction dir.
 func (c *Conn) unanswered(dir uint32) bool {
-	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
+	f, r := &c.side[dir&1].hot, &c.side[dir&1^1].hot
 	return c.state&established == 0 && f.flags&(synSent|synAckSent) == synSent && r.flags&nxtKnown == 0
 }
 
 // takeBack returns to the attempt before this one if the other side answers that one.
 func (c *Conn) takeBack(dir uint32, seg *parse.Segment) {
-	r := &c.hot[dir&1^1]
+	r := &c.side[dir&1^1].hot
 	if c.opens(dir^1) && seg.Flags&(parse.SYN|parse.ACK) == parse.SYN|parse.ACK && seg.Ack == c.pendingISN+1 {
 		r.isn, r.nxt, r.contig = c.pendingISN, seg.Ack, seg.Ack
-		r.timed, c.cold[dir&1^1].ambiguous = 0, span{}
+		r.timed = 0
 		c.state &^= earlier
 	}
 	if seg.Flags&parse.SYN == 0 {
@@ -149,7 +149,7 @@ func (c *Conn) pend(dir uint32, seg *parse.Segment, now int64) (again bool) {
 // of the other side that acknowledges it, or, the other side silent, its own side's next segment in the new
 // sequence space. What goes on in the old one shows that it was not.
 func (c *Conn) confirm(dir uint32, seg *parse.Segment, now int64, t *Tally) Event {
-	f := &c.hot[dir&1]
+	f := &c.side[dir&1].hot
 	own := c.state&anyPending == pending0<<(dir&1)
 	real := false
 	switch seg.Flags & (parse.SYN | parse.ACK) {
@@ -192,6 +192,7 @@ func (c *Conn) renewFromPending(now int64, t *Tally) {
 	c.accountFull(dir, &syn, when, t)
 	if again { // which of the two is answered is not known
 		c.state |= repeated
-		c.cold[dir].ambiguous = span{syn.Seq, syn.Seq + 1}
+		c.side[dir].hot.timed |= timedAmbiguous
+		c.side[dir].cold.ambiguous = span{syn.Seq, syn.Seq + 1}
 	}
 }

@@ -50,18 +50,18 @@ func TestALossOfTheCaptureMovesGapsAlone(t *testing.T) {
 		want := uint64(0)
 		for range 500 {
 			dir, seg, now := g.next()
-			before := [2]uint32{plain.cold[0].gaps, plain.cold[1].gaps}
+			before := [2]uint32{plain.side[0].cold.gaps, plain.side[1].cold.gaps}
 			e1, rtt1 := plain.Account(dir, &seg, now, &plainTally)
 			e2, rtt2 := lossy.Account(dir, &seg, now, &lossyTally)
 			for d := range before {
-				if after := plain.cold[d].gaps; e1&Renewed == 0 {
+				if after := plain.side[d].cold.gaps; e1&Renewed == 0 {
 					want += uint64(after - before[d])
 				} else {
 					want += uint64(after) // of what came with the new connection
 				}
 			}
 			expected := *plain
-			expected.cold[0].gaps, expected.cold[1].gaps = 0, 0
+			expected.side[0].cold.gaps, expected.side[1].cold.gaps = 0, 0
 			if *lossy != expected || e1 != e2 || rtt1 != rtt2 {
 				t.Fatalf("seed %d, %+v:\n%+v\n%+v", seed, seg, *lossy, expected)
 			}

@@ -13,7 +13,7 @@ const (
 
 // classify finds the class of a segment that ends at end and is neither a keep-alive nor a window probe.
 func (c *Conn) classify(dir uint32, seg *parse.Segment, end parse.Seq, now int64) class {
-	f, r, h := &c.hot[dir&1], &c.hot[dir&1^1], &c.cold[dir&1].hole
+	f, r, h := &c.side[dir&1].hot, &c.side[dir&1^1].hot, &c.side[dir&1].cold.hole
 	n := seg.Len
 	if n != 0 && r.flags&ackKnown != 0 && !seg.Seq.Add(n).After(r.lastAck) {
 		if seg.Seq.Before(f.nxt) {
@@ -55,8 +55,8 @@ func (c *Conn) classify(dir uint32, seg *parse.Segment, end parse.Seq, now int64
 // is known: it counts what was sent again or comes late, opens and fills holes, and times what is new. It
 // reports whether nxt has advanced.
 func (c *Conn) place(dir uint32, seg *parse.Segment, end parse.Seq, now int64, keepAlive bool) (advanced bool) {
-	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
-	d := &c.cold[dir&1]
+	f, r := &c.side[dir&1].hot, &c.side[dir&1^1].hot
+	d := &c.side[dir&1].cold
 	advanced = end.After(f.nxt)
 	if end != seg.Seq && !keepAlive {
 		switch c.classify(dir, seg, end, now) {
@@ -66,14 +66,14 @@ func (c *Conn) place(dir uint32, seg *parse.Segment, end parse.Seq, now int64, k
 			}
 		case again:
 			d.retransmits++
-			d.ambiguous.markAmbiguous(seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
+			f.markAmbiguous(d, seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
 		case late:
 			d.outOfOrder++
-			d.ambiguous.markAmbiguous(seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
+			f.markAmbiguous(d, seg.Seq, end, r.lastAck, r.flags&ackKnown != 0)
 		}
-	} else if advanced && f.timed != 0 {
+	} else if advanced && f.timed&timedCount != 0 {
 		// An empty segment behind what the capture has missed: when that was sent is not known.
-		d.ambiguous.markAmbiguous(f.nxt, end, r.lastAck, r.flags&ackKnown != 0)
+		f.markAmbiguous(d, f.nxt, end, r.lastAck, r.flags&ackKnown != 0)
 	}
 	hole := f.contig != f.nxt
 	if advanced && seg.Seq.After(f.nxt) { // an end beyond half the circle is no advance

@@ -21,8 +21,8 @@ const ExtraSize = 64
 // Extra fills e with direction dir, which must be a stream. shift is taken from every time: the clock
 // of the Conn less the one that the reader wants.
 func (c *Conn) Extra(dir int, shift int64, e *Extra) {
-	s := &c.hot[dir&1]
-	first := s.firstTime(&c.cold[dir&1])
+	s := &c.side[dir&1].hot
+	first := s.firstTime(&c.side[dir&1].cold)
 	*e = Extra{First: first - shift, Last: s.lastTime - shift, Handshake: -1}
 	if c.state&synSeen != 0 {
 		e.Syn = c.synTime(first) - shift

@@ -89,7 +89,7 @@ func newBothWays() *bothWays { return &bothWays{short: fresh(), long: fresh()} }
 // may notice later that it is open to a direction, never too early.
 func (w *bothWays) account(t *testing.T, dir uint32, seg parse.Segment, now int64) {
 	t.Helper()
-	f := &w.short.hot[dir]
+	f := &w.short.side[dir].hot
 	// The fast path alone leaves what the latest packet was as it is.
 	const trace = lastSYN
 	if w.trace && f.flags&fastPath != 0 {
@@ -106,12 +106,12 @@ func (w *bothWays) account(t *testing.T, dir uint32, seg parse.Segment, now int6
 		}
 	}
 	a, b := *w.short, *w.long
-	for d := range a.hot {
-		if a.hot[d].flags&fastPath&^b.hot[d].flags != 0 {
+	for d := range a.side {
+		if a.side[d].hot.flags&fastPath&^b.side[d].hot.flags != 0 {
 			t.Fatalf("%v, direction %d, %+v: the fast path is open to direction %d, by right it is not", time.Duration(now), dir, seg, d)
 		}
-		a.hot[d].flags &^= fastPath
-		b.hot[d].flags &^= fastPath
+		a.side[d].hot.flags &^= fastPath
+		b.side[d].hot.flags &^= fastPath
 	}
 	if a != b || w.shortTally != w.longTally || e1 != e2 || rtt1 != rtt2 {
 		t.Fatalf("%v, direction %d, %+v:\n%+v\n%+v\nevents %b, %b, samples %d, %d", time.Duration(now), dir, seg, a, b, e1, e2, rtt1, rtt2)
@@ -185,7 +185,7 @@ func TestTheFastPathFarPastAHole(t *testing.T) {
 			segment.Seq += 1000
 		}
 	}
-	if f := &w.short.hot[0]; f.contig != f.nxt {
+	if f := &w.short.side[0].hot; f.contig != f.nxt {
 		t.Errorf("a hole is open %d bytes behind", f.nxt-f.contig)
 	}
 }
@@ -206,7 +206,7 @@ func TestTheFastPathAmidALargeFlight(t *testing.T) {
 	}
 	const amid = 1 + 500*1000
 	account(step{0, b, ack, 1, 0, amid, 2000, 0})
-	if got := w.long.hot[b].lastAck; got != amid {
+	if got := w.long.side[b].hot.lastAck; got != amid {
 		t.Errorf("the latest ACK is %d, want %d: it was taken for unacceptable", got, amid)
 	}
 }
@@ -223,12 +223,12 @@ func TestTheFastPathEndsSeconds(t *testing.T) {
 	for i := range 200 {
 		warm := i > 3
 		if warm {
-			c.hot[0].flags |= trace
+			c.side[0].hot.flags |= trace
 		}
-		ended := c.hot[0].secondEnd
+		ended := c.side[0].hot.secondEnd
 		c.Account(0, &data, now, &tally)
-		if warm && (c.hot[0].flags&(fastPath|trace) != fastPath|trace || c.hot[0].secondEnd <= ended) {
-			t.Fatalf("packet %d, at %d s: flags %b, the second ends at %d and ended at %d", i, now/second, c.hot[0].flags, c.hot[0].secondEnd, ended)
+		if warm && (c.side[0].hot.flags&(fastPath|trace) != fastPath|trace || c.side[0].hot.secondEnd <= ended) {
+			t.Fatalf("packet %d, at %d s: flags %b, the second ends at %d and ended at %d", i, now/second, c.side[0].hot.flags, c.side[0].hot.secondEnd, ended)
 		}
 		data.Seq += 10
 		answer.Ack = data.Seq

@@ -19,7 +19,7 @@ type Counts struct {
 
 // AddCounts adds the counters of direction dir to n. Those of a direction that is no stream are 0.
 func (c *Conn) AddCounts(dir int, n *Counts) {
-	s, d := &c.hot[dir&1], &c.cold[dir&1]
+	s, d := &c.side[dir&1].hot, &c.side[dir&1].cold
 	n.Packets += s.packets
 	n.Bytes += s.bytes
 	n.Retransmits += uint64(d.retransmits)
@@ -46,7 +46,7 @@ func (g *Gone) Clear() { *g = Gone{First: math.MaxInt64, Last: math.MinInt64} }
 
 // note takes down direction dir of c, if it is a stream. A nil g takes down nothing.
 func (g *Gone) note(c *Conn, dir int) {
-	if g == nil || c.hot[dir&1].packets == 0 {
+	if g == nil || c.side[dir&1].hot.packets == 0 {
 		return
 	}
 	g.Streams++
@@ -58,15 +58,15 @@ func (g *Gone) note(c *Conn, dir int) {
 
 // span returns when direction dir's first packet and its latest one were seen, in ns.
 func (c *Conn) span(dir int) (first, last int64) {
-	s := &c.hot[dir&1]
-	return s.firstTime(&c.cold[dir&1]), s.lastTime
+	s := &c.side[dir&1].hot
+	return s.firstTime(&c.side[dir&1].cold), s.lastTime
 }
 
 // Span returns when the first packet of the streams and the latest one were seen, in ns. There must be a stream.
 func (c *Conn) Span() (first, last int64) {
 	first, last = math.MaxInt64, math.MinInt64
-	for dir := range c.hot {
-		if c.hot[dir].packets != 0 {
+	for dir := range c.side {
+		if c.side[dir].hot.packets != 0 {
 			f, l := c.span(dir)
 			first, last = min(first, f), max(last, l)
 		}
@@ -96,7 +96,7 @@ func (c *Conn) Progress() (p Progress) {
 // Client returns which direction's sender opened the connection, as far as a SYN or a SYN+ACK shows it: 0 or 1. Of a
 // simultaneous open both did, and the later of the two is returned.
 func (c *Conn) Client() (dir uint32, known bool) {
-	a, b := c.hot[0].flags, c.hot[1].flags
+	a, b := c.side[0].hot.flags, c.side[1].hot.flags
 	switch both := a & b & synSent; {
 	case both != 0:
 		if c.opens(1) {
@@ -113,7 +113,7 @@ func (c *Conn) Client() (dir uint32, known bool) {
 
 // HalfOpen reports whether a handshake is under way: nothing was seen yet but SYNs and SYN+ACKs, and no RST has ended it.
 func (c *Conn) HalfOpen() bool {
-	if c.state&established != 0 || (c.hot[0].flags|c.hot[1].flags)&(synSent|synAckSent) == 0 {
+	if c.state&established != 0 || (c.side[0].hot.flags|c.side[1].hot.flags)&(synSent|synAckSent) == 0 {
 		return false
 	}
 	_, active := c.Live()
@@ -132,14 +132,14 @@ func (c *Conn) OneWay() bool {
 func (c *Conn) HandshakeLegs(client uint32, now int64) (server, rest int64, ok bool) {
 	at, _ := c.span(int(client ^ 1))
 	server, rest = at-c.synTime(now), now-at
-	return server, rest, c.hot[client&1^1].packets != 0 && server >= 0 && rest >= 0
+	return server, rest, c.side[client&1^1].hot.packets != 0 && server >= 0 && rest >= 0
 }
 
 // speaks reports whether a segment of direction dir is one that only a connection's end sends that takes part in it, so
 // that with such of both sides the connection is established: no SYN without ACK, and a RST only in mid-stream. It
 // reports this of the first such segment of a direction, and perhaps of others.
 func (c *Conn) speaks(dir uint32, seg *parse.Segment) bool {
-	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
+	f, r := &c.side[dir&1].hot, &c.side[dir&1^1].hot
 	if f.flags&(nxtKnown|lastSYN) == nxtKnown && c.state&anyPending == 0 || seg.Flags&(parse.SYN|parse.ACK) == parse.SYN {
 		return false
 	}

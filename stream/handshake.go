@@ -41,7 +41,7 @@ func (c *Conn) completeHandshake(now int64) {
 
 // syn does what a SYN does beyond taking sequence space: window scales, the time of the handshake.
 func (c *Conn) syn(dir uint32, seg *parse.Segment, now int64) {
-	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
+	f, r := &c.side[dir&1].hot, &c.side[dir&1^1].hot
 	scales(f, r, seg)
 	if f.flags&synAckSent != 0 || f.flags&synSent != 0 {
 		c.state |= repeated
@@ -70,12 +70,12 @@ func (c *Conn) opens(dir uint32) bool {
 
 // finish finalizes direction dir if it is a stream and is not finalized yet.
 func (c *Conn) finish(dir uint32, now int64, t *Tally, closed *uint64) (ev Event) {
-	f := &c.hot[dir&1]
+	f := &c.side[dir&1].hot
 	if f.packets == 0 || f.flags&finalized != 0 {
 		return 0
 	}
 	f.flags |= finalized
-	c.cold[dir&1].ended = elapsedOf(now - f.firstTime(&c.cold[dir&1]))
+	c.side[dir&1].cold.ended = elapsedOf(now - f.firstTime(&c.side[dir&1].cold))
 	t.Active--
 	*closed++
 	return Sooner
@@ -85,8 +85,8 @@ func (c *Conn) finish(dir uint32, now int64, t *Tally, closed *uint64) (ev Event
 // acceptable: at the next sequence number, at what the other side has acknowledged, or in answer to a SYN.
 // Any other may be forged, and its receiver goes on (RFC 5961 section 3.2).
 func (c *Conn) reset(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event) {
-	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
-	d := &c.cold[dir&1]
+	f, r := &c.side[dir&1].hot, &c.side[dir&1^1].hot
+	d := &c.side[dir&1].cold
 	d.resets++
 	acceptable := f.flags&nxtKnown != 0 && seg.Seq == f.nxt ||
 		r.flags&ackKnown != 0 && seg.Seq == r.lastAck ||

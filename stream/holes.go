@@ -146,8 +146,8 @@ const (
 // fraction of it is taken for lost by senders themselves (RFC 8985 section 6.2). known: the round trip
 // is, as the sum of both directions' or from the handshake.
 func (c *Conn) reorderLimit() (limit int64, known bool) {
-	a, aKnown := c.cold[0].leastDelay()
-	b, bKnown := c.cold[1].leastDelay()
+	a, aKnown := c.side[0].cold.leastDelay()
+	b, bKnown := c.side[1].cold.leastDelay()
 	switch {
 	case aKnown && bKnown:
 		return max((a+b)/2, leastReorder), true

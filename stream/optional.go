@@ -32,7 +32,7 @@ const OptionalSize = 64
 // again at 0, as after a restart; the number of RTT samples and their sum do so together.
 func (c *Conn) AccountOptional(o *Optional, dir uint32, seg *parse.Segment, now int64, t *Tally) (ev Event, rtt int64) {
 	dir &= 1
-	pending, retransmits := c.state&anyPending, c.cold[dir].retransmits
+	pending, retransmits := c.state&anyPending, c.side[dir].cold.retransmits
 
 	ev, rtt = c.Account(dir, seg, now, t)
 
@@ -50,7 +50,7 @@ func (c *Conn) AccountOptional(o *Optional, dir uint32, seg *parse.Segment, now 
 		side.syns++
 		side.mss, side.synWire = seg.Options.MSS(), uint16(min(seg.WireLen, math.MaxUint16))
 	}
-	if ev&Renewed == 0 && c.cold[dir].retransmits > retransmits {
+	if ev&Renewed == 0 && c.side[dir].cold.retransmits > retransmits {
 		side.repeat(seg.Len)
 	}
 	if rtt != noSample {

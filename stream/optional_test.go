@@ -84,17 +84,17 @@ func TestOptionalAgreesWithTheConnection(t *testing.T) {
 				p.seg.Ack += shift
 			}
 			p.seg.WireLen = 1
-			before := c.hot[0].flags&resync + c.hot[1].flags&resync
+			before := c.side[0].hot.flags&resync + c.side[1].hot.flags&resync
 			ev, rtt := c.AccountOptional(o, p.dir, &p.seg, p.now, &tally)
 			want, wantRTT := plain.Account(p.dir, &p.seg, p.now, &plainTally)
 			if ev != want || rtt != wantRTT || *c != *plain || tally != plainTally {
 				t.Fatalf("seed %d, packet %d: the connections differ", seed, n)
 			}
-			if before != 0 && c.hot[0].flags&resync+c.hot[1].flags&resync == 0 {
+			if before != 0 && c.side[0].hot.flags&resync+c.side[1].hot.flags&resync == 0 {
 				rejoins++
 			}
 			for dir := range 2 {
-				s, d := &c.hot[dir], &c.cold[dir]
+				s, d := &c.side[dir].hot, &c.side[dir].cold
 				if s.packets == 0 {
 					continue
 				}

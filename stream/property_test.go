@@ -122,8 +122,8 @@ func classesAreExclusive(t *testing.T, dir uint32, was, is [2]View) {
 // checkConn wants the state that the analysis keeps to make sense.
 func checkConn(t *testing.T, c *Conn) {
 	t.Helper()
-	for dir := range c.hot {
-		s, d := &c.hot[dir], &c.cold[dir]
+	for dir := range c.side {
+		s, d := &c.side[dir].hot, &c.side[dir].cold
 		if uint64(d.retransmits)+uint64(d.outOfOrder) > s.packets || uint64(d.gaps) > s.packets || uint64(d.duplicateAcks)+uint64(d.zeroWindows) > s.packets || uint64(d.resets) > s.packets {
 			t.Fatalf("direction %d: more events than packets: %+v, %+v", dir, *s, d.Eventual)
 		}
@@ -136,7 +136,7 @@ func checkConn(t *testing.T, c *Conn) {
 		if h := &d.hole; s.contig != s.nxt && (!h.start.Before(h.end) || !s.contig.Before(h.end) || h.end.After(s.nxt) || h.middle.After(h.start)) {
 			t.Fatalf("direction %d: all is there up to %d, a hole %+v, the next is %d", dir, s.contig, *h, s.nxt)
 		}
-		if s.timed != 0 && (s.timed&timedCount > timedStretches || s.timed>>timedNewest > timedMask) {
+		if s.timed&timedCount > timedStretches || s.timed&^(timedCount|timedAmbiguous) != 0 {
 			t.Fatalf("direction %d: stretches %#x", dir, s.timed)
 		}
 	}

@@ -10,22 +10,19 @@ import (
 // its figures with an unlimited list of segments.
 const timedStretches = 4
 
-// stretches are consecutive parts of what is in flight, in a circle of timedStretches places. Of each, the
-// first segment and the last are timed; a stretch reaches from the end of the one before it to seq of the
-// next, the newest one to Stream.nxt. Which places are in use stands in the hot line (Stream.timed), so
-// that an ACK with nothing to time does not touch them. 72 bytes.
-type stretches struct {
-	base  int64                     // ns, what times count from: the first segment since the circle was empty, or later
-	seq   [timedStretches]parse.Seq // the end before the stretch
-	end   [timedStretches]parse.Seq // the end of its first segment
-	first [timedStretches]uint32    // ns after base, its first segment's time
-	last  [timedStretches]uint32    // its last one's; untimed: not known
+// stretch is a part of what is in flight, whose first segment and last one are timed. It reaches from seq to that of the
+// next stretch, the newest one to Stream.nxt. How many there are stands in the hot line (Stream.timed), so that an ACK
+// with nothing to time does not touch them; all but the newest stand in a line of their own. 16 bytes.
+type stretch struct {
+	seq   parse.Seq // the end of the one before
+	end   parse.Seq // the end of its first segment
+	first uint32    // ns after base, its first segment's time
+	last  uint32    // its last one's; untimed: not known
 }
 
 const (
-	timedMask   = timedStretches - 1 // timedStretches is a power of two
-	timedCount  = 0x0f               // of Stream.timed: how many places are in use
-	timedNewest = 4                  // shift in Stream.timed: the place of the newest
+	timedCount     = 0x0f   // of Stream.timed: how many stretches there are
+	timedAmbiguous = 1 << 7 // of Stream.timed: Eventual.ambiguous means something
 
 	// untimed is a time too far from base for 32 bits, or before it.
 	untimed = math.MaxUint32
@@ -50,19 +47,19 @@ type span struct{ from, to parse.Seq }
 func (s *Stream) time(d *Detail, r *Stream, seq, end parse.Seq, now int64) {
 	switch {
 	case r.flags&ackKnown != 0 && !end.After(r.lastAck):
-	case s.timed == 0:
-		s.timeFirst(&d.stretches, seq, end, now)
-	case !s.timeNext(&d.stretches, end, uint32(end-r.lastAck), now):
-		s.makeRoom(&d.stretches)
-		s.timeNext(&d.stretches, end, uint32(end-r.lastAck), now)
+	case s.timed&timedCount == 0:
+		s.timeFirst(d, seq, end, now)
+	case !s.timeNext(d, end, uint32(end-r.lastAck), now):
+		s.makeRoom(d)
+		s.timeNext(d, end, uint32(end-r.lastAck), now)
 	}
 }
 
 // timeFirst times a new segment [seq, end) while none is in flight.
-func (s *Stream) timeFirst(q *stretches, seq, end parse.Seq, now int64) {
-	q.base = now
-	q.seq[0], q.end[0], q.first[0], q.last[0] = seq, end, 0, 0
-	s.timed = 1
+func (s *Stream) timeFirst(d *Detail, seq, end parse.Seq, now int64) {
+	d.base = now
+	d.newest = stretch{seq: seq, end: end}
+	s.timed++
 }
 
 // timeNext times a new segment that ends at end while others are in flight: inFlight bytes, this one's
@@ -70,61 +67,58 @@ func (s *Stream) timeFirst(q *stretches, seq, end parse.Seq, now int64) {
 // is in flight after the beginning of the newest one, or after a pause: the times of a stretch's two ends
 // would then not date the segments in between. It reports false, and has done nothing, if that takes
 // a place and none is free: see makeRoom.
-func (s *Stream) timeNext(q *stretches, end parse.Seq, inFlight uint32, now int64) bool {
-	newest := s.timed >> timedNewest & timedMask
-	at := uint32(min(uint64(now-q.base), untimed))
-	last, count := q.last[newest], s.timed&timedCount
-	far := end-q.end[newest] >= parse.Seq(inFlight/stretchShare)
-	if pause := at - last; far || pause > max(pauseFactor*(last-q.first[newest]), leastPause) {
-		if count == timedStretches {
-			if far || pause > (at-q.first[(newest+1)&timedMask])/pauseShare {
-				return false
-			}
-			q.last[newest] = at
-			return true
+func (s *Stream) timeNext(d *Detail, end parse.Seq, inFlight uint32, now int64) bool {
+	q := &d.newest
+	at := uint32(min(uint64(now-d.base), untimed))
+	far := end-q.end >= parse.Seq(inFlight/stretchShare)
+	if pause := at - q.last; far || pause > max(pauseFactor*(q.last-q.first), leastPause) {
+		older := s.timed&timedCount - 1
+		if older < timedStretches-1 {
+			d.older[older] = *q
+			q.seq, q.end, q.first = s.nxt, end, at
+			s.timed++
+		} else if far || pause > (at-d.older[0].first)/pauseShare {
+			return false
 		}
-		newest = (newest + 1) & timedMask
-		q.seq[newest], q.end[newest], q.first[newest] = s.nxt, end, at
-		s.timed = newest<<timedNewest | (count + 1)
 	}
-	q.last[newest] = at
+	q.last = at
 	return true
 }
 
-// makeRoom merges two neighbouring stretches of a full circle: those whose merged times of the segments in
-// between are least wrong.
+// makeRoom merges two neighbours of as many stretches as there is room for: those whose merged times of the segments
+// in between are least wrong.
 //
 //go:noinline
-func (s *Stream) makeRoom(q *stretches) {
-	newest := s.timed >> timedNewest & timedMask
-	best, least := uint8(0), float32(math.MaxFloat32)
-	for k := range uint8(timedStretches - 1) {
-		i := (newest + 1 + k) & timedMask
-		j := (i + 1) & timedMask
-		end := s.nxt
-		if j != newest {
-			end = q.seq[(j+1)&timedMask]
+func (s *Stream) makeRoom(d *Detail) {
+	var all [timedStretches]stretch
+	copy(all[:], d.older[:])
+	all[timedStretches-1] = d.newest
+	best, least := 0, float32(math.MaxFloat32)
+	for i := range timedStretches - 1 {
+		q, next, end := &all[i], &all[i+1], s.nxt
+		if i+2 < timedStretches {
+			end = all[i+2].seq
 		}
-		bytes := float32(end - q.end[i])
-		slope := float32(int32(q.last[j]-q.first[i])) / max(bytes, 1)
-		first := float32(int32(q.last[i]-q.first[i])) - slope*float32(int32(q.seq[j]-q.end[i]))
-		second := float32(int32(q.first[j]-q.first[i])) - slope*float32(q.end[j]-q.end[i])
+		bytes := float32(end - q.end)
+		slope := float32(int32(next.last-q.first)) / max(bytes, 1)
+		first := float32(int32(q.last-q.first)) - slope*float32(int32(next.seq-q.end))
+		second := float32(int32(next.first-q.first)) - slope*float32(next.end-q.end)
 		if wrong := bytes * max(first, -first, second, -second); wrong < least {
 			best, least = i, wrong
 		}
 	}
-	j := (best + 1) & timedMask
-	q.last[best] = q.last[j]
-	for ; j != newest; j = (j + 1) & timedMask {
-		next := (j + 1) & timedMask
-		q.seq[j], q.end[j], q.first[j], q.last[j] = q.seq[next], q.end[next], q.first[next], q.last[next]
-	}
-	s.timed = (newest-1)&timedMask<<timedNewest | (timedStretches - 1)
+	all[best].last = all[best+1].last
+	copy(all[best+1:], all[best+2:])
+	copy(d.older[:], all[:timedStretches-2])
+	d.newest = all[timedStretches-2]
+	s.timed--
 }
 
 // markAmbiguous marks [seq, end) as sent twice or out of order. acked is the reverse side's latest acknowledgment number.
-func (a *span) markAmbiguous(seq, end, acked parse.Seq, ackKnown bool) {
-	if a.from == a.to || ackKnown && !a.to.After(acked) {
+func (s *Stream) markAmbiguous(d *Detail, seq, end, acked parse.Seq, ackKnown bool) {
+	a := &d.ambiguous
+	if s.timed&timedAmbiguous == 0 || ackKnown && !a.to.After(acked) {
+		s.timed |= timedAmbiguous
 		*a = span{seq, end}
 		return
 	}
@@ -139,7 +133,7 @@ func (a *span) markAmbiguous(seq, end, acked parse.Seq, ackKnown bool) {
 // overlaps reports whether an ACK that comes after one of before newly acknowledges some of a: which copy, or
 // whether it waited for a repair, is not known (RFC 6298 section 3).
 func (a *span) overlaps(before, ack parse.Seq) bool {
-	return a.from != a.to && ack.After(a.from) && before.Before(a.to)
+	return ack.After(a.from) && before.Before(a.to)
 }
 
 // noSample stands for an RTT sample where there is none.
@@ -152,11 +146,10 @@ func (s *Stream) acked(d *Detail, before, ack parse.Seq, now int64) int64 {
 		return s.ackedSome(d, before, ack, now)
 	}
 	// All of them, as most ACKs do.
-	q := &d.stretches
-	newest := s.timed >> timedNewest & timedMask
+	timed, last := s.timed, d.newest.last
 	s.timed = 0
-	if last := q.last[newest]; last != untimed && !d.ambiguous.overlaps(before, ack) {
-		return d.exact(now - q.base - int64(last))
+	if last != untimed && (timed&timedAmbiguous == 0 || !d.ambiguous.overlaps(before, ack)) {
+		return d.exact(now - d.base - int64(last))
 	}
 	return noSample
 }
@@ -165,71 +158,75 @@ func (s *Stream) acked(d *Detail, before, ack parse.Seq, now int64) int64 {
 //
 //go:noinline
 func (s *Stream) ackedSome(d *Detail, before, ack parse.Seq, now int64) (rtt int64) {
-	q := &d.stretches
 	if ack.After(s.nxt) { // of what was never seen: when it was sent is not known
 		s.timed = 0
 		return noSample
 	}
-	count, newest := s.timed&timedCount, s.timed>>timedNewest
-	at := (newest - count + 1) & timedMask
-	if !ack.After(q.seq[at]) {
+	older := d.older[:min(s.timed&timedCount-1, timedStretches-1)]
+	// It acknowledges some of the last stretch that begins before it.
+	q, end, gone := &d.newest, s.nxt, len(older)
+	for ; gone > 0 && !ack.After(q.seq); gone-- {
+		q, end = &older[gone-1], q.seq
+	}
+	if !ack.After(q.seq) {
 		return noSample
 	}
-	end := s.nxt
-	for ; count > 1; count-- {
-		next := (at + 1) & timedMask
-		if start := q.seq[next]; !start.Before(ack) {
-			end = start
-			break
-		}
-		at = next
-	}
 	rtt = noSample
-	if !d.ambiguous.overlaps(before, ack) {
-		rtt = q.interpolate(d, at, end, ack, now)
+	if s.timed&timedAmbiguous == 0 || !d.ambiguous.overlaps(before, ack) {
+		rtt = d.interpolate(q, end, ack, now)
+	} else if !d.ambiguous.to.After(ack) {
+		s.timed &^= timedAmbiguous
 	}
-	s.timed = newest<<timedNewest | count
-	if q.first[at] > rebaseAbove {
-		q.rebase(at, count)
+	late := q.first > rebaseAbove
+	copy(older, older[gone:])
+	s.timed -= uint8(gone)
+	if late {
+		d.rebase(len(older) - gone)
 	}
 	return rtt
 }
 
-// interpolate takes the sample of an ACK of some of stretch i, which ends at end: exact if a timed segment
+// interpolate takes the sample of an ACK of some of a stretch, which ends at end: exact if a timed segment
 // ends at ack, otherwise as if the segments in between had been sent evenly.
-func (q *stretches) interpolate(d *Detail, i uint8, end, ack parse.Seq, now int64) int64 {
-	first, last := q.first[i&timedMask], q.last[i&timedMask]
-	since := now - q.base
-	switch from := q.end[i&timedMask]; {
-	case first == untimed:
+func (d *Detail) interpolate(q *stretch, end, ack parse.Seq, now int64) int64 {
+	since := now - d.base
+	switch from := q.end; {
+	case q.first == untimed:
 	case ack == from:
-		return d.exact(since - int64(first))
+		return d.exact(since - int64(q.first))
 	case ack.Before(from):
-		return d.between(since - int64(first))
-	case last == untimed:
+		return d.between(since - int64(q.first))
+	case q.last == untimed:
 	case ack == end:
-		return d.exact(since - int64(last))
+		return d.exact(since - int64(q.last))
 	default:
 		part := float64(ack-from) / float64(end-from)
-		return d.between(since - int64(first) - int64(part*float64(last-first)))
+		return d.between(since - int64(q.first) - int64(part*float64(q.last-q.first)))
 	}
 	return noSample
 }
 
-// rebase makes the times of count stretches from place i on count from the first of them.
-func (q *stretches) rebase(i, count uint8) {
-	shift := q.first[i&timedMask]
+// rebase makes the times of all stretches, as many older ones and the newest, count from the first of them.
+func (d *Detail) rebase(older int) {
+	shift := d.newest.first
+	if older > 0 {
+		shift = d.older[0].first
+	}
 	if shift == untimed {
 		return
 	}
-	q.base += int64(shift)
-	for ; count > 0; count-- {
-		for _, at := range []*uint32{&q.first[i&timedMask], &q.last[i&timedMask]} {
-			if *at != untimed {
-				*at -= shift
-			}
+	d.base += int64(shift)
+	for i := range older {
+		d.older[i].rebase(shift)
+	}
+	d.newest.rebase(shift)
+}
+
+func (q *stretch) rebase(shift uint32) {
+	for _, at := range []*uint32{&q.first, &q.last} {
+		if *at != untimed {
+			*at -= shift
 		}
-		i++
 	}
 }
 

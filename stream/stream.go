@@ -22,44 +22,50 @@ type Stream struct {
 	lastWin   uint16    // window of the latest packet as on the wire
 	flags     flags
 	wscale    int8  // shift this side sent: 0..14, scaleUnknown or scaleOff
-	timed     uint8 // stretches that wait for their ACK: the newest one's place, how many
+	timed     uint8 // how many stretches wait for their ACK, and timedAmbiguous
 
 	secondStartHigh uint8 // bits 32 to 39 of what Detail.secondStart begins
 	rateBytesHigh   uint8 // likewise of Detail.rateBytes
 }
 
-// Detail holds the rest of a direction. 192 bytes: segments in order touch the first two cache lines, other events
-// the third.
+// Detail holds the rest of a direction. 192 bytes: segments in order touch the first cache line, those of a sender with
+// much in flight the second, too, other events the third.
 type Detail struct {
 	InOrder
+	InFlight
 	Eventual
 }
 
-// InOrder holds what segments in order touch, and the ACKs of the reverse direction. 128 bytes.
+// InOrder holds what segments in order touch, and the ACKs of the reverse direction. 64 bytes.
 type InOrder struct {
 	gap         moments // ns between packets
 	size        moments // payload bytes of packets with payload
+	delay       moments // ns
+	minDelay    period  // of exact samples; above maxDelay while there is none
+	maxDelay    period
 	gapN        uint8
 	sizeN       uint8
-	rateN       uint8
 	delayN      uint8
+	rateN       uint8
 	secondStart uint32 // Stream.bytes when the current second began, the lower 32 of 40 bits
 
-	stretches stretches
-	ambiguous span // what was sent twice or came out of order: its ACK measures no round trip
-
-	delay     moments // ns
-	minDelay  period  // of exact samples; above maxDelay while there is none
-	maxDelay  period
-	rateBytes uint32 // payload bytes in the last complete second, the lower 32 of 40 bits
-	seconds   uint32 // that are complete, since the first packet
+	base   int64 // ns, what the stretches' times count from: the first segment since there was none, or later
+	newest stretch
 }
 
-// Eventual holds what open holes, events, scrapes and the end of a second touch. 64 bytes.
+// InFlight holds what several stretches in flight touch, and the end of a second. 64 bytes.
+type InFlight struct {
+	older     [timedStretches - 1]stretch // before the newest one, the oldest first
+	rate      moments                     // bits per second, over rateAverageLen
+	rateBytes uint32                      // payload bytes in the last complete second, the lower 32 of 40 bits
+	seconds   uint32                      // that are complete, since the first packet
+}
+
+// Eventual holds what open holes, events and scrapes touch. 64 bytes.
 type Eventual struct {
-	rate  moments // bits per second, over rateAverageLen
-	ended elapsed // from the first packet to the FIN or RST that finalized the stream
-	hole  holes   // means nothing while no hole is open
+	ambiguous span    // what was sent twice or came out of order: its ACK measures no round trip
+	ended     elapsed // from the first packet to the FIN or RST that finalized the stream
+	hole      holes   // means nothing while no hole is open
 
 	retransmits   uint32
 	outOfOrder    uint32
@@ -102,7 +108,7 @@ const (
 const never = math.MaxInt64 / 2
 
 // Conn is both directions of a connection. The side that the table's ordered key names first has
-// index 0. 536 bytes: the shared part, the two hot lines, the two cold parts.
+// index 0. 536 bytes: the shared part, and of each direction the hot line and the rest.
 type Conn struct {
 	Tag        uint32    // the owner's: nothing here reads it, and Reset leaves it
 	synLow     uint32    // of synTime, bits 0 to 31
@@ -113,8 +119,13 @@ type Conn struct {
 	pendingWS  uint8 // window scale plus scaleShift, and pendingAgain
 	state      connState
 	marks      [2]uint8 // numbers of the latest batches with a segment without payload and with, see Mark
-	hot        [2]Stream
-	cold       [2]Detail
+	side       [2]side
+}
+
+// side is one direction of a connection: all that Account needs of it stands at one address.
+type side struct {
+	hot  Stream
+	cold Detail
 }
 
 type connState uint8
@@ -132,10 +143,10 @@ const (
 )
 
 // Sizes that the packet path counts on: the hot half is one cache line, of the rest segments in order
-// touch two, and both halves together leave 40 bytes of a record of nine lines for the key.
+// touch one, and both directions together leave 40 bytes of a record of nine lines for the key.
 const (
 	StreamSize  = 64
-	InOrderSize = 128
+	InOrderSize = 64
 	DetailSize  = 192
 	ConnSize    = 536
 )
@@ -154,18 +165,18 @@ func (c *Conn) Mark(n uint8, isData uint32) (after uint32) {
 // Reset makes c a connection without packets. Its Tag stays.
 func (c *Conn) Reset() {
 	*c = Conn{Tag: c.Tag}
-	for i := range c.hot {
-		c.hot[i].lastTime = never
-		c.hot[i].wscale = scaleUnknown
+	for i := range c.side {
+		c.side[i].hot.lastTime = never
+		c.side[i].hot.wscale = scaleUnknown
 	}
 }
 
 // Live reports how many of the two directions are streams, and how many of those are active.
 func (c *Conn) Live() (streams, active int) {
-	for i := range c.hot {
-		if c.hot[i].packets != 0 {
+	for i := range c.side {
+		if c.side[i].hot.packets != 0 {
 			streams++
-			if c.hot[i].flags&finalized == 0 {
+			if c.side[i].hot.flags&finalized == 0 {
 				active++
 			}
 		}
@@ -177,7 +188,7 @@ func (c *Conn) Live() (streams, active int) {
 func (c *Conn) Established() bool { return c.state&established != 0 }
 
 // Bytes returns a direction's payload bytes.
-func (c *Conn) Bytes(dir int) uint64 { return c.hot[dir&1].bytes }
+func (c *Conn) Bytes(dir int) uint64 { return c.side[dir&1].hot.bytes }
 
 // Packets returns a direction's packets; 0: that direction is not a stream.
-func (c *Conn) Packets(dir int) uint64 { return c.hot[dir&1].packets }
+func (c *Conn) Packets(dir int) uint64 { return c.side[dir&1].hot.packets }

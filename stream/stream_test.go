@@ -63,7 +63,7 @@ func fresh() *Conn {
 }
 
 func countsOf(c *Conn, dir int) counts {
-	s, d := &c.hot[dir], &c.cold[dir]
+	s, d := &c.side[dir].hot, &c.side[dir].cold
 	return counts{
 		packets: s.packets, bytes: s.bytes, retrans: d.retransmits, ooo: d.outOfOrder, gaps: d.gaps,
 		dups: d.duplicateAcks, zero: d.zeroWindows, resets: d.resets, window: s.window(d),
@@ -499,8 +499,8 @@ func TestHealth(t *testing.T) {
 		{"duplicate ACKs cost at most 10", Detail{Eventual: Eventual{duplicateAcks: 4e9}}, 90},
 		{"zero windows cost at most 20", Detail{Eventual: Eventual{zeroWindows: 3}}, 80},
 		{"gaps cost at most 15", Detail{Eventual: Eventual{gaps: 6}}, 85},
-		{"five seconds are too few for an uneven bitrate", Detail{InOrder{rateN: 5}, Eventual{rate: moments{10, 100}}}, 100},
-		{"an uneven bitrate", Detail{InOrder{rateN: 6}, Eventual{rate: moments{10, 100}}}, 90},
+		{"five seconds are too few for an uneven bitrate", Detail{InOrder{rateN: 5}, InFlight{rate: moments{10, 100}}, Eventual{}}, 100},
+		{"an uneven bitrate", Detail{InOrder{rateN: 6}, InFlight{rate: moments{10, 100}}, Eventual{}}, 90},
 		{"jitter of 60 ms", Detail{InOrder: InOrder{delayN: 6, delay: moments{1e9, 0.0036e18}}}, 95},
 		{"everything at once", Detail{Eventual: Eventual{retransmits: 9, resets: 3, outOfOrder: 99, duplicateAcks: 99, gaps: 99}}, 0},
 	} {

@@ -40,7 +40,7 @@ func TestTimestampsTellRepairs(t *testing.T) {
 			const opened = 30e6
 			send(201, tc.opener, opened)
 			send(1, tc.filler, opened+tc.late)
-			if d := &c.cold[a]; (d.retransmits == 1) != tc.again || (d.outOfOrder == 1) != tc.overtook {
+			if d := &c.side[a].cold; (d.retransmits == 1) != tc.again || (d.outOfOrder == 1) != tc.overtook {
 				t.Errorf("%d retransmissions, %d out of order", d.retransmits, d.outOfOrder)
 			}
 		})
@@ -77,7 +77,7 @@ func TestHolesHaveTheirOwnTimes(t *testing.T) {
 				send(801, 37*ms)
 			}
 			send(tc.seq, 39*ms)
-			if d := &c.cold[a]; (d.retransmits == 1) != tc.again || (d.outOfOrder == 0) != tc.again {
+			if d := &c.side[a].cold; (d.retransmits == 1) != tc.again || (d.outOfOrder == 0) != tc.again {
 				t.Errorf("%d retransmissions, %d out of order", d.retransmits, d.outOfOrder)
 			}
 		})
@@ -101,7 +101,7 @@ func TestHolesEnd(t *testing.T) {
 		}
 		now = 30e6 + 274_878_000_000
 		send(1, 100)
-		if d := &c.cold[a]; d.retransmits != 1 || d.outOfOrder != 0 {
+		if d := &c.side[a].cold; d.retransmits != 1 || d.outOfOrder != 0 {
 			t.Errorf("packets every %d s: %d retransmissions, %d out of order", silence/1e9, d.retransmits, d.outOfOrder)
 		}
 	}

@@ -49,8 +49,8 @@ func (c *Conn) judgeable(f *Stream) bool {
 // A segment that goes on exactly where its direction stands is accepted whatever the window: the
 // peer's segments may not be captured.
 func (c *Conn) unacceptable(dir uint32, seg *parse.Segment, end parse.Seq, now int64) bool {
-	f, r := &c.hot[dir&1], &c.hot[dir&1^1]
-	d, e := &c.cold[dir&1], &c.cold[dir&1^1]
+	f, r := &c.side[dir&1].hot, &c.side[dir&1^1].hot
+	d, e := &c.side[dir&1].cold, &c.side[dir&1^1].cold
 	alone := r.packets == 0 || now-r.lastTime > silence
 	if seg.Flags&parse.ACK != 0 {
 		reach := f.reach()
@@ -80,13 +80,12 @@ func (s *Stream) resynchronise(d *Detail, seq parse.Seq) {
 	s.nxt, s.contig = seq, seq
 	s.flags &^= resync
 	s.timed = 0
-	d.ambiguous = span{}
 }
 
 // countUnacceptable counts an unacceptable segment: it adds to the counters what it is by itself, and changes
 // nothing that decides about others. A FIN there ends nothing. The event may be Retransmitted.
 func (c *Conn) countUnacceptable(dir uint32, seg *parse.Segment, end parse.Seq, t *Tally) (ev Event) {
-	f, d := &c.hot[dir&1], &c.cold[dir&1]
+	f, d := &c.side[dir&1].hot, &c.side[dir&1].cold
 	switch {
 	case seg.Seq == f.nxt || f.flags&resync != 0 && seg.Seq == d.resync:
 	case seg.Seq.After(f.nxt):

@@ -83,8 +83,8 @@ func TestForgedSegmentsAddOnlyThemselves(t *testing.T) {
 			return parse.Segment{Seq: d.at(dir) - 1<<30, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500}
 		}},
 		{"data anywhere, one segment after the other", func(r *rand.Rand, d *download, dir uint32) parse.Segment {
-			at := d.c.cold[dir].resync
-			if d.c.hot[dir].flags&resync == 0 {
+			at := d.c.side[dir].cold.resync
+			if d.c.side[dir].hot.flags&resync == 0 {
 				at = d.at(dir) + far(r)
 			}
 			return parse.Segment{Seq: at, Ack: d.at(1 - dir), Len: segment, Flags: ack, Window: 500}
@@ -175,7 +175,7 @@ func TestFiguresGoOnAfterAnUncapturedStretch(t *testing.T) {
 		}
 		d.data = d.data.Add(missed)
 		before := views(d.c, d.now)
-		samples := d.c.cold[b].delayN
+		samples := d.c.side[b].cold.delayN
 		for range 90 {
 			d.step()
 		}
@@ -183,11 +183,11 @@ func TestFiguresGoOnAfterAnUncapturedStretch(t *testing.T) {
 		if after[b].Gaps > before[b].Gaps+1 || after[b].Retransmits > before[b].Retransmits+1 || after[b].OutOfOrder != before[b].OutOfOrder {
 			t.Errorf("%d bytes missed: %+v", missed, after[b])
 		}
-		if n := d.c.cold[b].delayN - samples; n < 28 && samples < averageLen {
+		if n := d.c.side[b].cold.delayN - samples; n < 28 && samples < averageLen {
 			t.Errorf("%d bytes missed: %d RTT samples after it, of 30 ACKs", missed, n)
 		}
-		if d.c.hot[b].nxt != d.data || d.c.hot[a].lastAck != d.acked {
-			t.Errorf("%d bytes missed: stands at %d, %d acknowledged; want %d, %d", missed, d.c.hot[b].nxt, d.c.hot[a].lastAck, d.data, d.acked)
+		if d.c.side[b].hot.nxt != d.data || d.c.side[a].hot.lastAck != d.acked {
+			t.Errorf("%d bytes missed: stands at %d, %d acknowledged; want %d, %d", missed, d.c.side[b].hot.nxt, d.c.side[a].hot.lastAck, d.data, d.acked)
 		}
 	}
 }
@@ -215,9 +215,9 @@ func TestOneWayFiguresGoOnAfterAnUncapturedStretch(t *testing.T) {
 		for range 50 {
 			send()
 		}
-		d := &c.cold[dir]
-		if d.gaps > 1 || d.retransmits != 0 || d.outOfOrder != 0 || c.hot[dir].nxt != seq || c.hot[dir].packets != 100 {
-			t.Errorf("direction %d: %+v, stands at %d, want %d", dir, *d, c.hot[dir].nxt, seq)
+		d := &c.side[dir].cold
+		if d.gaps > 1 || d.retransmits != 0 || d.outOfOrder != 0 || c.side[dir].hot.nxt != seq || c.side[dir].hot.packets != 100 {
+			t.Errorf("direction %d: %+v, stands at %d, want %d", dir, *d, c.side[dir].hot.nxt, seq)
 		}
 	}
 }

@@ -89,12 +89,12 @@ func (v *View) PacketRate() float64 { return float64(v.Packets) / v.Uptime }
 // View fills v with direction dir as it stands at now, without the addresses and ports, which the
 // Conn does not know. It reports false, and leaves v alone, when that direction is not a stream.
 func (c *Conn) View(dir int, now int64, v *View) bool {
-	s, d := &c.hot[dir&1], &c.cold[dir&1]
+	s, d := &c.side[dir&1].hot, &c.side[dir&1].cold
 	if s.packets == 0 {
 		return false
 	}
 	v.Has = 0
-	if c.hot[dir&1^1].packets != 0 {
+	if c.side[dir&1^1].hot.packets != 0 {
 		v.Has |= HasReverse
 	}
 	v.Finalized = s.flags&finalized != 0

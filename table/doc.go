@@ -44,13 +44,15 @@
 //	line  byte
 //	 0 *     0  key, 40 bytes          │ what both directions share, 24 bytes
 //	 1 *    64  direction 0: stream.Stream
-//	 2 *   128  direction 1: stream.Stream
-//	 3 *   192  direction 0: stream.InOrder ┐
-//	 4 *   256                              ┘
-//	 5     320               stream.Eventual
-//	 6 *   384  direction 1: stream.InOrder ┐
-//	 7 *   448                              ┘
+//	 2 *   128               stream.InOrder
+//	 3 (*) 192               stream.InFlight
+//	 4     256               stream.Eventual
+//	 5 *   320  direction 1: stream.Stream
+//	 6 *   384               stream.InOrder
+//	 7 (*) 448               stream.InFlight
 //	 8     512               stream.Eventual
+//
+// Lines with (*) are touched by several segments in flight, and once a second.
 //
 // # Memory
 //

@@ -25,7 +25,8 @@ func prefetchHeads(first unsafe.Pointer, indices *uint32, n int)
 func prefetchRecord(p unsafe.Pointer)
 
 // prefetchNear is prefetchLine to the first-level cache for n records, first + index * RecordSize of each
-// index, without the lines of stream.Eventual, the sixth and the ninth, which segments in order do not touch.
+// index, only the lines that every segment in order touches, the first three and those of direction 1 alike: see the
+// package comment.
 //
 //go:noescape
 func prefetchNear(first unsafe.Pointer, indices *uint32, n int)

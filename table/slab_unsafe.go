@@ -14,7 +14,8 @@ var (
 	_ [stream.StreamSize]byte  = [unsafe.Sizeof(stream.Stream{})]byte{}
 	_ [stream.DetailSize]byte  = [unsafe.Sizeof(stream.Detail{})]byte{}
 	_ [stream.InOrderSize]byte = [unsafe.Sizeof(stream.InOrder{})]byte{}
-	_ [stream.InOrderSize]byte = [unsafe.Offsetof(stream.Detail{}.Eventual)]byte{}
+	_ [stream.InOrderSize]byte = [unsafe.Offsetof(stream.Detail{}.InFlight)]byte{}
+	_ [stream.InOrderSize]byte = [unsafe.Sizeof(stream.Detail{}.InFlight)]byte{}
 	_ [groupSize]byte          = [unsafe.Sizeof(group{})]byte{}
 	_ [stream.ViewSize]byte    = [unsafe.Sizeof(stream.View{})]byte{}
 
