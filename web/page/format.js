@@ -25,6 +25,7 @@ export const whole = (x) => (known(x) ? Math.round(x).toLocaleString("en") : non
 export function percent(x) {
   if (!known(x)) return none;
   if (x === 0) return "0\u00a0%";
+  if (x >= 0.995 && x < 1) return ">\u00a099\u00a0%"; // 100 % is full
   return (x < 0.0001 ? "<\u00a00.01" : (100 * x).toFixed(x < 0.01 ? 2 : x < 0.1 ? 1 : 0)) + "\u00a0%";
 }
 
