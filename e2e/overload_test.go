@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"crypto/tls"
+	"flag"
 	"io"
 	"net"
 	"net/http"
@@ -18,9 +19,13 @@ import (
 	"tcp-stream-exporter/internal/lab"
 )
 
+// TestEverythingAtOnce has as many of them by TLS as without with
+//
+//	go test -v ./e2e -run EverythingAtOnce -args -hanging 5000
+var hangingByTLS = flag.Int("hanging", 1000, "connections by TLS that hang in TestEverythingAtOnce: each takes a handshake's processor time")
+
 const (
-	overloadHanging  = 5000 // connections, opened at once and left alone;
-	overloadByTLS    = 1000 // by TLS: they come more slowly beside the handshakes of the others
+	overloadHanging  = 5000 // connections, opened at once and left alone
 	overloadScrapers = 64   // read what they ask for, with a pause
 	overloadSlow     = 16   // ask with a byte a second
 	overloadGarbage  = 4    // send garbage, connection after connection
@@ -60,7 +65,7 @@ type overload struct {
 	ns    *lab.NS
 	ctx   context.Context
 	all   sync.WaitGroup
-	count struct{ hanging, garbage, stalling, scrapes, refused atomic.Int64 }
+	count struct{ hanging, shaken, garbage, stalling, scrapes, refused atomic.Int64 }
 }
 
 // newOverload returns an overload; end ends it.
@@ -96,8 +101,9 @@ func (o *overload) dial() net.Conn {
 	return nil
 }
 
-// hang opens n connections, sends a text on each, and leaves them until the end.
-func (o *overload) hang(n int, text string) {
+// hang opens n connections, sends a text on each, and leaves them until the end. With config it does so by TLS, once the
+// handshake is over; some are turned away before that.
+func (o *overload) hang(n int, text string, config *tls.Config) {
 	o.inside(func() {
 		var mine crowd
 		defer func() { mine.leave() }()
@@ -107,6 +113,14 @@ func (o *overload) hang(n int, text string) {
 				return
 			}
 			mine = append(mine, c)
+			if config != nil {
+				_ = c.SetDeadline(time.Now().Add(httpTimeout)) // it is open
+				shaken := tls.Client(c, config)
+				if shaken.Handshake() == nil {
+					o.count.shaken.Add(1)
+				}
+				c = shaken
+			}
 			_, _ = io.WriteString(c, text) // fails if it has been turned away meanwhile
 			o.count.hanging.Add(1)
 		}
@@ -239,7 +253,7 @@ func (o *overload) scrape(client *http.Client, url string) {
 	})
 }
 
-// All that clients can do wrong at once, with TLS and without: 5,000 connections that hang (1,000 by TLS), 64 scrapers, requests by a
+// All that clients can do wrong at once, with TLS and without: 5,000 connections that hang (1,000 by TLS, or -hanging), 64 scrapers, requests by a
 // byte a second, garbage, and streams of HTTP/2 that nobody reads. Whoever asks whether the exporter is healthy hears it
 // in time. Each packet is accounted, memory and descriptors stay bounded.
 func TestEverythingAtOnce(t *testing.T) {
@@ -251,7 +265,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		s := newSecured(t, "")
 		config := &tls.Config{RootCAs: s.authority.Pool(), ServerName: "127.0.0.1"}
 		p := newPressureTLS(t, config, fewConnections, binary(t), "-web.config.file", s.file())
-		p.overload(t, config, overloadByTLS, memoryBoundTLS)
+		p.overload(t, config, int64(*hangingByTLS), memoryBoundTLS)
 	})
 }
 
@@ -261,8 +275,15 @@ func (p *pressure) overload(t *testing.T, config *tls.Config, hanging int64, bou
 	before := descriptors(t, p.PID())
 	o, end := newOverload(t, p.l.A)
 	texts := []string{scrapeRequest, "GET /metrics HTTP/1.1\r\nHost: ", "POST /metrics HTTP/1.1\r\nHost: exporter\r\nContent-Length: 1000\r\n\r\n", "", "\x16\x03\x01"}
-	for _, text := range texts {
-		o.hang(int(hanging)/len(texts), text)
+	if config != nil { // half of them end with the handshake, or in its midst: nothing, plain HTTP, half a record
+		for _, text := range texts {
+			o.hang(int(hanging)/2/len(texts), text, nil)
+			o.hang(int(hanging)/2/len(texts), text, config)
+		}
+	} else {
+		for _, text := range texts {
+			o.hang(int(hanging)/len(texts), text, nil)
+		}
 	}
 	for range overloadScrapers {
 		client := p.l.A.HTTPClient(httpTimeout)
@@ -300,9 +321,9 @@ func (p *pressure) overload(t *testing.T, config *tls.Config, hanging int64, bou
 		most = max(most, descriptors(t, p.PID())-before)
 	}
 	end()
-	t.Logf("%d hanging connections within %v, %d scrapes and %d refused, garbage %d times, HTTP/2 stalled %d times, in %v: healthy %d times within %v, %d refusals; at most %d descriptors more",
-		o.count.hanging.Load(), there, o.count.scrapes.Load(), o.count.refused.Load(), o.count.garbage.Load(), o.count.stalling.Load(),
-		time.Since(begin), asked, slowest, refusals, most)
+	t.Logf("%d hanging connections within %v, %d of them past a handshake, %d scrapes and %d refused, garbage %d times, HTTP/2 stalled %d times, in %v: healthy %d times within %v, %d of them later than %v, %d refusals; at most %d descriptors more",
+		o.count.hanging.Load(), there, o.count.shaken.Load(), o.count.scrapes.Load(), o.count.refused.Load(), o.count.garbage.Load(), o.count.stalling.Load(),
+		time.Since(begin), asked, slowest, late, healthyWithin, refusals, most)
 	if 2*late > asked {
 		t.Errorf("/-/healthy took longer than %v for %d of %d", healthyWithin, late, asked)
 	}
@@ -312,8 +333,9 @@ func (p *pressure) overload(t *testing.T, config *tls.Config, hanging int64, bou
 	if most > spareDescriptors {
 		t.Errorf("%d descriptors more than the %d before, want at most %d", most, before, spareDescriptors)
 	}
-	if o.count.scrapes.Load() == 0 || config != nil && o.count.stalling.Load() == 0 {
-		t.Errorf("%d scrapes, %d stalled connections: the overload is none", o.count.scrapes.Load(), o.count.stalling.Load())
+	if o.count.scrapes.Load() == 0 || config != nil && (o.count.stalling.Load() == 0 || o.count.shaken.Load() == 0) {
+		t.Errorf("%d scrapes, %d stalled connections, %d that hang past a handshake: the overload is none",
+			o.count.scrapes.Load(), o.count.stalling.Load(), o.count.shaken.Load())
 	}
 	p.calmWithin(t, bound)
 }
