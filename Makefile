@@ -102,7 +102,7 @@ test-uml: ## every kind of interface, on a kernel of its own that runs as a prog
 	$(TEST) -tags uml -timeout 20m ./e2e/uml
 
 # No part of "make test": the browser's protocol takes a minute to compile at first.
-test-browser: ## the page at / in headless Chromium (root; 40 seconds, longer at first): BROWSER="-screenshots /tmp" for pictures
+test-browser: ## the page at / in headless Chromium (root; a minute, longer at first): BROWSER="-screenshots /tmp" for pictures
 	@scripts/setup.sh browser
 	cd web/browsertest && go vet ./... && $(TEST) -timeout 9m ./... $(BROWSER)
 
