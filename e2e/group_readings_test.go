@@ -20,21 +20,20 @@ const (
 	readingChurn       = 1000   // connections closed a second
 )
 
-// readings is how many there are: 1,000 take two minutes, longer with the race detector.
+// readings is how many there are: 1,000 take two minutes.
 var readings = flag.Int("readings", 100, "readings that TestGroupReadings makes")
 
 // Of many readings under load, while connections end and expire at two workers, no counter of any is below one of a
 // reading before. In the end all connections and packets are in the groups, each once.
 func TestGroupReadings(t *testing.T) { readGroups(t, binary(t)) }
 
-// readGroups does so with an exporter, and returns it.
-func readGroups(t *testing.T, binary string) *lab.Exporter {
+func readGroups(t *testing.T, binary string) {
 	t.Helper()
 	l := lab.New(t)
 	tcpgen := buildGenerator(t)
 	e := l.A.StartExporter(t, binary, "-interface", lab.IfName, "-workers", "2", "-stream-age", "2s", "-finalized-age", "300ms",
 		"-syn-age", "500ms", "-group", "clients/16=10.0.0.0/8", "-group-metrics", "default,tcp_group_connection_.*")
-	g := generateConnections(t, l.B, tcpgen, readingConnections, readingRate, "-duration", "10m", "-churn", strconv.Itoa(readingChurn),
+	g := generateConnections(t, l.B, tcpgen, readingConnections, readingRate, "-duration", "2m", "-churn", strconv.Itoa(readingChurn),
 		"-rst", "0.3", "-syn-flood", "0.02")
 	begin := time.Now()
 	for range *readings { // the lab compares them
@@ -78,7 +77,6 @@ func readGroups(t *testing.T, binary string) *lab.Exporter {
 			t.Errorf("%s%v: %v, want %v", row.family, row.labels, n, row.want)
 		}
 	}
-	return e
 }
 
 // reports returns a figure that the generator, which has ended, has printed.
