@@ -28,11 +28,9 @@ type groups struct {
 	records *table.Table                  // of which each connection's Tag is its grouping
 	hists   table.Mapped[group.Histogram] // by combination: kinds of them
 
-	held    uint // samples of the batch at hand
-	samples [BatchSize]sample
-	lives   []life // by combination
-	sums    []sums // by combination
-	set     atomic.Pointer[group.Set]
+	lives []life // by combination
+	sums  []sums // by combination
+	set   atomic.Pointer[group.Set]
 
 	overflow uint64
 	gone     stream.Gone // of the connection at hand, see settle
@@ -157,12 +155,6 @@ func (g *groups) sink(i uint32) *[group.Directions]group.Data {
 	return &s.folded
 }
 
-// sample is an RTT sample that waits to be counted.
-type sample struct {
-	ns        int64
-	histogram uint32 // index in hists
-}
-
 // of returns the grouping of the connection in record i.
 func (g *groups) of(i uint32) *grouping { return (*grouping)(&g.records.At(i).Tag) }
 
@@ -171,26 +163,6 @@ func (v grouping) histogramOf(dir uint32) uint32 { return (uint32(v) ^ dir) & (1
 
 // noteRTT counts an RTT sample of ns that an ACK of direction dir of record i has given.
 func (g *groups) noteRTT(i, dir uint32, ns int64) { g.hists.Values[g.of(i).histogramOf(dir)].Note(ns) }
-
-// hold has noteSamples count s. In memory, and not in a variable of the loop, their number costs a packet without a
-// sample nothing.
-func (g *groups) hold(s sample) {
-	g.samples[g.held%BatchSize] = s
-	g.held++
-}
-
-// noteSamples counts the samples at hand.
-//
-//go:noinline
-func (g *groups) noteSamples() {
-	held := g.samples[:min(g.held, BatchSize)]
-	g.held = 0
-	hists := g.hists.Values
-	for k := range held {
-		s := &held[k]
-		hists[s.histogram].NoteSample(s.ns) // stream gives none above 137 s
-	}
-}
 
 // handshake returns the histogram of v's handshake times on one leg.
 func (g *groups) handshake(v grouping, leg int) *group.Histogram {

@@ -54,10 +54,9 @@ func (w *Worker) accountFoundOptional(x *Batch, set uint32, next *[]uint32, boun
 	}
 }
 
-// accountFoundGroups is accountFound with groups. RTT samples are counted at its end, so that the misses of all of them
-// overlap.
+// accountFoundGroups is accountFound with groups.
 func (w *Worker) accountFoundGroups(x *Batch, set uint32, next *[]uint32, bound *bounds) {
-	t, shortest := w.table, w.shortest
+	t, shortest, hists := w.table, w.shortest, w.groups.hists.Values
 	for ; set != 0; set &= set - 1 {
 		i := bits.TrailingZeros32(set) % BatchSize
 		seg, now := &x.Segs[i], bound.time(x.Times[i])
@@ -79,10 +78,9 @@ func (w *Worker) accountFoundGroups(x *Batch, set uint32, next *[]uint32, bound 
 			w.event(index, ev, seg, now, false, false)
 		}
 		if rtt >= 0 {
-			w.groups.hold(sample{rtt, grouping(r.Tag).histogramOf(seg.Dir())})
+			hists[grouping(r.Tag).histogramOf(seg.Dir())].NoteSample(rtt) // stream gives none above 137 s
 		}
 	}
-	w.groups.noteSamples()
 	if w.supers != 0 {
 		w.superPackets(x)
 	}
