@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"tcp-stream-exporter/internal/need"
 )
 
 const (
@@ -53,12 +50,7 @@ func newTree(t *testing.T, exe string, params map[string]string) string {
 		put(t, root, "etc/systemd/system/"+name, string(text))
 	}
 	install(t, exe, filepath.Join(root, program))
-	need.Tool(t, "kill") // of ExecReload
-	kill, err := exec.LookPath("kill")
-	if err != nil {
-		t.Fatal(err)
-	}
-	install(t, kill, filepath.Join(root, "usr/bin/kill"))
+	install(t, "/bin/sh", filepath.Join(root, "usr/bin/sh")) // of ExecReload
 	return root
 }
 
