@@ -3,15 +3,12 @@
 package deploy_test
 
 import (
-	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 const (
@@ -146,129 +143,5 @@ exec chroot "$1" setpriv --reuid=tcp-stream-exporter --regid=tcp-stream-exporter
 	}
 	if out, err := try(""); err == nil {
 		t.Errorf("capture without a capability, want an error\n%s", out)
-	}
-}
-
-// TestPackageUnderSystemd takes the package through its life beside a running systemd: neither enabled nor started,
-// restarted by an upgrade if it runs and not if it does not, replaced by the other build, stopped by its removal.
-func TestPackageUnderSystemd(t *testing.T) {
-	root := debian(t)
-	for from, to := range map[string]string{
-		deb(t, *dist, ""): "opt/old.deb", deb(t, newerPackages(t), ""): "opt/new.deb", deb(t, newerPackages(t), "-static"): "opt/static.deb",
-	} {
-		install(t, from, filepath.Join(root, to))
-	}
-	// Nothing but the service: no targets pull in what a container cannot do.
-	for _, pattern := range []string{"usr/lib/systemd/system/*.wants", "etc/systemd/system/*.wants"} {
-		dirs, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, dir := range dirs {
-			if err := os.RemoveAll(dir); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for _, name := range []string{"test", "sysinit", "basic", "network", "shutdown", "multi-user", "sockets"} {
-		put(t, root, "etc/systemd/system/"+name+".target", "[Unit]\nDescription="+name+"\nDefaultDependencies=no\n")
-	}
-	put(t, root, serviceLog, "")
-	put(t, root, systemdLog, "")
-	put(t, root, "etc/systemd/system/"+unit+".d/log.conf",
-		"[Service]\nStandardOutput=append:/"+serviceLog+"\nStandardError=append:/"+serviceLog+"\n")
-	m := start(t, root, wholeEnv)
-	inside := func(args ...string) (string, error) {
-		out, err := exec.Command("nsenter", append([]string{"-t", fmt.Sprint(m.pid), "-m", "-p", "--"}, args...)...).CombinedOutput()
-		return string(out), err
-	}
-	do := func(args ...string) string {
-		t.Helper()
-		said, err := inside(args...)
-		if err != nil {
-			t.Fatalf("%q: %v\n%s", args, err, said)
-		}
-		return said
-	}
-	m.waitFor(func() error {
-		said, err := inside("systemctl", "is-active", "test.target")
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, said)
-		}
-		return nil
-	})
-	state := func(what string) string {
-		return strings.TrimSpace(do("systemctl", "show", "--value", "-p", what, unit))
-	}
-
-	do("dpkg", "-i", "/opt/old.deb")
-	if got, want := state("ActiveState")+" "+state("UnitFileState"), "inactive disabled"; got != want {
-		t.Errorf("after the installation the service is %s, want %s", got, want)
-	}
-	do("dpkg", "-i", "/opt/new.deb")
-	do("dpkg", "-i", "/opt/old.deb") // downgrades are upgrades to a package
-	if got := state("ActiveState"); got != "inactive" {
-		t.Errorf("after the upgrade of a service that did not run it is %s", got)
-	}
-
-	port := freePort(t)
-	put(t, root, defaults, fmt.Sprintf("STREAM_EXPORTER_PARAMETERS=\"-interface lo -port 127.0.0.1:%d -packet-filter 'tcp'\"\n", port))
-	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	serves := func() {
-		t.Helper()
-		m.waitFor(func() error {
-			n, err := packets(client, port)
-			if err == nil && n == 0 {
-				err = fmt.Errorf("no packet was captured")
-			}
-			return err
-		})
-	}
-	do("systemctl", "enable", "--now", unit)
-	serves()
-	if user, caps := status(t, m.servicePID())["Uid"], status(t, m.servicePID())["CapEff"]; strings.HasPrefix(user, "0") || caps != "0000000000002000" {
-		t.Errorf("the service has users %s and capabilities %s, want CAP_NET_RAW alone", user, caps)
-	}
-
-	for _, step := range []struct{ name, file string }{
-		{"an upgrade", "/opt/new.deb"}, {"the other build", "/opt/static.deb"}, {"the first build again", "/opt/old.deb"},
-	} {
-		before := state("MainPID")
-		do("dpkg", "-i", step.file)
-		serves()
-		if after := state("MainPID"); after == before || after == "0" {
-			t.Errorf("%s: the service's process is %s, it was %s: not restarted", step.name, after, before)
-		}
-		if got := state("UnitFileState"); got != "enabled" {
-			t.Errorf("%s: the service is %s, want enabled as it was", step.name, got)
-		}
-		if got := contents(t, root, defaults); !strings.Contains(got, fmt.Sprint(port)) {
-			t.Errorf("%s: the flags are now %q", step.name, got)
-		}
-	}
-
-	before := state("MainPID")
-	do("systemctl", "kill", "--signal=KILL", unit)
-	m.waitFor(func() error {
-		if now := state("MainPID"); now == "0" || now == before {
-			return fmt.Errorf("after SIGKILL the service has not come back")
-		}
-		return nil
-	})
-	serves()
-
-	do("dpkg", "-r", "tcp-stream-exporter")
-	if _, err := packets(client, port); err == nil {
-		t.Error("after the removal the service still serves")
-	}
-	if got := state("LoadState") + " " + state("ActiveState"); got != "not-found inactive" && got != "not-found failed" {
-		t.Errorf("after the removal the unit is %s", got)
-	}
-	if exists(root, unitFile) || exists(root, "etc/systemd/system/multi-user.target.wants/"+unit) {
-		t.Error("after the removal a unit is left behind")
-	}
-	do("dpkg", "-P", "tcp-stream-exporter", "tcp-stream-exporter-static")
-	if exists(root, defaults) {
-		t.Errorf("after the purge %s is left", defaults)
 	}
 }

@@ -28,7 +28,7 @@ type machine struct {
 	root   string // its root directory
 	cgroup string // its cgroup, seen from here
 	pid    int    // its process 1, seen from here
-	ended  chan struct{}
+	ended  <-chan struct{}
 }
 
 // In the machine's root: standard output and error of the service, and systemd's own messages.
@@ -65,20 +65,10 @@ func boot(t *testing.T, exe string, services map[string]string, files ...[2]stri
 	return start(t, root)
 }
 
-// start starts the machine of a folder, with test.target as what systemd brings up. Environment variables are for the
-// stage before systemd.
-func start(t *testing.T, root string, env ...string) *machine {
+// start starts the machine of a folder, with test.target as what systemd brings up.
+func start(t *testing.T, root string) *machine {
 	t.Helper()
-	cgroup, err := os.MkdirTemp(ownCgroup(t), "tcp-stream-exporter-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { removeCgroup(t, cgroup) })
-	fd, err := unix.Open(cgroup, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
+	cgroup, fd := newCgroup(t)
 
 	log, err := os.OpenFile(filepath.Join(root, systemdLog), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
@@ -86,7 +76,7 @@ func start(t *testing.T, root string, env ...string) *machine {
 	}
 	defer log.Close()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(env, stageEnv+"="+root)
+	cmd.Env = []string{stageEnv + "=" + root}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
@@ -97,10 +87,11 @@ func start(t *testing.T, root string, env ...string) *machine {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("namespaces of its own (needs CAP_SYS_ADMIN): %v", err)
 	}
-	m := &machine{t: t, root: root, cgroup: cgroup, pid: cmd.Process.Pid, ended: make(chan struct{})}
+	ended := make(chan struct{})
+	m := &machine{t: t, root: root, cgroup: cgroup, pid: cmd.Process.Pid, ended: ended}
 	go func() {
 		cmd.Wait()
-		close(m.ended)
+		close(ended)
 	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill() // process 1 of the namespace: the kernel ends all others with it
@@ -160,6 +151,22 @@ func (m *machine) servicePID() int {
 		m.t.Fatalf("the service's processes %q, want one", procs)
 	}
 	return pid
+}
+
+// newCgroup makes a cgroup2 below this process's, and opens its folder for clone3(2). Both go with the test.
+func newCgroup(t *testing.T) (dir string, fd int) {
+	t.Helper()
+	dir, err := os.MkdirTemp(ownCgroup(t), "tcp-stream-exporter-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { removeCgroup(t, dir) })
+	fd, err = unix.Open(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return dir, fd
 }
 
 // ownCgroup returns the folder of this process in the cgroup2 hierarchy.

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -14,9 +13,6 @@ import (
 // stageEnv names the root directory of a machine. With it set, the test binary is process 1 of the
 // machine's namespaces: it lays out the file systems and becomes systemd.
 const stageEnv = "DEPLOY_TEST_MACHINE_ROOT"
-
-// wholeEnv says that the machine has a whole system in its root, instead of the host's programs and its own units alone.
-const wholeEnv = "DEPLOY_TEST_MACHINE_WHOLE=1"
 
 // sharedDirs are folders of several tests, which go with the last.
 var sharedDirs []string
@@ -49,18 +45,11 @@ func TestMain(m *testing.M) {
 // becomeSystemd returns only with an error.
 func becomeSystemd(root string) error {
 	runtime.LockOSThread() // the cgroup namespace below is the thread's until exec
-	name, value, _ := strings.Cut(wholeEnv, "=")
-	whole := os.Getenv(name) == value
 	at := func(name string) string { return filepath.Join(root, name) }
 	for i, step := range []func() error{
 		func() error { return mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }, // nothing below reaches the host
 		func() error { return mount(root, root, "", unix.MS_BIND, "") },             // pivot_root(2) wants a mount point
-		func() error {
-			if whole {
-				return nil
-			}
-			return programs(root)
-		},
+		func() error { return programs(root) },
 		func() error { return devices(at("dev")) },
 		func() error { return bindFile(at(systemdLog), at("dev/console")) }, // where systemd writes its messages
 		func() error { return mount("proc", at("proc"), "proc", 0, "") },
@@ -83,10 +72,7 @@ func becomeSystemd(root string) error {
 	}
 	const systemd = "/lib/systemd/systemd"
 	args := []string{systemd, "--system", "--unit=test.target", "--log-target=console", "--show-status=no"}
-	env := []string{"container=test"}
-	if !whole {
-		env = append(env, "SYSTEMD_UNIT_PATH=/etc/systemd/system")
-	}
+	env := []string{"container=test", "SYSTEMD_UNIT_PATH=/etc/systemd/system"}
 	return fmt.Errorf("exec %s: %w", systemd, unix.Exec(systemd, args, env))
 }
 

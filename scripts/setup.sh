@@ -101,6 +101,8 @@ check_test_packages() {
 	tool lintian lintian
 	tool rpm rpm
 	tool rpmlint rpmlint
+	tool systemd-nspawn systemd-container
+	tool qemu-aarch64 qemu-user
 	tool zsh zsh
 	tool man man-db
 	tool setpriv util-linux
