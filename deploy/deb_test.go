@@ -46,7 +46,10 @@ func TestPackageDebian(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for from, to := range map[string]string{deb(t, *dist, c.build): "tmp/old.deb", deb(t, newerPackages(t), c.build): "tmp/new.deb"} {
+			newDeb := deb(t, newerPackages(t), c.build)
+			for from, to := range map[string]string{
+				deb(t, *dist, c.build): "tmp/old.deb", newDeb: "tmp/new.deb", withDefaults(t, newDeb, newerDefaults): "tmp/defaults.deb",
+			} {
 				install(t, from, filepath.Join(root, to))
 			}
 			before := sortedListing(t, root)
@@ -83,6 +86,12 @@ func TestPackageDebian(t *testing.T) {
 			}
 			captures(t, root)
 
+			// Flags that nobody has changed are the package's.
+			dpkg("-i", "/tmp/defaults.deb")
+			if got := contents(t, root, defaults); got != newerDefaults {
+				t.Errorf("after the upgrade %s has %q, want the newer package's", defaults, got)
+			}
+			dpkg("-i", "/tmp/old.deb")
 			changed := "# mine\nSTREAM_EXPORTER_PARAMETERS=\"-interface lo\"\n"
 			if err := os.WriteFile(filepath.Join(root, defaults), []byte(changed), 0o644); err != nil {
 				t.Fatal(err)
@@ -94,6 +103,14 @@ func TestPackageDebian(t *testing.T) {
 			if said := run(t, "chroot", root, "tcp-stream-exporter", "-version"); !strings.Contains(said, newer) {
 				t.Errorf("after the upgrade: %s", said)
 			}
+			// Where both have changed dpkg asks. This is the answer that it proposes.
+			dpkg("--force-confold", "-i", "/tmp/defaults.deb")
+			if got := contents(t, root, defaults); got != changed {
+				t.Errorf("after an upgrade with other defaults %s has %q, want what it was changed to", defaults, got)
+			}
+			if got := contents(t, root, defaults+".dpkg-dist"); got != newerDefaults {
+				t.Errorf("beside the changed flags is %q, want the newer package's", got)
+			}
 
 			// As "systemctl enable" does it.
 			wants := filepath.Join(root, "etc/systemd/system/multi-user.target.wants")
@@ -102,7 +119,7 @@ func TestPackageDebian(t *testing.T) {
 			}
 			dpkg("-r", pkg)
 			left := added(before, sortedListing(t, root))
-			if want := []string{defaults}; !slices.Equal(left, want) {
+			if want := []string{defaults, defaults + ".dpkg-dist"}; !slices.Equal(left, want) {
 				t.Errorf("after the removal are left %q, want %q", left, want)
 			}
 			dpkg("-P", pkg)
@@ -111,6 +128,20 @@ func TestPackageDebian(t *testing.T) {
 			}
 		})
 	}
+}
+
+// newerDefaults are the flags of a newer package that brings other ones.
+const newerDefaults = "# newer\nSTREAM_EXPORTER_PARAMETERS=\"-wait\"\n"
+
+// withDefaults returns a copy of a package with other flags in it.
+func withDefaults(t *testing.T, deb, flags string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "package")
+	run(t, "dpkg-deb", "--raw-extract", deb, dir)
+	put(t, dir, defaults, flags)
+	copied := dir + ".deb"
+	run(t, "dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", dir, copied)
+	return copied
 }
 
 // checkMode wants a file of root's, executable if it is the program, that nobody else may write.
