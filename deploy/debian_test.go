@@ -51,13 +51,13 @@ var newerDist = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, build(dir, "VERSION=v"+newer)
+	return dir, build("..", dir, "VERSION=v"+newer, "ARCHES="+runtime.GOARCH)
 })
 
-// build builds the packages of this machine's processor into a folder.
-func build(dir string, env ...string) error {
-	cmd := exec.Command("packages/build.sh")
-	cmd.Env = append(os.Environ(), append(env, "DIST="+dir, "ARCHES="+runtime.GOARCH)...)
+// build builds the packages of sources into a folder.
+func build(sources, dir string, env ...string) error {
+	cmd := exec.Command(filepath.Join(sources, "deploy/packages/build.sh"))
+	cmd.Env = append(os.Environ(), append(env, "DIST="+dir)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build.sh: %w\n%s", err, out)
 	}

@@ -137,20 +137,65 @@ exec chroot /mnt/root sh -c 'rpmlint /rpm/*.rpm'`
 	lint(t, rpmlintStays, regexp.MustCompile(`: [EW]: (\S+)`), string(said))
 }
 
-// TestPackageReproducible builds once more, elsewhere: the same bytes.
+// TestPackageReproducible builds all packages again from a copy of the sources in another folder, made at another time, by a
+// user whose files nobody else may read: the same bytes.
 func TestPackageReproducible(t *testing.T) {
-	dirs := [2]string{t.TempDir(), t.TempDir()}
-	for i, dir := range dirs {
-		if err := build(dir, "VERSION=v1.2.3-rc1", "SOURCE_DATE_EPOCH=1000000000", "TMPDIR="+dirs[1-i]); err != nil {
-			t.Fatal(err)
-		}
+	env := []string{"VERSION=v1.2.3-rc1", "SOURCE_DATE_EPOCH=1000000000", "ARCHES=amd64 arm64"}
+	first, second := t.TempDir(), t.TempDir()
+	if err := build("..", first, append(env, "TMPDIR="+t.TempDir())...); err != nil {
+		t.Fatal(err)
 	}
-	sums := contents(t, dirs[0], "SHA256SUMS")
-	if again := contents(t, dirs[1], "SHA256SUMS"); again != sums {
+	sources := filepath.Join(t.TempDir(), "elsewhere")
+	run(t, "sh", "-c", `set -e
+umask 077
+mkdir "$1"
+git -C .. ls-files -z --cached --others --exclude-standard | tar -C .. --null --files-from=- --mode=go= -cf - | tar -C "$1" --touch -xf -`, "sh", sources)
+	if err := build(sources, second, append(env, "TMPDIR="+t.TempDir())...); err != nil {
+		t.Fatal(err)
+	}
+	sums := contents(t, first, "SHA256SUMS")
+	if again := contents(t, second, "SHA256SUMS"); again != sums {
 		t.Errorf("built twice:\n%sand\n%s", sums, again)
 	}
 	if !strings.Contains(sums, "tcp-stream-exporter_1.2.3~rc1-1_"+runtime.GOARCH+".deb\n") {
 		t.Errorf("a release candidate has to sort before its release:\n%s", sums)
+	}
+}
+
+// TestPackageForeign takes the packages for arm64: the same files as the others have, of their architecture, and a program
+// that qemu runs.
+func TestPackageForeign(t *testing.T) {
+	need.Tool(t, "qemu-aarch64")
+	need.Tool(t, "rpm")
+	file := one(t, *dist, "tcp-stream-exporter-static_*_arm64.deb")
+	dir := t.TempDir()
+	run(t, "dpkg-deb", "--extract", file, dir)
+	want := slices.Clone(installed)
+	for _, name := range documents {
+		want = append(want, "usr/share/doc/tcp-stream-exporter-static/"+name)
+	}
+	var got []string
+	for _, name := range sortedListing(t, dir) {
+		if info, err := os.Lstat(filepath.Join(dir, name)); err == nil && !info.IsDir() {
+			got = append(got, name)
+		}
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the package for arm64 has\n%q, want\n%q", got, want)
+	}
+	version := strings.TrimSpace(run(t, "dpkg-deb", "--field", file, "Version"))
+	if arch := run(t, "dpkg-deb", "--field", file, "Architecture"); arch != "arm64\n" {
+		t.Errorf("its architecture is %q", arch)
+	}
+	if arch := run(t, "rpm", "-qp", "--qf=%{ARCH}", one(t, *dist, "*.aarch64.rpm")); arch != "aarch64" {
+		t.Errorf("the .rpm's architecture is %q", arch)
+	}
+	said := run(t, "qemu-aarch64", filepath.Join(dir, program), "-version")
+	own := t.TempDir()
+	run(t, "dpkg-deb", "--extract", deb(t, *dist, "-static"), own)
+	if native := run(t, filepath.Join(own, program), "-version"); strings.ReplaceAll(said, "arm64", runtime.GOARCH) != native {
+		t.Errorf("version %s: the program for arm64 says\n%swant what that of %s says\n%s", version, said, runtime.GOARCH, native)
 	}
 }
 
