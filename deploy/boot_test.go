@@ -36,7 +36,7 @@ func bootDebian(t *testing.T, root string, ns *lab.NS) *machine {
 	// Without a systemd on the host nobody gives nspawn a unit or registers it. The mount hides cgroups of version 1: the
 	// container is to have version 2 alone, as Debian boots by itself. What nspawn leaves when it is killed ends with
 	// process 1 of this namespace, which is the shell: nspawn would log elsewhere as process 1. Its folders in /run are the
-	// container's alone.
+	// container's alone. CAP_NET_ADMIN is there, as on a host, so that the unit is what keeps it from the service.
 	const script = `set -e
 mount --make-rprivate /
 mount -t proc proc /proc
@@ -44,7 +44,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir -p /run/systemd
 mount -t tmpfs tmpfs /run/systemd
 systemd-nspawn --quiet --boot --register=no --keep-unit --link-journal=no --console=pipe \
-	--machine="$2" --network-namespace-path="/run/netns/$2" --directory="$1"
+	--capability=CAP_NET_ADMIN --machine="$2" --network-namespace-path="/run/netns/$2" --directory="$1"
 exit 0`
 	cmd := exec.Command("sh", "-c", script, "sh", root, ns.Name)
 	cmd.Stdout, cmd.Stderr = console, console
