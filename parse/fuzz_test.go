@@ -50,8 +50,12 @@ func slowFrame(b []byte, wire int) (why Reason, payload int, unknown bool) {
 	if first/16 != 4 || ihl < 20 {
 		return BadIPHeader, 0, false
 	}
-	if proto, _ := byteAt(at + 9); proto != 6 {
-		return NotTCP, 0, false
+	if protocol, _ := byteAt(at + 9); protocol != 6 {
+		why, common := slowReasons[protocol]
+		if !common {
+			why = NotTCP
+		}
+		return why, 0, false
 	}
 	frag, _ := word(at + 6)
 	if frag%0x2000 != 0 {
@@ -75,6 +79,9 @@ func slowFrame(b []byte, wire int) (why Reason, payload int, unknown bool) {
 	return OK, total - ihl - off, false
 }
 
+// slowReasons holds the reasons for packets of other protocols that have one of their own, by IANA's protocol numbers.
+var slowReasons = map[int]Reason{1: ICMP, 4: IPIP, 17: UDP, 41: IPv6InIP, 47: GRE, 50: ESP, 58: ICMP}
+
 func FuzzFrame(f *testing.F) {
 	syn := data(0)
 	syn.Flags, syn.Options = packet.SYN, []byte{2, 4, 0x05, 0xb4, 1, 3, 3, 7}
@@ -88,6 +95,11 @@ func FuzzFrame(f *testing.F) {
 	}
 	for _, r := range recorded.Frames(recorded.Cooked) {
 		f.Add(uint8(LinkSLL), r.Data, r.WireLen)
+	}
+	for protocol := range 256 {
+		b := data(9).Ethernet()
+		b[14+9] = byte(protocol)
+		f.Add(uint8(LinkEthernet), b, uint32(len(b)))
 	}
 	f.Fuzz(func(t *testing.T, link uint8, b []byte, wire uint32) {
 		var seg Segment
