@@ -20,29 +20,38 @@ const (
 	readingChurn       = 1000   // connections closed a second
 )
 
-// readings is how many there are: 1,000 take two minutes.
-var readings = flag.Int("readings", 100, "readings that TestGroupReadings makes")
+// readings is how many there are in the long form: 1,000 take two minutes, a quarter of an hour with the race detector.
+var readings = flag.Int("readings", 0, "readings of TestGroupReadings and TestRaceDetectorFindsNothingInReadings; 0: the short form")
 
 // Of many readings under load, while connections end and expire at two workers, no counter of any is below one of a
 // reading before. In the end all connections and packets are in the groups, each once.
-func TestGroupReadings(t *testing.T) { readGroups(t, binary(t)) }
+func TestGroupReadings(t *testing.T) { readGroups(t, binary(t), 100) }
 
-func readGroups(t *testing.T, binary string) {
+// readGroups is TestGroupReadings of the exporter at path, which it returns; short is how many readings there are without
+// -readings.
+func readGroups(t *testing.T, path string, short int) *lab.Exporter {
 	t.Helper()
+	n := *readings
+	if n == 0 {
+		n = short
+	}
 	l := lab.New(t)
 	tcpgen := buildGenerator(t)
-	e := l.A.StartExporter(t, binary, "-interface", lab.IfName, "-workers", "2", "-stream-age", "2s", "-finalized-age", "300ms",
+	e := l.A.StartExporter(t, path, "-interface", lab.IfName, "-workers", "2", "-stream-age", "2s", "-finalized-age", "300ms",
 		"-syn-age", "500ms", "-group", "clients/16=10.0.0.0/8", "-group-metrics", "default,tcp_group_connection_.*")
-	g := generateConnections(t, l.B, tcpgen, readingConnections, readingRate, "-duration", "2m", "-churn", strconv.Itoa(readingChurn),
+	g := generateConnections(t, l.B, tcpgen, readingConnections, readingRate, "-duration", "1h", "-churn", strconv.Itoa(readingChurn),
 		"-rst", "0.3", "-syn-flood", "0.02")
 	begin := time.Now()
-	for range *readings { // the lab compares them
+	for range n { // the lab compares them
 		resp, _, err := e.Do("GET", "/metrics/summary")
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
 		}
 	}
 	took := time.Since(begin)
+	if g.ended() {
+		t.Fatal("the generator ended before the last reading: the readings did not take place under load")
+	}
 	g.cmd.Process.Signal(syscall.SIGTERM)
 	packets := g.wait(t)
 	opened, flood, closed := g.reports(t, "connections_opened"), g.reports(t, "flood"), g.reports(t, "connections_closed")
@@ -54,7 +63,7 @@ func readGroups(t *testing.T, binary string) {
 		return nil
 	})
 	nothingDropped(t, m)
-	t.Logf("%d readings in %v, beside %v packets of %v connections that were opened, %v closed, and a flood of %v", *readings, took, packets, opened, closed, flood)
+	t.Logf("%d readings in %v, beside %v packets of %v connections that were opened, %v closed, and a flood of %v", n, took, packets, opened, closed, flood)
 	if closed < 500 {
 		t.Fatalf("%v connections were closed, want more for this test", closed)
 	}
@@ -77,6 +86,7 @@ func readGroups(t *testing.T, binary string) {
 			t.Errorf("%s%v: %v, want %v", row.family, row.labels, n, row.want)
 		}
 	}
+	return e
 }
 
 // reports returns a figure that the generator, which has ended, has printed.

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -20,15 +21,9 @@ import (
 
 // The exporter itself, built with the race detector: two workers under load, scrapes of every kind at
 // the same time, the interface going away and coming back, and the end in the middle of it. The
-// detector has a program that raced exit with status 66. One of "make race": it is built for this test alone.
+// detector has a program that raced exit with status 66. One of "make race".
 func TestRaceDetectorFindsNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "tcp-stream-exporter-race")
-	// Without the profile, so that the packages are those that the tests have been built with.
-	build := exec.Command("go", "build", "-C", "..", "-race", "-pgo=off", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=1") // what the detector needs, however the tests are built
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build the exporter with the race detector: %v\n%s", err, out)
-	}
+	path := racing(t)
 	p := newPressure(t, fewConnections, path, "-workers", "2", "-stream-age", "3s", "-finalized-age", "1s",
 		"-streams-top", "150", "-process-metrics")
 	stop := make(chan struct{})
@@ -77,6 +72,38 @@ func TestRaceDetectorFindsNothing(t *testing.T) {
 		t.Errorf("exit status %d, want 0 and no word of a race:\n%s", status, out)
 	}
 }
+
+// TestGroupReadings with that exporter. A reading takes it up to a second, so the short form has fewer.
+func TestRaceDetectorFindsNothingInReadings(t *testing.T) {
+	e := readGroups(t, racing(t), 20)
+	if status, _ := e.Stop(t, syscall.SIGTERM); status != 0 || strings.Contains(e.Output(), "DATA RACE") {
+		t.Errorf("exit status %d, want 0 and no word of a race", status) // the lab logs what it said
+	}
+}
+
+// racing returns the path of the exporter with the race detector; it is built for the first test that asks.
+func racing(t *testing.T) string {
+	t.Helper()
+	path, err := buildRacing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var buildRacing = sync.OnceValues(func() (string, error) {
+	if err := lookAtSources(); err != nil {
+		return "", err
+	}
+	path := filepath.Join(binDir, "tcp-stream-exporter-race")
+	// Without the profile, so that the packages are those that the tests have been built with.
+	build := exec.Command("go", "build", "-C", "..", "-race", "-pgo=off", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=1") // what the detector needs, however the tests are built
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot build the exporter with the race detector: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 // cycle yields the pages again and again until stop is closed.
 func cycle(stop <-chan struct{}, pages ...string) func(yield func(int, string) bool) {
