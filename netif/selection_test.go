@@ -140,6 +140,9 @@ func FuzzSelection(f *testing.F) {
 				t.Fatalf("%q does not select %q", text, n)
 			}
 		}
+		if strings.Contains(name, ",") { // more than one part
+			return
+		}
 		if without, err := ParseSelection(text + ",!" + name); err == nil && without.Match(name) {
 			t.Fatalf("%q selects %q", without.String(), name)
 		}
