@@ -200,7 +200,11 @@ func (w *Worker) groupEvent(i uint32, r *table.Record, seg *parse.Segment, now i
 			g.handshake(v, group.ClientLeg).Note(client)
 		}
 	}
-	if ev&stream.Spoke != 0 && v&(spoke0<<dir) == 0 {
+	switch {
+	case ev&stream.Spoke == 0:
+	case v&(spoke0<<dir) != 0:
+		ev &^= stream.Spoke // told again, as while a SYN waits: it ends nothing
+	default:
 		if v |= spoke0 << dir; v&(established|ended) == established {
 			g.lives[v.number()].established++
 		}

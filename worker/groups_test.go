@@ -144,6 +144,38 @@ func TestConnectionsEndUnderTheirReason(t *testing.T) {
 	}
 }
 
+// TestASYNThatWaitsEndsNothing has the server's FIN come, the client's stream go for its age, and then another segment of
+// the server: a connection of which one side has sent a FIN ends for its age, whether a SYN waits in it or not.
+func TestASYNThatWaitsEndsNothing(t *testing.T) {
+	for _, x := range []struct {
+		name string
+		last sent // of the client
+	}{
+		{"no SYN waits", sent{0, 101, 501, fACK, 0}},
+		{"a SYN waits", sent{0, 1 << 30, 0, fSYN, 0}},
+	} {
+		w := newWorker(t, Config{GroupMax: 10, StreamAge: 20 * time.Second, FinalizedAge: 4 * time.Second})
+		now := play(w, 100*sec, then(opening, sent{1, 501, 101, fACK, 10}, x.last))
+		play(w, now+18*sec, []sent{{1, 511, 101, fFIN, 0}})
+		now += 21 * sec
+		w.Tick(now)
+		for w.Expire(10) {
+		}
+		if n := len(viewsOf(w)); n != 1 {
+			t.Fatalf("%s: %d streams are left, want the server's alone", x.name, n)
+		}
+		now = play(w, now, []sent{{1, 512, 101, fACK, 0}})
+		w.Tick(now + 60*sec)
+		for w.Expire(10) {
+		}
+		want := lives{opened: 1, established: 1}
+		want.closed[group.ClosedTimeout] = 1
+		if got := livesOf(&row(t, w, group.Key{}).Totals); got != want {
+			t.Errorf("%s: %+v, want %+v", x.name, got, want)
+		}
+	}
+}
+
 // TestFiguresOfAConnection follows one in all its figures.
 func TestFiguresOfAConnection(t *testing.T) {
 	w := newWorker(t, Config{GroupMax: 10, StreamAge: time.Minute, FinalizedAge: time.Second})
