@@ -49,8 +49,6 @@ func TestGroupSummary(t *testing.T) {
 	form := summaryShortForm
 	if *summaryLong {
 		form = summaryLongForm
-	} else {
-		t.Parallel()
 	}
 	l := lab.New(t)
 	tcpgen := buildGenerator(t)
