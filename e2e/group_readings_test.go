@@ -20,7 +20,7 @@ const (
 	readingChurn       = 1000   // connections closed a second
 )
 
-// readings is how many there are in the long form: 1,000 take two minutes, a quarter of an hour with the race detector.
+// readings is how many there are in the long form: 1,000 take two minutes, more than ten with the race detector.
 var readings = flag.Int("readings", 0, "readings of TestGroupReadings and TestRaceDetectorFindsNothingInReadings; 0: the short form")
 
 // Of many readings under load, while connections end and expire at two workers, no counter of any is below one of a
