@@ -310,6 +310,7 @@ func serve(o *options, door *web.Door, log *slog.Logger) error {
 		o.metrics.Groups, o.metrics.GroupFamilies, o.metrics.GroupName = c, o.groups.families, groups.name
 	}
 	o.metrics.MaxWaiting = s.clients / 2 // the others may be idle, or about to ask
+	o.metrics.Came = web.Came
 	if s.lines != nil {
 		o.metrics.InterfaceName = s.lines.name
 	}

@@ -49,7 +49,8 @@ func (s semaphore) release() { <-s }
 // The newest scrape that waits is the next to get a place, and the one that has waited longest is refused
 // when too many wait. First come, first served would put a client that reads behind all those that do
 // not, each of which takes stallTime; and the client that has waited longest is the likeliest to have
-// given up.
+// given up. How new a scrape is goes by when it came to the server, not by when its goroutine got here: on a
+// busy processor those of older connections may run long after those of newer ones.
 //
 // While a scrape waits and none ends, clients that have stalled for stallTime lose their places. That
 // takes no goroutine: while a scrape waits, a timer is set for when the next client will have stalled that
@@ -59,7 +60,7 @@ type queue struct {
 	places     int
 	maxWaiting int
 	open       []*output // of the scrapes that have a place
-	waiting    []*waiter // oldest first
+	waiting    []*waiter // oldest first, by when they came
 	timer      *time.Timer
 	moved      int64 // when a scrape last ended by itself, as sinceStart
 
@@ -69,6 +70,7 @@ type queue struct {
 // waiter is a scrape that waits for a place.
 type waiter struct {
 	out  *output
+	came time.Time
 	call chan error // of capacity 1: gets nil with the place, or errCrowded
 }
 
@@ -86,13 +88,13 @@ func newQueue(places, maxWaiting int) *queue {
 	return q
 }
 
-// enter waits for a place for the scrape that writes to o. The error is errCrowded, or ctx's if that ends
+// enter waits for a place for the scrape that writes to o and came to the server at that time. The error is errCrowded, or ctx's if that ends
 // first.
-func (q *queue) enter(ctx context.Context, o *output) error {
+func (q *queue) enter(ctx context.Context, o *output, came time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := q.join(o)
+	w := q.join(o, came)
 	if w == nil {
 		return nil
 	}
@@ -115,15 +117,21 @@ func (q *queue) enter(ctx context.Context, o *output) error {
 }
 
 // join takes a free place, and returns nil, or begins to wait for one.
-func (q *queue) join(o *output) *waiter {
+func (q *queue) join(o *output, came time.Time) *waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.open) < q.places {
 		q.open = append(q.open, o)
 		return nil
 	}
-	w := &waiter{o, make(chan error, 1)}
-	q.waiting = append(q.waiting, w)
+	w := &waiter{o, came, make(chan error, 1)}
+	at, _ := slices.BinarySearchFunc(q.waiting, came, func(old *waiter, came time.Time) int {
+		if old.came.After(came) {
+			return 1
+		}
+		return -1 // of several at a time, the one that gets here last is the newest
+	})
+	q.waiting = slices.Insert(q.waiting, at, w)
 	if len(q.waiting) > q.maxWaiting {
 		q.waiting[0].call <- errCrowded
 		q.waiting = slices.Delete(q.waiting, 0, 1)

@@ -308,7 +308,7 @@ func TestTheLongestWaitingScrapeIsRefused(t *testing.T) {
 func TestTheNewestWaiterIsNext(t *testing.T) {
 	q := newQueue(1, 10)
 	first := new(output)
-	if err := q.enter(context.Background(), first); err != nil {
+	if err := q.enter(context.Background(), first, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	order := make(chan int, 10)
@@ -321,7 +321,7 @@ func TestTheNewestWaiterIsNext(t *testing.T) {
 		}
 		wg.Go(func() {
 			o := new(output)
-			if err := q.enter(ctx, o); err != nil {
+			if err := q.enter(ctx, o, time.Now()); err != nil {
 				if i != 2 || !errors.Is(err, context.Canceled) {
 					t.Errorf("waiter %d: %v", i, err)
 				}
@@ -346,6 +346,44 @@ func TestTheNewestWaiterIsNext(t *testing.T) {
 	}
 }
 
+// The scrape that came to the server last is the newest, in whatever order the goroutines get here, and the one that
+// came first is refused when too many wait.
+func TestTheNewestIsWhoCameLast(t *testing.T) {
+	q := newQueue(1, 4)
+	begin := time.Now()
+	first := new(output)
+	if err := q.enter(context.Background(), first, begin); err != nil {
+		t.Fatal(err)
+	}
+	var waiters [6]*waiter
+	for _, i := range []int{3, 5, 1, 4, 0, 2} { // the fifth and the sixth are one too many
+		waiters[i] = q.join(new(output), begin.Add(time.Duration(i)*time.Second))
+	}
+	for _, i := range []int{0, 1} {
+		select {
+		case err := <-waiters[i].call:
+			if !errors.Is(err, errCrowded) {
+				t.Errorf("waiter %d: %v, want %v", i, err, errCrowded)
+			}
+		default:
+			t.Errorf("waiter %d waits, want it refused", i)
+		}
+	}
+	leaving := first
+	for _, i := range []int{5, 4, 3, 2} {
+		q.leave(leaving)
+		select {
+		case err := <-waiters[i].call:
+			if err != nil {
+				t.Fatalf("waiter %d: %v", i, err)
+			}
+		default:
+			t.Fatalf("waiter %d did not get the place", i)
+		}
+		leaving = waiters[i].out
+	}
+}
+
 // Scrapes that give up at the moment in which they get their place give it back.
 func TestGivingUpLosesNoPlace(t *testing.T) {
 	q := newQueue(2, 4)
@@ -356,7 +394,7 @@ func TestGivingUpLosesNoPlace(t *testing.T) {
 			for range 300 {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(dice.IntN(200))*time.Microsecond)
 				o := new(output)
-				if q.enter(ctx, o) == nil {
+				if q.enter(ctx, o, time.Now()) == nil {
 					time.Sleep(time.Duration(dice.IntN(100)) * time.Microsecond)
 					q.leave(o)
 				}
@@ -423,18 +461,18 @@ func TestNobodyIsCutOffWhileScrapesEnd(t *testing.T) {
 func scrapesEndBesideAStalledOne(t *testing.T) bool {
 	q := newQueue(2, 1000)
 	stalled := &output{w: httptest.NewRecorder()}
-	if err := q.enter(context.Background(), stalled); err != nil {
+	if err := q.enter(context.Background(), stalled, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	stalled.writing.Store(sinceStart())
 	work := new(output)
-	if err := q.enter(context.Background(), work); err != nil {
+	if err := q.enter(context.Background(), work, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	var last *output
 	for begin := time.Now(); time.Since(begin) < 2*stallTime; {
 		next := new(output)
-		w := q.join(next)
+		w := q.join(next, time.Now())
 		before := time.Now()
 		time.Sleep(stallTime / 50)
 		if time.Since(before) > stallTime/2 {
@@ -451,7 +489,7 @@ func scrapesEndBesideAStalledOne(t *testing.T) bool {
 		last = next
 	}
 	begin := time.Now()
-	w := q.join(new(output))
+	w := q.join(new(output), time.Now())
 	await(t, "the end of the stalled scrape", stalled.cut.Load)
 	if took := time.Since(begin); took > 20*stallTime {
 		t.Errorf("cut off after %v", took)

@@ -33,6 +33,10 @@ type Options struct {
 	// by them. It is called from several goroutines at once. May be nil.
 	InterfaceName func(index uint32) string
 
+	// Came returns when a request came to the server, which may be long before it came to the handler on a busy
+	// processor. It is called from several goroutines at once. nil: when it came to the handler.
+	Came func(*http.Request) time.Time
+
 	// MaxWaiting bounds the scrapes that wait for a place; 0: 64. Of those without streams half as many may wait
 	// besides.
 	MaxWaiting int
@@ -47,6 +51,7 @@ type Handler struct {
 	groupings exposition.GroupFamilies
 	names     exposition.GroupNames
 	limiter   *exposition.Limiter
+	came      func(*http.Request) time.Time
 
 	// A scrape without streams is short and small. It does not wait behind those with streams, each of which may copy
 	// a million of them and hold the memory for it.
@@ -65,9 +70,13 @@ func New(source Source, o Options) *Handler {
 		groupings: o.GroupFamilies,
 		names:     exposition.GroupNames{Member: o.GroupName, Interface: o.InterfaceName},
 		limiter:   exposition.NewLimiter(o.Limits),
+		came:      o.Came,
 		streams:   newLane(maxWorking, cmp.Or(o.MaxWaiting, maxWaiting)),
 		summaries: newLane(maxSummarizing, max(1, cmp.Or(o.MaxWaiting, maxWaiting)/2)),
 		durations: newDurations(),
+	}
+	if h.came == nil {
+		h.came = func(*http.Request) time.Time { return time.Now() }
 	}
 	if h.families == nil {
 		h.families = exposition.DefaultFamilies()
@@ -151,7 +160,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, p part) {
 		lane, offered = &h.streams, formats
 	}
 	out := output{ctx: ctx, w: w, work: lane.work, bytes: h.durations.bytes}
-	if err := lane.queue.enter(ctx, &out); errors.Is(err, errCrowded) {
+	if err := lane.queue.enter(ctx, &out, h.came(r)); errors.Is(err, errCrowded) {
 		w.Header().Set("Retry-After", "1")    // seconds: by then those that stall have lost their places
 		w.Header().Set("Connection", "close") // another client needs it more
 		fail(w, http.StatusServiceUnavailable, err.Error())

@@ -118,6 +118,9 @@ func Bound(srv *http.Server, l net.Listener, connections int) *Bounded {
 		if c := connOf(c); c != nil {
 			switch state {
 			case http.StateActive:
+				if connState(c.state.Load()) == idle {
+					c.came.Store(sinceStart())
+				}
 				c.setState(transferring)
 			case http.StateIdle:
 				c.setState(idle)
@@ -132,6 +135,16 @@ func Bound(srv *http.Server, l net.Listener, connections int) *Bounded {
 }
 
 type connKey struct{}
+
+// Came returns when a request came to the server of a Bounded: the first one of a connection when that was accepted, a
+// later one when its header had been read. For one by HTTP/2, and for those of other servers, it is now.
+func Came(r *http.Request) time.Time {
+	c, ok := r.Context().Value(connKey{}).(*conn)
+	if !ok || c == nil || r.ProtoMajor == 2 {
+		return time.Now()
+	}
+	return start.Add(time.Duration(c.came.Load()))
+}
 
 // connOf returns the connection below c, which may be one of TLS; nil if it is none of a Bounded.
 func connOf(c net.Conn) *conn {
@@ -197,6 +210,7 @@ func (b *Bounded) admit(inner net.Conn) *conn {
 	}
 	c := &conn{Conn: inner, bounded: b}
 	c.since.Store(sinceStart())
+	c.came.Store(c.since.Load())
 	b.conns[c] = struct{}{}
 	return c
 }
@@ -277,6 +291,7 @@ type conn struct {
 	bounded *Bounded
 	state   atomic.Int32
 	since   atomic.Int64 // when the state began, as sinceStart
+	came    atomic.Int64 // when the request came, as sinceStart: see Came
 	writing atomic.Int64 // when the write that waits for the client began, as sinceStart; 0: there is none
 
 	handlers atomic.Int32 // requests in the handler; several with HTTP/2

@@ -48,6 +48,32 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// The first request of a connection came with it, however long its header took; a later one came when it was read.
+func TestWhenARequestCame(t *testing.T) {
+	came := make(chan time.Time, 1)
+	b, address := bounded(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		came <- Came(r)
+	})}, 1)
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	await(t, "the connection", func() bool { return b.states(fresh) == 1 })
+	time.Sleep(2 * time.Millisecond) // so that no clock is too coarse
+	for i := range 2 {
+		asked := time.Now()
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: exporter\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answered(t, c)
+		if at := <-came; at.Before(asked) != (i == 0) || at.After(time.Now()) {
+			t.Errorf("request %d came %v after it was sent", i+1, at.Sub(asked))
+		}
+		await(t, "the end of the request", func() bool { return b.states(idle) == 1 })
+	}
+}
+
 // states returns how many connections are in a state.
 func (b *Bounded) states(state connState) (n int) {
 	b.mu.Lock()
