@@ -135,10 +135,10 @@ func (g *Generator) loop(ctx context.Context, start time.Time) (unsent uint64, e
 			g.cfg.Duration > 0 && elapsed >= g.cfg.Duration ||
 			g.cfg.Packets > 0 && g.source.counts.Packets >= g.cfg.Packets
 		if over && !g.source.ending {
-			if !g.cfg.CloseAtEnd {
+			if exact := g.cfg.Packets > 0 && g.source.counts.Packets >= g.cfg.Packets; exact && !g.cfg.CloseAtEnd {
 				return 0, nil
 			}
-			g.source.end()
+			g.source.end(g.cfg.CloseAtEnd)
 		}
 		due := math.MaxInt
 		if g.cfg.Rate > 0 {

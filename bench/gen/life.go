@@ -4,7 +4,7 @@ package gen
 func (s *source) fillLane() {
 	if s.ending {
 		s.drained = s.drained || s.laneCount == 0
-		for ; s.drained && s.ended < s.begun && s.laneCount < laneLen; s.ended++ {
+		for ; s.drained && s.closing && s.ended < s.begun && s.laneCount < laneLen; s.ended++ {
 			if s.conns[s.ended].step == stepEstablished {
 				s.close(s.ended, false)
 			}
@@ -140,9 +140,9 @@ func (s *source) step(b []byte, c *conn) length {
 	panic("gen: a closed connection has nothing to send")
 }
 
-// end makes next finish the handshakes and ends under way, close every connection, then return 0.
-func (s *source) end() {
-	s.ending = true
+// end makes next finish the handshakes and ends under way, close every connection if closing is set, then return 0.
+func (s *source) end(closing bool) {
+	s.ending, s.closing = true, closing
 	for i := range s.laneCount {
 		s.conns[s.lane[(s.laneHead+i)%laneLen]].reopen = false
 	}

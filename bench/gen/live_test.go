@@ -124,7 +124,8 @@ func TestWhatArrivesIsWhatWasCounted(t *testing.T) {
 			c.Rate, c.Packets, c.Duration, c.Churn, c.ResetShare = 50000, 0, 400*time.Millisecond, 2000, 0.3
 		},
 			func(r Report) bool {
-				return r.Packets > 5000 && r.Packets <= 20100 && r.Closed > 300 && r.Closed <= 800 && r.RST > 50 && r.FIN > 300
+				return r.Packets > 5000 && r.Packets <= 20100 && r.Closed > 300 && r.Closed <= 800 && r.RST > 50 && r.FIN > 300 &&
+					r.SYN == r.Opened && r.FIN == 2*(r.Closed-r.RST) // none is left under way
 			}},
 		{"opened over time, closed at the end", func(c *Config) { c.Packets, c.Duration, c.OpenRate, c.CloseAtEnd = 0, 200*time.Millisecond, 500, true },
 			func(r Report) bool { return r.Opened > 50 && r.Opened <= 102 && r.Closed == r.Opened }},

@@ -41,6 +41,7 @@ type source struct {
 	churned  uint64
 	oldest   int  // churn: the next slot to close
 	ending   bool // only ends from here on
+	closing  bool // while ending: of all connections
 	drained  bool // while ending: what was under way has finished
 	ended    int  // while ending: slots [0, ended) have been sent to their end
 

@@ -42,7 +42,7 @@ func produce(t testing.TB, cfg Config, packets int) (*source, *model) {
 		next()
 	}
 	if cfg.CloseAtEnd {
-		for s.end(); next(); {
+		for s.end(true); next(); {
 		}
 	}
 	return s, m
