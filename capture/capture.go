@@ -53,6 +53,7 @@ type Capture struct {
 	before    ring.Stats // of the rings that were closed
 	last      ring.Stats // of the open ring, as last read
 	drained   *ring.Ring // of an interface that has gone, until its last frames have come; or nil
+	behind    bool       // it had a block at the last look: nothing expires by the clock meanwhile
 	drainEnd  time.Time  // when no more can come
 	nextJob   int64      // when the next housekeeping is due, ns
 	index     int        // of the interface, as Stats.IfIndex has it while it is up
@@ -191,6 +192,11 @@ func (c *Capture) capture() error {
 	for !c.stop.Load() {
 		b, ready := c.ring.Next()
 		mono, real := c.now()
+		if !ready { // what came before the clock was read must be accounted before anything expires by it
+			if b, ready = c.ring.Next(); ready {
+				mono, real = c.now()
+			}
+		}
 		c.beginTurn(mono, real)
 		if ready {
 			c.noteAge(b, real)

@@ -95,10 +95,12 @@ func (c *Capture) lose(why error) {
 // drain accounts a block of the ring of an interface that has gone, if there is one, and closes the ring when no more
 // can come. It reports whether the ring is still there.
 func (c *Capture) drain() bool {
+	c.behind = false
 	if c.drained == nil {
 		return false
 	}
 	if b, ready := c.drained.Next(); ready {
+		c.behind = true // another one may be there
 		mono, real := c.now()
 		c.walk.interfaces = c.interfaces.Load()
 		c.walk.block(&b, mono, real)
@@ -206,7 +208,9 @@ func (c *Capture) tryOpen() (*ring.Ring, error) {
 // pause does what is due without frames, and sleeps for d if that is nothing.
 func (c *Capture) pause(mono int64, d time.Duration) {
 	c.turned.Store(mono)
-	c.worker.Tick(mono)
+	if !c.behind {
+		c.worker.Tick(mono)
+	}
 	more := c.expire()
 	runtime.LockOSThread() // whose time a reader's pieces are measured in
 	served := c.serve()

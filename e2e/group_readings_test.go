@@ -35,22 +35,51 @@ func readGroups(t *testing.T, path string, short int) *lab.Exporter {
 	if n == 0 {
 		n = short
 	}
+	return groupsOfChurn(t, path, func(e *lab.Exporter) {
+		begin := time.Now()
+		for range n { // the lab compares them
+			resp, _, err := e.Do("GET", "/metrics/summary")
+			if err != nil || resp.StatusCode != http.StatusOK {
+				t.Fatal(resp, err)
+			}
+		}
+		t.Logf("%d readings in %v", n, time.Since(begin))
+	})
+}
+
+// An exporter that is kept from its processors for longer than any stream's age comes back to packets in its ring that
+// are older than that. It counts as if it had been there.
+func TestGroupsOfAStoppedExporter(t *testing.T) {
+	t.Parallel()
+	groupsOfChurn(t, binary(t), func(e *lab.Exporter) {
+		for range 3 {
+			time.Sleep(300 * time.Millisecond)
+			for _, s := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+				if err := syscall.Kill(e.PID(), s); err != nil {
+					t.Fatal(err)
+				}
+				if s == syscall.SIGSTOP {
+					time.Sleep(2 * time.Second)
+				}
+			}
+		}
+	})
+}
+
+// groupsOfChurn runs the exporter at path beside connections that come and go, and in the end wants all that was sent in
+// the groups, each connection once. during is called meanwhile. The ages are longer than the generator may be kept from
+// its processor on a busy machine: a connection whose packets come farther apart is two.
+func groupsOfChurn(t *testing.T, path string, during func(e *lab.Exporter)) *lab.Exporter {
+	t.Helper()
 	l := lab.New(t)
 	tcpgen := buildGenerator(t)
-	e := l.A.StartExporter(t, path, "-interface", lab.IfName, "-workers", "2", "-stream-age", "2s", "-finalized-age", "300ms",
-		"-syn-age", "500ms", "-group", "clients/16=10.0.0.0/8", "-group-metrics", "default,tcp_group_connection_.*")
+	e := l.A.StartExporter(t, path, "-interface", lab.IfName, "-workers", "2", "-stream-age", "1500ms", "-finalized-age", "1s",
+		"-syn-age", "1s", "-group", "clients/16=10.0.0.0/8", "-group-metrics", "default,tcp_group_connection_.*")
 	g := generateConnections(t, l.B, tcpgen, readingConnections, readingRate, "-duration", "1h", "-churn", strconv.Itoa(readingChurn),
 		"-rst", "0.3", "-syn-flood", "0.02")
-	begin := time.Now()
-	for range n { // the lab compares them
-		resp, _, err := e.Do("GET", "/metrics/summary")
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatal(resp, err)
-		}
-	}
-	took := time.Since(begin)
+	during(e)
 	if g.ended() {
-		t.Fatal("the generator ended before the last reading: the readings did not take place under load")
+		t.Fatal("the generator ended too early: not all took place under load")
 	}
 	g.cmd.Process.Signal(syscall.SIGTERM)
 	packets := g.wait(t)
@@ -63,7 +92,7 @@ func readGroups(t *testing.T, path string, short int) *lab.Exporter {
 		return nil
 	})
 	nothingDropped(t, m)
-	t.Logf("%d readings in %v, beside %v packets of %v connections that were opened, %v closed, and a flood of %v", n, took, packets, opened, closed, flood)
+	t.Logf("%v packets of %v connections that were opened, %v closed, and a flood of %v", packets, opened, closed, flood)
 	if closed < 500 {
 		t.Fatalf("%v connections were closed, want more for this test", closed)
 	}
@@ -77,6 +106,8 @@ func readGroups(t *testing.T, path string, short int) *lab.Exporter {
 		{"tcp_group_connections_established_total", nil, opened},
 		{"tcp_group_connections_closed_total", nil, opened},
 		{"tcp_group_connections_closed_total", []string{"reason", "timeout"}, opened - closed},
+		{"tcp_group_connections_closed_total", []string{"reason", "fin"}, closed - g.reports(t, "rst")},
+		{"tcp_group_connections_closed_total", []string{"reason", "reset_by_client"}, g.reports(t, "rst")},
 		{"tcp_group_connections_failed_total", nil, flood},
 		{"tcp_group_connections_failed_total", []string{"reason", "unanswered"}, flood},
 		{"tcp_group_connection_duration_seconds_count", nil, opened},

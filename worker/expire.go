@@ -9,8 +9,11 @@ import (
 	"tcp-stream-exporter/wheel"
 )
 
-// Tick moves the worker's clock to now, in ns, when no frame does it.
-func (w *Worker) Tick(now int64) { w.setNow(now) }
+// Tick moves the worker's clock to now, in ns, when no frame does it: all that came before have been accounted.
+func (w *Worker) Tick(now int64) {
+	w.setNow(now)
+	w.caughtUp = w.now
+}
 
 // setNow moves the clock forward; a file's clock that steps back does not take it along.
 func (w *Worker) setNow(now int64) {
@@ -42,11 +45,15 @@ func (w *Worker) arm(i uint32, r *table.Record) {
 }
 
 // Expire lets go of streams whose time has come, doing at most budget connections' work, and
-// reports whether more is due. A connection that has been heard of since it was armed is armed
+// reports whether more is due. A worker that is behind, because it has lost the processor for a while, goes by the
+// frames that it has come to: streams that look old by the clock may go on in those that wait. A connection that has been heard of since it was armed is armed
 // again at its true deadline: packets never touch the wheel.
 func (w *Worker) Expire(budget int) (more bool) {
 	w.flush()
-	now := tick(w.now)
+	if w.caughtUp == math.MinInt64 {
+		return false // nothing has come yet
+	}
+	now := tick(w.caughtUp)
 	for budget > 0 {
 		due := w.due[:min(budget, len(w.due))]
 		n, more := w.wheel.Advance(now, due)
@@ -56,7 +63,7 @@ func (w *Worker) Expire(budget int) (more bool) {
 		}
 		for _, i := range due {
 			r := w.table.At(i)
-			empty := r.Expire(w.now, &w.ages, w.tallyOf(&r.Key))
+			empty := r.Expire(w.caughtUp, &w.ages, w.tallyOf(&r.Key))
 			if w.groups != nil {
 				w.groups.settle(i, empty, group.ClosedTimeout)
 			}
@@ -85,5 +92,5 @@ func (w *Worker) NextDue() int64 {
 	if !ok {
 		return math.MaxInt64
 	}
-	return (int64(tick(w.now)) + int64(ahead)) * tickTime
+	return (int64(tick(w.caughtUp)) + int64(ahead)) * tickTime
 }

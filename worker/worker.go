@@ -83,6 +83,7 @@ type Worker struct {
 	Counters Counters
 
 	now      int64 // ns, the latest time seen on the worker's clock
+	caughtUp int64 // ns, the time up to which all frames are accounted, as far as is known: streams expire by it
 	lastTime int64 // ns, the latest frame's time
 
 	supers     uint32 // segments of the batch at hand that are super-packets, a bit for each
@@ -136,7 +137,7 @@ func New(cfg Config) (*Worker, error) {
 		table: t, wheel: wheel.New(cfg.MaxConnections), lists: newLists(cfg.MaxConnections), since: make([]uint32, cfg.MaxConnections), ipv6: cfg.IPv6, optional: cfg.Optional,
 		ages:        stream.Ages{Stream: ageOf(cfg.StreamAge), Finalized: ageOf(cfg.FinalizedAge), Syn: ageOf(cfg.SynAge)},
 		byInterface: cfg.ByInterface, byVLAN: cfg.ByVLAN, decoder: parse.Decoder{Tunnels: cfg.Tunnels},
-		now: math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
+		now: math.MinInt64, caughtUp: math.MinInt64, lastTime: math.MinInt64, superAbove: math.MaxUint32,
 	}
 	w.shortest = w.ages.Shortest()
 	if cfg.GroupMax != 0 {
@@ -197,7 +198,7 @@ type Source interface {
 
 // Account accounts all segments of src. mono and real are the monotonic and the real-time clock, read
 // together, in ns: frames carry real time, which may step, and everything here counts in
-// monotonic time.
+// monotonic time. More frames that came before mono may follow, so that streams expire by the last of these.
 func (w *Worker) Account(src Source, mono, real int64) {
 	w.flush()
 	w.origins.turnBegins(mono)
@@ -215,6 +216,7 @@ func (w *Worker) Account(src Source, mono, real int64) {
 	} else {
 		w.overlapped(src, &bound)
 	}
+	w.caughtUp = max(w.caughtUp, w.lastTime)
 }
 
 // Lost notes that the capture lost packets between the frames accounted so far and those that come next. Sequence gaps
@@ -238,7 +240,7 @@ func (w *Worker) HashNarrow(f *parse.Flow) uint64 { return w.table.HashNarrow(f)
 // which is the worker's clock at the same time. All its VLAN tags are those that stand in it. Frames are gathered into batches: Expire and Snapshot
 // account what has been gathered.
 func (w *Worker) Frame(link parse.Link, data []byte, wireLen uint32, now int64) {
-	w.setNow(now)
+	w.Tick(now)
 	w.Counters.Packets++
 	to := &w.batches[0]
 	if w.Identifies() {

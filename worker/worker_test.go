@@ -249,6 +249,40 @@ func TestClockSteps(t *testing.T) {
 	}
 }
 
+// A worker that has lost the processor for longer than an age comes back to many blocks of frames. What the first of
+// them has begun goes on in the next ones: none of it expires in between, although it is old by the clock.
+func TestNothingExpiresAheadOfItsPackets(t *testing.T) {
+	w := newWorker(t, Config{StreamAge: 2 * time.Second, FinalizedAge: 300 * time.Millisecond, SynAge: time.Second})
+	const begin = 100 * sec
+	now := begin + 10*sec // when the blocks are walked
+	seq := uint32(1)
+	block := func(at int64, flags uint8) {
+		p := packet.TCP{Src: client, Dst: server, Seq: seq, Flags: flags}
+		if seq++; flags == packet.ACK {
+			p.Payload = 1
+		}
+		w.Account(&source{w, []frame{{p, at}}}, now, now)
+		for w.Expire(1000) {
+		}
+		now += 50 * ms
+	}
+	block(begin, packet.SYN)
+	for i := range int64(10) {
+		block(begin+i*100*ms, packet.ACK)
+	}
+	block(begin+sec, packet.ACK|packet.FIN)
+	block(begin+sec+200*ms, packet.ACK)
+	if v := from(t, w, client); v.Packets != 13 || w.tally.Opened != 1 || w.tally.Expired != 0 {
+		t.Errorf("%d packets in one stream, %d opened, %d expired, want 13 of one that is there", v.Packets, w.tally.Opened, w.tally.Expired)
+	}
+	w.Tick(now) // nothing is left to walk
+	for w.Expire(1000) {
+	}
+	if n := len(viewsOf(w)); n != 0 {
+		t.Errorf("%d streams are left", n)
+	}
+}
+
 func TestSnapshotInPiecesHoldsEveryStreamOnce(t *testing.T) {
 	w := newWorker(t, Config{MaxConnections: 5000})
 	for i := range 5000 {
