@@ -39,7 +39,11 @@ func ipv4(b []byte, wireLen uint32, seg *Segment) Reason {
 	if uint32(len(b)) < ihl+tcpMinLen {
 		return Truncated
 	}
-	return tcp(b[ihl:], total-ihl, first, src, dst, seg)
+	why := tcp(b[ihl:], total-ihl, first, src, dst, seg)
+	if seg.Flags&SYN == 0 {
+		seg.Options = SentOptions(binary.BigEndian.Uint16(b[4:]), uint32(seg.Options))
+	}
+	return why
 }
 
 // IPv6 extension headers that may stand before TCP (RFC 8200 section 4.1, RFC 4302, RFC 6275).

@@ -87,7 +87,8 @@ func Ordinary(link Link, b []byte, wireLen uint32, seg *Segment) bool {
 		return false
 	}
 	wireLen = max(wireLen, uint32(len(b)))
-	n := uint32(binary.BigEndian.Uint16(b[16:]))
+	lenID := binary.BigEndian.Uint32(b[16:]) // total length, identification
+	n := lenID >> 16
 	ctl := binary.BigEndian.Uint32(b[tcpAt+12:]) // data offset, flags, window
 	dataOff := ctl >> 28 << 2
 	// Unsigned, so that what is too short fails too.
@@ -102,13 +103,13 @@ func Ordinary(link Link, b []byte, wireLen uint32, seg *Segment) bool {
 	seg.Ack, seg.Seq = Seq(numbers), Seq(numbers>>32)
 	seg.Len, seg.WireLen = n-ipv4MinLen-dataOff, wireLen
 	ctl &= 0x00ff_ffff
-	options := Options(0)
+	options := lenID << 16
 	if dataOff >= tcpMinLen+alignedTSLen && len(b) >= tcpAt+tcpMinLen+alignedTSLen &&
 		binary.BigEndian.Uint32(b[tcpAt+tcpMinLen:]) == alignedTS {
-		options = Options(binary.BigEndian.Uint32(b[tcpAt+tcpMinLen+4:]))
+		options |= uint32(binary.BigEndian.Uint16(b[tcpAt+tcpMinLen+6:]))
 		ctl |= uint32(Timestamped) << 16
 	}
-	seg.Window, seg.Flags, seg.Options = uint16(ctl), Flags(ctl>>16), options
+	seg.Window, seg.Flags, seg.Options = uint16(ctl), Flags(ctl>>16), Options(options)
 	return true
 }
 

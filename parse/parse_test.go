@@ -194,14 +194,15 @@ func TestSynOptions(t *testing.T) {
 	}
 }
 
-func TestTimestamp(t *testing.T) {
+// What tells when a segment was sent: its timestamp, whole over IPv6 and half over IPv4, and the identification.
+func TestWhatTellsWhenASegmentWasSent(t *testing.T) {
 	stamp := []byte{1, 1, 8, 10, 0x81, 2, 3, 4, 5, 6, 7, 8}
 	for _, tc := range []struct {
 		name    string
 		flags   uint8
 		options []byte
 		cut     int // bytes missing at the end of the capture
-		want    Options
+		want    uint32
 		flagged bool
 	}{
 		{"alone", packet.ACK, stamp, 0, 0x81020304, true},
@@ -215,22 +216,68 @@ func TestTimestamp(t *testing.T) {
 		{"none", packet.ACK, nil, 0, 0, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p := data(0)
-			p.Flags, p.Options = tc.flags, tc.options
-			b := p.Ethernet()
-			whole := uint32(len(b))
-			b = b[:len(b)-tc.cut]
-			var seg, long Segment
-			if why := Frame(LinkEthernet, b, whole, &seg); why != OK {
-				t.Fatal(why)
-			}
-			if why := anyFrame(LinkEthernet, b, whole, &long); why != OK || long != seg {
-				t.Errorf("layer by layer: %v, %+v, want %+v", why, long, seg)
-			}
-			if flagged := seg.Flags&Timestamped != 0; flagged != tc.flagged || seg.Options != tc.want {
-				t.Errorf("timestamp %#x (there: %v), want %#x (%v)", seg.Options.TSVal(), flagged, tc.want, tc.flagged)
+			for _, ipv6 := range []bool{false, true} {
+				p, want := data(0), Options(tc.want)
+				p.Flags, p.Options, p.ID = tc.flags, tc.options, 0x7788
+				switch {
+				case ipv6:
+					p.Src, p.Dst = netip.MustParseAddrPort("[2001:db8::1]:1"), netip.MustParseAddrPort("[2001:db8::2]:2")
+				case tc.flags&packet.SYN == 0:
+					want = want&0xffff | 0x77880000
+				}
+				b := p.Ethernet()
+				whole := uint32(len(b))
+				b = b[:len(b)-tc.cut]
+				var seg, long Segment
+				if why := Frame(LinkEthernet, b, whole, &seg); why != OK {
+					t.Fatal(why)
+				}
+				if why := anyFrame(LinkEthernet, b, whole, &long); why != OK || long != seg {
+					t.Errorf("layer by layer: %v, %+v, want %+v", why, long, seg)
+				}
+				if flagged := seg.Flags&Timestamped != 0; flagged != tc.flagged || seg.Options != want {
+					t.Errorf("IPv6 %v: %#x, with a timestamp: %v; want %#x, %v", ipv6, uint32(seg.Options), flagged, uint32(want), tc.flagged)
+				}
 			}
 		})
+	}
+}
+
+func TestWhichSegmentWasSentLater(t *testing.T) {
+	type sent struct {
+		id    uint16
+		tsval uint32
+	}
+	for _, tc := range []struct {
+		name             string
+		earlier, later   sent
+		ticked, numbered [2]bool // over IPv4 and IPv6
+	}{
+		{"the same", sent{7, 9}, sent{7, 9}, [2]bool{}, [2]bool{}},
+		{"the next tick, the next packet", sent{7, 9}, sent{8, 10}, [2]bool{true, true}, [2]bool{true}},
+		{"the tick and the packet before", sent{7, 9}, sent{6, 8}, [2]bool{}, [2]bool{}},
+		{"where both wrap", sent{0xffff, 1<<32 - 1}, sent{1, 0}, [2]bool{true, true}, [2]bool{true}},
+		{"where the lower half wraps", sent{1, 0x1ffff}, sent{513, 0x20000}, [2]bool{true, true}, [2]bool{true}},
+		{"too many packets later", sent{1, 5}, sent{514, 5}, [2]bool{}, [2]bool{}},
+		{"too many ticks later for half of them", sent{5, 5}, sent{5, 5 + 1<<15}, [2]bool{false, true}, [2]bool{}},
+		{"no number before", sent{0, 5}, sent{1, 5}, [2]bool{}, [2]bool{}},
+		{"no number after", sent{0xffff, 5}, sent{0, 5}, [2]bool{}, [2]bool{}},
+	} {
+		for i, ipv6 := range []bool{false, true} {
+			of := func(s sent) Options {
+				if ipv6 {
+					return Options(s.tsval)
+				}
+				return SentOptions(s.id, s.tsval)
+			}
+			seg := Segment{Options: of(tc.later), Flags: ACK | Timestamped}
+			if ipv6 {
+				seg.Flags |= OverIPv6
+			}
+			if ticked, numbered := seg.TickedSince(of(tc.earlier)), seg.NumberedSince(of(tc.earlier)); ticked != tc.ticked[i] || numbered != tc.numbered[i] {
+				t.Errorf("%s, IPv6 %v: ticked %v, numbered %v; want %v, %v", tc.name, ipv6, ticked, numbered, tc.ticked[i], tc.numbered[i])
+			}
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func payload(b []byte, n uint32, seg *Segment) Reason {
 		seg.Options = synOptions(options, int(dataOff) > len(b))
 	case len(options) >= alignedTSLen && binary.BigEndian.Uint32(options) == alignedTS:
 		seg.Flags |= Timestamped
-		seg.Options = Options(binary.BigEndian.Uint32(options[4:]))
+		seg.Options = Options(binary.BigEndian.Uint32(options[4:])) // of which IPv4 keeps half
 	}
 	return OK
 }

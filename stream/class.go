@@ -36,16 +36,25 @@ func (c *Conn) classify(dir uint32, seg *parse.Segment, end parse.Seq, now int64
 		return again
 	}
 	limit, known := c.reorderLimit()
+	age := h.age(seg.Seq, now)
+	// What was sent after what had opened the newest hole was sent after what had opened any.
+	soonest := int64(leastReorder)
+	if known {
+		soonest = limit / numberedPart
+	}
+	if seg.NumberedSince(h.opener) && seg.Flags&parse.SYN == 0 && !young(age, soonest) {
+		return again
+	}
 	if !known && r.flags&dupTwice != 0 && seg.Seq == r.lastAck && young(now-r.lastTime, fastRetransmitTime) {
 		return again // asked for by duplicate ACKs, RFC 5681 section 3.2
 	}
 	if f.flags&stamped != 0 && seg.Flags&parse.Timestamped != 0 {
-		if int32(seg.Options.TSVal()-h.tsval) > 0 {
-			return again // sent after what had opened the newest hole, and so after what had opened any
+		if seg.TickedSince(h.opener) {
+			return again
 		}
 		limit = stampedLimit(limit, known)
 	}
-	if young(h.age(seg.Seq, now), limit) {
+	if young(age, limit) {
 		return late
 	}
 	return again

@@ -14,12 +14,12 @@ import (
 // Three are distinguished: the newest, the one before it, which is there if middle is before start, and all
 // older ones together, if contig is before middle. A segment in between, of what was seen, counts to the hole before it.
 type holes struct {
-	start, end parse.Seq // of the newest hole
-	middle     parse.Seq // start of the hole before it
-	opened     uint32    // when the newest one was opened, in holeUnit; it wraps
-	middleBy   lead      // how much earlier the middle one was
-	oldestBy   lead      // and the oldest of the older ones
-	tsval      uint32    // of the segment that opened the newest one, if Stream.flags has stamped
+	start, end parse.Seq     // of the newest hole
+	middle     parse.Seq     // start of the hole before it
+	opened     uint32        // when the newest one was opened, in holeUnit; it wraps
+	middleBy   lead          // how much earlier the middle one was
+	oldestBy   lead          // and the oldest of the older ones
+	opener     parse.Options // of the segment that opened the newest one: what tells when that was sent
 }
 
 const (
@@ -86,9 +86,12 @@ func (s *Stream) jump(h *holes, seg *parse.Segment, now, limit int64) {
 	h.middle, h.middleBy, h.oldestBy = h.start, leadOf(since), leadOf(since+oldest)
 	h.start, h.end, h.opened = s.nxt, seg.Seq, opened
 	s.flags &^= stamped
+	h.opener = 0
+	if seg.Flags&parse.SYN == 0 {
+		h.opener = seg.Options
+	}
 	if seg.Flags&parse.Timestamped != 0 {
 		s.flags |= stamped
-		h.tsval = seg.Options.TSVal()
 	}
 }
 
@@ -139,6 +142,9 @@ const (
 	// known, in ns; leastReorder is the least if one is.
 	unknownReorder = 3e6
 	leastReorder   = 50e3
+	// numberedPart is the part of the limit below which identifications that say "sent later" are not believed: what
+	// numbers packets anew on the way makes what came late look so, and a repair that early is rare.
+	numberedPart = 8
 )
 
 // reorderLimit returns how late a hole may be filled to be called reordering: half a round trip, in ns. A

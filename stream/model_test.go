@@ -69,7 +69,7 @@ func connectionOn(change func(*tcpsim.Config), seed uint64) tcpsim.Config {
 	c := tcpsim.Config{
 		Seed: seed, Left: 2e6 + r.Int64N(10e6), Right: 2e6 + r.Int64N(10e6), ISN: [2]uint32{r.Uint32(), -r.Uint32N(1e6)},
 		Window: 500, Data: [2]int{2000, 1.5e6}, MSS: 1448, Flight: 30 + r.IntN(100), Spacing: 20e3, DelayACK: 30e6,
-		Timestamps: seed%2 == 1,
+		Timestamps: seed%2 == 1, IPv6: seed%5 == 4, IDs: tcpsim.IDs(seed % 3),
 	}
 	if seed%3 == 0 {
 		c.Data = [2]int{600e3, 900e3}

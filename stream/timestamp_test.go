@@ -106,3 +106,39 @@ func TestHolesEnd(t *testing.T) {
 		}
 	}
 }
+
+// The identifications of IPv4 packets show what was sent after a hole was opened, also within a tick. The connection's
+// round trip is 20 ms.
+func TestIdentificationsTellRepairs(t *testing.T) {
+	for _, tc := range []struct {
+		name           string
+		opener, filler uint16
+		late           int64 // ns after the opening
+		again          bool
+	}{
+		{"the packet after what opened the hole", 100, 101, 2e6, true},
+		{"where they wrap", 0xffff, 2, 2e6, true},
+		{"the packet before", 100, 99, 2e6, false},
+		{"the packet before, as late as a repair", 100, 99, 10.1e6, true},
+		{"none", 0, 0, 2e6, false},
+		{"one for all packets", 7, 7, 2e6, false},
+		{"numbers too far apart to count", 100, 10_000, 2e6, false},
+		{"sooner than a repair is likely", 100, 101, 1.2e6, false},
+		{"not quite so soon", 100, 101, 1.3e6, true},
+	} {
+		for _, stamp := range []parse.Flags{0, parse.Timestamped} {
+			c, tally := fresh(), &Tally{}
+			play(c, tally, shake)
+			send := func(seq parse.Seq, id uint16, now int64) {
+				c.Account(a, &parse.Segment{Seq: seq, Ack: 1, Len: 100, Window: 10, Flags: ack | stamp, Options: parse.SentOptions(id, 5)}, now, tally)
+			}
+			const opened = 30e6
+			send(201, tc.opener, opened)
+			send(1, tc.filler, opened+tc.late)
+			again := tc.again && (stamp == 0 || tc.filler > 99 || tc.filler == 2) // the limit is later with timestamps
+			if d := &c.side[a].cold; (d.retransmits == 1) != again || (d.outOfOrder == 1) == again {
+				t.Errorf("%s, flags %v: %d retransmissions, %d out of order", tc.name, stamp, d.retransmits, d.outOfOrder)
+			}
+		}
+	}
+}

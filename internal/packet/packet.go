@@ -24,6 +24,7 @@ type TCP struct {
 	Window    uint16
 	Options   []byte // a multiple of 4 bytes
 	IPOptions []byte // IPv4 only, a multiple of 4 bytes
+	ID        uint16 // IPv4 only
 	Payload   int    // bytes, all zero
 }
 
@@ -53,6 +54,7 @@ func (p TCP) IP() []byte {
 	ip := make([]byte, ihl, ihl+len(tcp))
 	ip[0] = 0x40 | uint8(ihl/4)
 	binary.BigEndian.PutUint16(ip[2:], uint16(ihl+len(tcp)))
+	binary.BigEndian.PutUint16(ip[4:], p.ID)
 	ip[8], ip[9] = 64, 6
 	src, dst := p.Src.Addr().As4(), p.Dst.Addr().As4()
 	copy(ip[12:], src[:])

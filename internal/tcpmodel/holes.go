@@ -22,14 +22,46 @@ type opening struct {
 	opened  int64 // ns
 	stamped bool  // it had a timestamp
 	tsval   uint32
+	id      uint16 // IP identification; 0: none
+}
+
+func (s *segment) opens() opening {
+	return opening{s.now, s.stamped(), s.tsval(), s.id()}
 }
 
 // precedes reports whether timestamps show that s was sent after the opening.
 func (o *opening) precedes(s *segment) bool {
-	return o.stamped && s.stamped() && int32(s.Options.TSVal()-o.tsval) > 0
+	if s.Flags&parse.OverIPv6 == 0 { // 16 bits are kept
+		return o.stamped && s.stamped() && int16(s.tsval()-o.tsval) > 0
+	}
+	return o.stamped && s.stamped() && int32(s.tsval()-o.tsval) > 0
+}
+
+// countedBefore reports whether the sender counts its packets, and has sent s after the opening.
+func (o *opening) countedBefore(s *segment) bool {
+	if o.id == 0 || s.id() == 0 {
+		return false
+	}
+	later := (int(s.id()) - int(o.id) + 1<<16) % (1 << 16)
+	return later >= 1 && later <= 512
 }
 
 func (s *segment) stamped() bool { return s.Flags&parse.Timestamped != 0 }
+
+func (s *segment) tsval() uint32 {
+	if s.Flags&parse.OverIPv6 == 0 {
+		return uint32(s.Options) % (1 << 16)
+	}
+	return uint32(s.Options)
+}
+
+// id returns the segment's IP identification, or 0 if it has none or is a SYN, of which it is not kept.
+func (s *segment) id() uint16 {
+	if s.Flags&(parse.OverIPv6|parse.SYN) != 0 {
+		return 0
+	}
+	return uint16(s.Options >> 16)
+}
 
 // holeAround returns the hole that all of a span lies in, nil if some of the span was seen.
 func (f *half) holeAround(from, to int64) *hole {
@@ -50,7 +82,7 @@ func (f *half) advance(s *segment) {
 	}
 	seq, end := f.at(s.Seq), f.at(s.end)
 	if seq > f.nxt {
-		f.holes = append(f.holes, hole{span{f.nxt, seq}, opening{s.now, s.stamped(), s.Options.TSVal()}})
+		f.holes = append(f.holes, hole{span{f.nxt, seq}, s.opens()})
 		f.openings = append(f.openings, s.now)
 	}
 	f.fill(span{seq, end})

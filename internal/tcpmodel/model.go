@@ -311,6 +311,15 @@ func (f *half) classify(r *half, s *segment, threshold int64, known bool) Verdic
 		return v
 	}
 	v.Trailing = end == f.nxt
+	soonest := int64(50e3)
+	if known {
+		soonest = threshold / 8
+	}
+	if h.countedBefore(s) && !within(s.now, h.opened, soonest) {
+		v.Class = Retransmission
+		v.Timed, v.Age = within(s.now, h.opened, threshold), s.now-h.opened
+		return v
+	}
 	if !known && r.dupRun >= 2 && s.Seq == r.lastAck && within(s.now, r.lastTime, fastTime) {
 		v.Class = Retransmission // the receiver asks for it
 		return v

@@ -42,7 +42,18 @@ type Config struct {
 	OneWay     bool  // only the client's segments are captured
 	ClockSteps bool  // the capture's clock goes back now and then
 	Timestamps bool  // all segments but SYNs have timestamps, in ms
+	IPv6       bool
+	IDs        IDs // of IPv4
 }
+
+// IDs is what a sender does for the identification of its IP packets.
+type IDs uint8
+
+const (
+	NoIDs      IDs = iota // it is 0
+	CountedIDs            // each packet of the connection takes the next one
+	RandomIDs
+)
 
 // Truth is the endpoints' knowledge of a segment.
 type Truth uint8
@@ -99,6 +110,7 @@ type message struct {
 	sack     []span
 	last     bool  // of ACKs, not to be left out
 	sent     int64 // ns
+	id       uint16
 }
 
 // thinTime is how long the ACK thinner waits for the next ACK, in ns.
@@ -126,8 +138,9 @@ type sim struct {
 	order    int
 	queue    events
 	ends     [2]*endpoint
-	lineFree [2]int64 // when the bottleneck of a direction is idle
-	bare     [2]int   // segments without payload so far
+	lineFree [2]int64  // when the bottleneck of a direction is idle
+	ids      [2]uint16 // the latest
+	bare     [2]int    // segments without payload so far
 	frames   []captured
 }
 
@@ -161,6 +174,13 @@ func (s *sim) chance(p float64) bool { return p > 0 && s.r.Float64() < p }
 // send puts a segment on the path.
 func (s *sim) send(from int, m message) {
 	m.sent = s.now
+	switch s.IDs {
+	case CountedIDs:
+		s.ids[from]++
+		m.id = s.ids[from]
+	case RandomIDs:
+		m.id = uint16(s.r.Uint32())
+	}
 	bare := m.end() == m.seq
 	before, behind := s.Left, s.Right
 	if from == 1 {
@@ -232,9 +252,17 @@ func (s *sim) judge() []Frame {
 			Seq: parse.Seq(s.ISN[d]) + parse.Seq(c.seq), Len: uint32(c.size), Flags: c.flags,
 			Window: s.Window, WireLen: uint32(c.size + 66),
 		}}
+		ts := uint32(0)
 		if s.Timestamps && c.flags&parse.SYN == 0 {
 			f.Seg.Flags |= parse.Timestamped
-			f.Seg.Options = parse.Options(s.ISN[d] + uint32(c.sent/1e6))
+			ts = s.ISN[d] + uint32(c.sent/1e6)
+		}
+		switch {
+		case s.IPv6:
+			f.Seg.Flags |= parse.OverIPv6
+			f.Seg.Options = parse.Options(ts)
+		case c.flags&parse.SYN == 0:
+			f.Seg.Options = parse.SentOptions(c.id, ts)
 		}
 		if c.flags&parse.ACK != 0 {
 			f.Seg.Ack = parse.Seq(s.ISN[1-d]) + parse.Seq(c.ack)
