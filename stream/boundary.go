@@ -19,6 +19,7 @@ const (
 //
 //	                       same number        another number
 //	nothing known          first packet       first packet
+//	its side: acked only   first packet       waits (the stream of the SYN that a SYN+ACK acknowledged has gone for its age)
 //	its side: SYNs only    SYN sent again     a new attempt (earlier); a SYN+ACK may take the old one back up
 //	split open             -                  its side's number, if it is nxt and the other side sent no SYN+ACK
 //	half-open, answered    SYN sent again     waits
@@ -56,7 +57,7 @@ func (c *Conn) boundary(dir uint32, seg *parse.Segment, now int64, t *Tally) (ev
 	case c.over():
 		c.begin(t)
 		ev |= Renewed
-	case f.flags&isnKnown == 0 && c.state&established == 0 || c.split(dir, seg):
+	case f.flags&isnKnown == 0 && c.state&established == 0 && !c.answersAnother(dir, seg) || c.split(dir, seg):
 		f.isn = seg.Seq
 		f.flags |= isnKnown
 	case c.unanswered(dir):
@@ -99,6 +100,13 @@ func (c *Conn) begin(t *Tally) {
 func (c *Conn) over() bool {
 	streams, active := c.Live()
 	return streams != 0 && active == 0
+}
+
+// answersAnother reports whether the other side's SYN+ACK acknowledges another SYN than this one of direction dir. That
+// one's stream has gone for its age, or its number would be known.
+func (c *Conn) answersAnother(dir uint32, syn *parse.Segment) bool {
+	r := &c.side[dir&1^1].hot
+	return r.flags&ackKnown != 0 && uint32(r.lastAck-1-syn.Seq) > syn.Len
 }
 
 // split reports whether a SYN is that of an open that is split: its side has acknowledged the other one's

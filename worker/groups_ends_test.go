@@ -116,6 +116,24 @@ func (f *follower) over() bool {
 	return f.side[0].stream || f.side[1].stream
 }
 
+// anotherAttempt reports whether nothing was seen but SYNs of direction dir.
+func (f *follower) anotherAttempt(dir int) bool {
+	s := &f.side[dir]
+	return !f.more && s.syn && !s.synACK && f.side[1-dir].nxt == nil
+}
+
+// first reports whether a SYN of direction dir is its first one: no number is known, neither by a segment of its own nor,
+// once its stream has gone for its age, by the other side's SYN+ACK.
+func (f *follower) first(dir int, number uint32) bool {
+	answer := f.side[1-dir].ack
+	return f.side[dir].isn == nil && !f.more && (answer == nil || is(answer, number+1))
+}
+
+// holds reports whether a SYN of direction dir and of a number that is not known waits.
+func (f *follower) holds(dir int, number uint32) bool {
+	return f.alive && !f.over() && !f.first(dir, number) && !f.anotherAttempt(dir)
+}
+
 // is reports whether a number is known and is n.
 func is(known *uint32, n uint32) bool { return known != nil && *known == n }
 
@@ -156,8 +174,8 @@ func (f *follower) packet(dir int, p *packet.TCP, now int64) {
 		case f.over():
 			f.end(group.ClosedTimeout) // not counted before if the other stream's age has passed
 			f.begin()
-		case s.isn == nil && !f.more:
-		case !f.more && s.syn && !s.synACK && r.nxt == nil: // another attempt
+		case f.first(dir, p.Seq):
+		case f.anotherAttempt(dir): // another attempt
 			f.end(group.ClosedTimeout)
 			f.begin()
 		default:
@@ -280,7 +298,7 @@ const (
 )
 
 // next returns who sends next, and what: ok is false if nobody does.
-func (s *script) next(r *rand.Rand, now int64) (from int, p packet.TCP, ok bool) {
+func (s *script) next(r *rand.Rand, f *follower, now int64) (from int, p packet.TCP, ok bool) {
 	if now < s.until {
 		return 0, p, false
 	}
@@ -376,8 +394,11 @@ func (s *script) next(r *rand.Rand, now int64) (from int, p packet.TCP, ok bool)
 		return from, s.segment(from, s.nxt[from]-100, s.nxt[1-from], packet.ACK, 100), true
 	case n < 71: // forged
 		return from, s.segment(from, s.nxt[from]+50_000, s.nxt[1-from], packet.RST|packet.ACK, 0), true
-	case n < 73: // forged
-		return 0, s.segment(0, r.Uint32(), 0, packet.SYN, 0), true
+	case n < 73:
+		if number := r.Uint32(); f.holds(0, number) { // forged
+			return 0, s.segment(0, number, 0, packet.SYN, 0), true
+		}
+		return 0, p, false
 	case n < 75: // again: one side has lost its state
 		return open()
 	case n < 80:
@@ -411,17 +432,18 @@ func (s *script) next(r *rand.Rand, now int64) (from int, p packet.TCP, ok bool)
 func TestGroupsCountEndsByReason(t *testing.T) {
 	for _, x := range []struct {
 		name         string
+		packets      int
 		pairs, room  int
 		syn          time.Duration
 		max, subnets int
 	}{
-		{"room for all", 80, 200, 7 * time.Second, 64, 64},
-		{"too few combinations", 80, 200, 7 * time.Second, 6, 5},
-		{"a table too small", 80, 40, time.Duration(endsStreamAge), 64, 64},
-		{"a table far too small", 80, 8, time.Duration(endsStreamAge), 64, 64},
+		{"room for all", 30_000, 80, 200, 7 * time.Second, 64, 64},
+		{"too few combinations", 30_000, 80, 200, 7 * time.Second, 6, 5},
+		{"a table too small", 30_000, 80, 40, time.Duration(endsStreamAge), 64, 64},
+		{"a table far too small", 100_000, 80, 8, time.Duration(endsStreamAge), 64, 64}, // few packets find room
 	} {
 		small := x.room < x.pairs
-		for seed := range uint64(4) {
+		for seed := range uint64(8) {
 			t.Run(fmt.Sprintf("%s, seed %d", x.name, seed), func(t *testing.T) {
 				t.Parallel()
 				sets := setsOfTest(t)
@@ -496,7 +518,7 @@ func TestGroupsCountEndsByReason(t *testing.T) {
 						t.Fatalf("%s: groups have counted\n%+v, want\n%+v", when, got, want)
 					}
 				}
-				for n := range 30_000 {
+				for n := range x.packets {
 					pass(r.Int64N(tickTime / 2))
 					switch r.IntN(100) {
 					case 0:
@@ -509,12 +531,12 @@ func TestGroupsCountEndsByReason(t *testing.T) {
 						}
 					}
 					i := r.IntN(x.pairs)
-					from, p, ok := pairs[i].next(r, now)
+					follow[i].expire(now)
+					from, p, ok := pairs[i].next(r, &follow[i], now)
 					if !ok {
 						continue
 					}
 					f := &follow[i]
-					f.expire(now)
 					if f.alive || makesRoom() {
 						f.packet(from, &p, now)
 						f.file(&order)

@@ -176,6 +176,40 @@ func TestASYNThatWaitsEndsNothing(t *testing.T) {
 	}
 }
 
+// TestPortsUsedAgainAfterTheSYNExpired has a SYN's stream go for its age while that of the SYN+ACK is young. A SYN that
+// the SYN+ACK did not acknowledge begins another connection, which its own SYN+ACK confirms; one that it did acknowledge is
+// of the same. The server's FIN comes when the client's stream has gone.
+func TestPortsUsedAgainAfterTheSYNExpired(t *testing.T) {
+	again := lives{opened: 2, established: 1, closed: [group.ClosedReasons]uint64{group.ClosedFIN: 1}, failed: [group.FailedReasons]uint64{group.FailedUnfinished: 1}}
+	same := lives{opened: 1, established: 1, closed: again.closed}
+	for _, x := range []struct {
+		name           string
+		SYNs           []sent
+		server, client uint32 // their numbers after the handshake
+		want           lives
+		retransmits    uint32 // of the server
+	}{
+		{"another number", []sent{{0, 1 << 30, 0, fSYN, 0}}, 3<<30 + 1, 1<<30 + 1, again, 0},
+		{"another number, twice", []sent{{0, 1 << 30, 0, fSYN, 0}, {0, 1 << 30, 0, fSYN, 0}}, 3<<30 + 1, 1<<30 + 1, again, 0},
+		{"the same number", opening[:1], 501, 101, same, 1},
+		{"the same number, and data", []sent{{0, 50, 0, fSYN, 50}}, 501, 101, same, 1},
+	} {
+		w := newWorker(t, Config{GroupMax: 10, StreamAge: 20 * time.Second, FinalizedAge: 4 * time.Second, SynAge: 7 * time.Second})
+		play(w, 100*sec, opening[:1])
+		play(w, 106*sec, opening[1:2])
+		play(w, 112*sec, then(x.SYNs,
+			sent{1, x.server - 1, x.client, fSYNACK, 0}, sent{0, x.client, x.server, fACK, 100}, sent{1, x.server, x.client + 100, fACK, 200},
+			sent{0, x.client + 100, x.server + 200, fFIN, 0}, sent{1, x.server + 200, x.client + 101, fACK, 0}))
+		play(w, 118*sec, []sent{{1, x.server + 200, x.client + 101, fFIN, 0}})
+		if got := livesOf(&row(t, w, group.Key{}).Totals); got != x.want {
+			t.Errorf("%s: %+v, want %+v", x.name, got, x.want)
+		}
+		if v := from(t, w, server); v.Retransmits != x.retransmits || !v.Finalized {
+			t.Errorf("%s: of the server %d retransmits, finalized %v; want %d, true", x.name, v.Retransmits, v.Finalized, x.retransmits)
+		}
+	}
+}
+
 // TestFiguresOfAConnection follows one in all its figures.
 func TestFiguresOfAConnection(t *testing.T) {
 	w := newWorker(t, Config{GroupMax: 10, StreamAge: time.Minute, FinalizedAge: time.Second})
