@@ -436,7 +436,7 @@ func (w *Worker) late(i uint32, seg *parse.Segment, now int64) {
 func (w *Worker) event(i uint32, ev stream.Event, seg *parse.Segment, now int64, inserted, renewed bool) {
 	r := w.table.At(i)
 	w.lists.file(i, classOf(&r.Conn), renewed || ev&stream.Renewed != 0)
-	if inserted || ev&stream.Sooner != 0 {
+	if inserted || ev&(stream.Sooner|stream.Renewed) != 0 {
 		w.arm(i, r)
 	}
 	if w.groups != nil {
