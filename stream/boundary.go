@@ -188,7 +188,8 @@ func (c *Conn) refusesPending(dir uint32, seg *parse.Segment, now int64) bool {
 		seg.Ack == c.pendingISN+1 && young(now-c.synTime(now), pendingTime)
 }
 
-// renewFromPending starts the new connection at now with its SYN, as it was when it came.
+// renewFromPending starts the new connection at now with its SYN, as it was when it came. The SYN may have come again
+// since: the stream's age counts from the latest packet.
 func (c *Conn) renewFromPending(now int64, t *Tally) {
 	dir := uint32(0)
 	if c.state&pending1 != 0 {
@@ -196,8 +197,13 @@ func (c *Conn) renewFromPending(now int64, t *Tally) {
 	}
 	syn := parse.Segment{Seq: c.pendingISN, Window: c.pendingWin, Options: parse.SYNOptions(0, int8(c.pendingWS&^pendingAgain)-scaleShift), Flags: parse.SYN}
 	when, again := c.synTime(now), c.pendingWS&pendingAgain != 0
+	latest := when
+	if f := &c.side[dir].hot; f.packets != 0 {
+		latest = f.lastTime
+	}
 	c.begin(t)
 	c.accountFull(dir, &syn, when, t)
+	c.side[dir].hot.lastTime = latest
 	if again { // which of the two is answered is not known
 		c.state |= repeated
 		c.side[dir].hot.timed |= timedAmbiguous
