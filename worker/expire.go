@@ -31,13 +31,14 @@ func tick(t int64) uint32 { return uint32(t / tickTime) }
 const mostAhead = wheel.MaxAhead * tickTime
 
 // arm puts connection i into the wheel at the first tick by which its deadline has passed, or StreamAge, whichever is
-// first: it is not armed again when it is established, when what was finalized goes on, or when its other direction comes,
-// which all may bring the deadline nearer, to StreamAge from then on.
+// first.
 func (w *Worker) arm(i uint32, r *table.Record) {
 	ahead := mostAhead
 	if due := r.Deadline(&w.ages); due != stream.Never {
 		ahead = min(ahead, due-w.now)
 	}
+	// It is not armed again when it is established, when what was finalized goes on, or when its other direction comes,
+	// which all may bring the deadline nearer, to StreamAge from then on.
 	ahead = min(ahead, w.ages.Stream)
 	w.wheel.Arm(i, tick(w.now+ahead+tickTime-1))
 }
