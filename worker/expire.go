@@ -45,8 +45,8 @@ func (w *Worker) arm(i uint32, r *table.Record) {
 
 // Expire lets go of streams whose time has come, doing at most budget connections' work, and
 // reports whether more is due. A worker that is behind, because it has lost the processor for a while, goes by the
-// frames that it has come to: streams that look old by the clock may go on in those that wait. A connection that has been heard of since it was armed is armed
-// again at its true deadline: packets never touch the wheel.
+// frames that it has come to: streams that look old by the clock may go on in those that wait. A connection that has
+// been heard of since it was armed is armed again at its true deadline: packets never touch the wheel.
 func (w *Worker) Expire(budget int) (more bool) {
 	w.flush()
 	if w.caughtUp == math.MinInt64 {
