@@ -11,7 +11,7 @@ import (
 
 func TestProfilesAreServedOnLoopbackUnlessAnAddressSaysOtherwise(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
-		{"6060", "127.0.0.1:6060"}, {":6060", "127.0.0.1:6060"}, {"http-alt", "127.0.0.1:http-alt"},
+		{"6060", "127.0.0.1:6060"}, {":6060", "127.0.0.1:6060"}, {"https", "127.0.0.1:https"},
 		{"127.0.0.2:6060", "127.0.0.2:6060"}, {"0.0.0.0:6060", "0.0.0.0:6060"}, {"[::]:6060", "[::]:6060"},
 	} {
 		if got, err := profileAddress(test.text); err != nil || got != test.want {
