@@ -50,9 +50,8 @@ func readGroups(t *testing.T, path string, short int) *lab.Exporter {
 // An exporter that is kept from its processors for longer than any stream's age comes back to packets in its ring that
 // are older than that. It counts as if it had been there.
 func TestGroupsOfAStoppedExporter(t *testing.T) {
-	t.Parallel()
 	groupsOfChurn(t, binary(t), func(e *lab.Exporter) {
-		for range 3 {
+		for range 2 {
 			time.Sleep(300 * time.Millisecond)
 			for _, s := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
 				if err := syscall.Kill(e.PID(), s); err != nil {
