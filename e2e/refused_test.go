@@ -27,6 +27,8 @@ const (
 	// refusedPatience is for a connect that is not answered: less than a second, when the kernel sends
 	// the SYN again (RFC 6298 section 2).
 	refusedPatience = 300 * time.Millisecond
+	// answerPatience is for one that is refused at once, unless the machine stands still for a moment.
+	answerPatience = 900 * time.Millisecond
 
 	handshakeFamily = "tcp_handshake_seconds"
 )
@@ -123,6 +125,9 @@ func (r *refusal) connect(t *testing.T, client, server *lab.NS) (flows []lab.Flo
 		flows = append(flows, f)
 		err := client.Do(func() error {
 			d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(f.Src), Timeout: refusedPatience}
+			if !r.answers {
+				d.Timeout = answerPatience
+			}
 			c, err := d.DialContext(context.Background(), "tcp4", to.String())
 			if err == nil {
 				c.Close()

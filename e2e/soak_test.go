@@ -25,7 +25,7 @@ const (
 	soakLong    = 20  // connections that stay, with some bytes every soakBeat
 	soakBeat    = 100 * time.Millisecond
 
-	soakStreamAge, soakFinalizedAge = 3 * time.Second, time.Second
+	soakStreamAge, soakFinalizedAge = 3 * time.Second, 2 * time.Second
 	soakScrape                      = 2 * time.Second
 
 	// What may differ between the start, when everything has been seen once, and any later time.
