@@ -52,8 +52,7 @@ func fromExporter(l *lab.Lab) (client, server *lab.NS) { return l.A, l.B }
 // A connection that is refused has no handshake time, no round-trip time if it is the SYN that is refused, and the
 // RST finalizes both of its streams. Kernels refuse with ACK what came without, and without ACK what came with it.
 // The load beside them is accounted exactly.
-func TestRefused(t *testing.T) {
-	t.Parallel() // mostly it waits
+func TestRefused(t *testing.T) { // alone: a RST that a full receive queue of the machine loses has the SYN+ACK sent again
 	need.Tool(t, "nft")
 	for _, r := range []refusal{
 		{name: "closed port", from: toExporter},
