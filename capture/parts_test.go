@@ -23,7 +23,7 @@ func idleGroup(tb testing.TB, workers, streams int) *Workers {
 	var running sync.WaitGroup
 	for range workers {
 		w := newWorker(tb, worker.Config{MaxConnections: streams/2 + 1, StreamAge: time.Hour, FinalizedAge: time.Hour})
-		newLoad(streams, 1).open(w)
+		newLoad(streams, 1).open(&walk{worker: w})
 		c := New(w, nil, nil, testClock, func(Change) {})
 		g.captures = append(g.captures, c)
 		g.capacity += w.Capacity()
@@ -162,7 +162,7 @@ func TestPiecesGiveWayToPackets(t *testing.T) {
 	l := echoServer(t)
 	rings := loRings(t, 1)
 	w := newWorker(t, worker.Config{StreamAge: time.Minute, FinalizedAge: time.Minute})
-	newLoad(2000, 1).open(w)
+	newLoad(2000, 1).open(&walk{worker: w})
 	c := New(w, rings[0], nil, testClock, func(Change) {})
 	var s worker.Snapshot
 	if err := s.Empty(w.Capacity()); err != nil {

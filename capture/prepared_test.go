@@ -17,7 +17,6 @@ import (
 	"tcp-stream-exporter/internal/benchflag"
 	"tcp-stream-exporter/internal/fakekernel"
 	"tcp-stream-exporter/internal/packet"
-	"tcp-stream-exporter/parse"
 	"tcp-stream-exporter/ring"
 	"tcp-stream-exporter/worker"
 )
@@ -57,6 +56,8 @@ const (
 	loadBlock   = 1 << 18
 	loadMac     = 82 // where tpacket_rcv puts an Ethernet frame
 
+	loadInterface = 2 // index
+
 	repairAfter = 8 // segments of the same connection
 )
 
@@ -84,10 +85,7 @@ func newLoad(streams, packets int) *load {
 			p.Src, p.Dst, p.Payload = server, client, loadPayload
 		}
 		b := p.Ethernet()
-		frames[i] = fakekernel.Frame{Data: b[:min(len(b), loadSnap)], WireLen: uint32(len(b)), Hatype: 1, IfIndex: 2}
-		if *benchVLAN {
-			frames[i].VLANTCI, frames[i].VLANTPID = 10, 0x8100
-		}
+		frames[i] = loadFrameOf(b)
 	}
 	for n := 0; n < packets; {
 		mem, used := fakekernel.Block(loadBlock, frames[n:])
@@ -101,6 +99,15 @@ func newLoad(streams, packets int) *load {
 		n += used
 	}
 	return l
+}
+
+// loadFrameOf returns the Ethernet frame b as it is captured.
+func loadFrameOf(b []byte) fakekernel.Frame {
+	f := fakekernel.Frame{Data: b[:min(len(b), loadSnap)], WireLen: uint32(len(b)), Hatype: 1, IfIndex: loadInterface}
+	if *benchVLAN {
+		f.VLANTCI, f.VLANTPID = 10, 0x8100
+	}
+	return f
 }
 
 // advance writes the next pass's traffic into all blocks.
@@ -207,7 +214,7 @@ func benchWorker(tb testing.TB, connections int) *walk {
 	tb.Cleanup(func() { w.Close() })
 	at := &walk{worker: w}
 	if w.ByInterfaceAlone() {
-		at.interfaces = NewInterfaces(map[int]int32{2: 1}, false)
+		at.interfaces = NewInterfaces(map[int]int32{loadInterface: 1}, false)
 	}
 	return at
 }
@@ -238,21 +245,28 @@ func clientGroups(tb testing.TB, n int) *group.Set {
 	return s
 }
 
-// open makes w know every stream of the load, one packet each.
-func (l *load) open(w *worker.Worker) {
+// open makes at's worker know every stream of the load, one packet each. They are seen where the load's frames are.
+func (l *load) open(at *walk) {
+	var frames []fakekernel.Frame
 	for c := range l.sent {
 		client, server := connAddrs(c)
 		syn := packet.TCP{Src: client, Dst: server, Seq: 0, Flags: packet.SYN, Window: 500}
 		answer := packet.TCP{Src: server, Dst: client, Seq: 0, Ack: 1, Flags: packet.SYN | packet.ACK, Window: 500}
-		opening := [][]byte{syn.Ethernet(), answer.Ethernet()}
-		if *benchOneWay {
-			opening = opening[1:]
+		if !*benchOneWay {
+			frames = append(frames, loadFrameOf(syn.Ethernet()))
 		}
-		for _, b := range opening {
-			w.Frame(parse.LinkEthernet, b, uint32(len(b)), l.now)
-		}
+		frames = append(frames, loadFrameOf(answer.Ethernet()))
 	}
-	w.Expire(0)
+	for i := range frames {
+		frames[i].Time = l.now
+	}
+	for n := 0; n < len(frames); {
+		mem, used := fakekernel.Block(loadBlock, frames[n:])
+		b := ring.BlockOf(mem)
+		at.block(&b, l.now, l.now)
+		n += used
+	}
+	at.worker.Expire(0)
 }
 
 // threadTime returns the CPU time that this thread has used: unlike the time of day it does not count
@@ -290,7 +304,7 @@ func BenchmarkWorker(b *testing.B) {
 			defer runtime.UnlockOSThread()
 			l := newLoad(streams, 1<<16)
 			at := benchWorker(b, max(streams/2, 1<<18))
-			l.open(at.worker)
+			l.open(at)
 			var spent time.Duration
 			passes := 0
 			for b.Loop() {

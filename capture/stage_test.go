@@ -56,7 +56,7 @@ func BenchmarkStage(b *testing.B) {
 				runtime.LockOSThread()
 				defer runtime.UnlockOSThread()
 				at := benchWorker(b, max(streams/2, 1<<18))
-				l.open(at.worker)
+				l.open(at)
 				index = l.index(b)
 				var spent time.Duration
 				passes := 0

@@ -167,7 +167,7 @@ func TestPacketPathAllocatesNothing(t *testing.T) {
 	}{{2000, false}, {2000, true}, {20_000, false}, {20_000, true}} {
 		known := walker(t, worker.Config{MaxConnections: c.streams, StreamAge: time.Hour, FinalizedAge: time.Hour, Optional: c.optional})
 		l = newLoad(c.streams, 1<<14)
-		l.open(known.worker)
+		l.open(known)
 		before := known.worker.Stats().Opened
 		if n := testing.AllocsPerRun(10, func() { l.advance(); l.run(known) }); n != 0 {
 			t.Errorf("%v allocations per pass over known connections, want 0 (%+v)", n, c)
