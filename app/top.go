@@ -30,7 +30,7 @@ func parseTop(args []string, out io.Writer) (*topOptions, error) {
 	o := &topOptions{}
 	fs := flag.NewFlagSet("tcp-stream-exporter top", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	address := fs.String("address", "http://localhost:9100", "`URL` of the exporter, with a path if it is behind a proxy that has one for it")
+	address := fs.String("address", "http://127.0.0.1:9100", "`URL` of the exporter, with a path if it is behind a proxy that has one for it")
 	config := fs.String("http.config.file", "", "`file` with password, certificates and TLS settings for the exporter, as Prometheus' http_config (default: none)")
 	fs.DurationVar(&o.Interval, "interval", 2*time.Second, "how often the exporter is asked")
 	view := fs.String("view", "streams", "`view` that is shown first: streams or groups")
