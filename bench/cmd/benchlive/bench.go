@@ -175,11 +175,15 @@ func (b *bench) launch(reader string, argv []string) (*proc.Proc, error) {
 
 // send runs the generator.
 func (b *bench) send(ctx context.Context, streams int, rate float64) (r gen.Report, err error) {
+	connections := streams / 2
+	if b.oneWay {
+		connections = streams
+	}
 	var g *gen.Generator
 	err = b.pair.A.Do(func() (err error) {
 		g, err = gen.New(gen.Config{
-			Interface: lab.Device, Connections: streams / 2, Payload: b.payload, Burst: b.burst, ReverseShare: 1. / 3,
-			Rate: rate, Duration: b.duration, Seed: 1, CPU: generatorCPU,
+			Interface: lab.Device, Connections: connections, Payload: b.payload, Burst: b.burst, ReverseShare: 1. / 3,
+			OneWay: b.oneWay, Churn: b.churn, Rate: rate, Duration: b.duration, Seed: 1, CPU: generatorCPU,
 		})
 		return err
 	})

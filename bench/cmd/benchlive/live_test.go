@@ -48,6 +48,13 @@ func TestEveryReaderTakesWhatTheGeneratorSends(t *testing.T) {
 	if bytes.Contains(out.Bytes(), []byte("Not all arrived")) {
 		t.Errorf("packets are missing:\n%s", &out)
 	}
+	out.Reset()
+	if err := run(context.Background(), append(args, "-idle", "0", "-readers", "exporter,cwalk", "-one-way", "-churn", "500"), &out, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, &progress)
+	}
+	if !regexp.MustCompile(`\| 100 \| exporter \| \d.* \| 0 \| all, ≥ .* MiB \|`).Match(out.Bytes()) || bytes.Contains(out.Bytes(), []byte("Not all arrived")) {
+		t.Errorf("one way, with connections that end:\n%s", &out)
+	}
 	if err := run(context.Background(), append(args, "-profile", profile), &out, &progress); err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,8 @@ type config struct {
 	streams         []int
 	payload, burst  int
 	rate            float64
+	oneWay          bool
+	churn           float64 // connections per second
 	duration        time.Duration
 	runs            int
 	snapLen         int
@@ -60,7 +62,9 @@ func parse(args []string) (c config, err error) {
 	f.StringVar(&c.exporter, "exporter", "./tcp-stream-exporter", "`file` of the exporter")
 	f.StringVar(&c.tools, "tools", "", "`folder` of ringwalk, cwalk and gopacketreader (default: this program's)")
 	readers := f.String("readers", "exporter,walk,cwalk,gopacket", "`which` read in turn: exporter, walk, cwalk, walk-poll, gopacket, gopacket-packet, gopacket-lazy, gopacket-parser")
-	streams := f.String("streams", "1000,100000", "`numbers` of streams, two per connection")
+	streams := f.String("streams", "1000,100000", "`numbers` of streams, two per connection; with -one-way one")
+	f.BoolVar(&c.oneWay, "one-way", false, "only the clients' packets, as on a line with asymmetric routing")
+	f.Float64Var(&c.churn, "churn", 0, "close so many `connections` per second, each replaced by a new one")
 	f.IntVar(&c.payload, "payload", 1400, "TCP payload of a data packet in `bytes`")
 	f.IntVar(&c.burst, "burst", 1, "data packets of one connection in a row, which the kernel cuts from one: the generator sends more per second")
 	f.Float64Var(&c.rate, "rate", 0, "`packets` per second (0: as many as the generator can)")
