@@ -21,6 +21,8 @@ type walk struct {
 	interfaces *Interfaces // of a capture on several; nil: one is captured
 	index      int32       // of the latest frame's interface, for interfaceWalk
 	number     uint32      // that it has among interfaces; 0: none
+
+	ahead aheadWalk // hands the frames on where batches overlap
 }
 
 // block accounts every frame of b. mono and real are as in worker.Account.
@@ -31,7 +33,12 @@ func (at *walk) block(b *ring.Block, mono, real int64) {
 	}
 	at.off, at.left = at.blk.Start()
 	frames := at.left
-	at.worker.Account(at.source(), mono, real)
+	from := at.source()
+	if at.worker.Overlaps() {
+		at.ahead = aheadWalk{walk: at, from: from, end: at.off}
+		from = &at.ahead
+	}
+	at.worker.Account(from, mono, real)
 	count := &at.worker.Counters
 	count.Packets += uint64(frames - at.left)
 	count.Blocks++

@@ -311,4 +311,26 @@ func TestWalkingABlockDoesNotAllocate(t *testing.T) {
 	}
 }
 
+func TestPrefetchStaysInTheBlock(t *testing.T) {
+	mem, _ := fk.Block(1<<16, frames(100, 96))
+	b, none := BlockOf(mem), BlockOf(nil)
+	size := uint64(len(b.mem))
+	for _, c := range []struct {
+		b              *Block
+		from, to, want uint64
+	}{
+		{&b, 0, 128, 128},
+		{&b, 128, 64, 128}, // was fetched already
+		{&b, size - 1, size + 4096, size},
+		{&b, size, size + 4096, size},
+		{&b, size + 8, size + 4096, size + 8},
+		{&b, 0, 1 << 63, size},
+		{&none, 48, 4096, 48},
+	} {
+		if end := c.b.Prefetch(c.from, c.to); end != c.want {
+			t.Errorf("fetched from %d to %d: ended at %d, want %d", c.from, c.to, end, c.want)
+		}
+	}
+}
+
 func equalFrames(a, b seen) bool { return fmt.Sprint(a) == fmt.Sprint(b) }

@@ -196,6 +196,10 @@ type Source interface {
 	Gather(to *Batch) (n uint)
 }
 
+// Overlaps reports whether Account gathers batches before it is done with those ahead of them, because the table is too
+// large for the caches. Memory then takes longer than all else, and to have frames fetched ahead is worth its instructions.
+func (w *Worker) Overlaps() bool { return !w.table.Small() }
+
 // Account accounts all segments of src. mono and real are the monotonic and the real-time clock, read
 // together, in ns: frames carry real time, which may step, and everything here counts in
 // monotonic time. More frames that came before mono may follow, so that streams expire by the last of these.
@@ -211,10 +215,10 @@ func (w *Worker) Account(src Source, mono, real int64) {
 		from = w.lastTime - maxDisorder
 	}
 	bound := bounds{since: shift - from, span: uint64(mono - from), from: from}
-	if w.table.Small() {
-		w.inBatches(src, &bound)
-	} else {
+	if w.Overlaps() {
 		w.overlapped(src, &bound)
+	} else {
+		w.inBatches(src, &bound)
 	}
 	w.caughtUp = max(w.caughtUp, w.lastTime)
 }
