@@ -43,9 +43,12 @@ func TestWireGuard(t *testing.T) {
 			t.Errorf("%v bytes to the server and %v back, want %d and %d; segments sent again: %d", forth, back, got.Forth, got.Back, got.RetransSegs)
 		}
 	}
-	if n := m["tcp_stream_exporter_streams_opened_total"]; n != float64(2*len(got.Clients)) {
-		t.Errorf("%v streams, want the two of each of %d connections: none on the Ethernet below", n, len(got.Clients))
-	}
+	m = e.Await(t, 5*time.Second, func(m lab.Metrics) error { // totals are up to a second old
+		if n := m["tcp_stream_exporter_streams_opened_total"]; n != float64(2*len(got.Clients)) {
+			return fmt.Errorf("%v streams, want the two of each of %d connections: none on the Ethernet below", n, len(got.Clients))
+		}
+		return nil
+	})
 	nothingDropped(t, m)
 }
 
