@@ -20,7 +20,7 @@ import (
 
 const (
 	iperfPort   = 5201
-	iperfSource = 40000 // of the data connection; the control connection has another
+	iperfSource = 20000 // of the data connection: none that the kernel chooses for others (ip_local_port_range)
 )
 
 // iperf is one iperf3 run from A to B, with everything beside A that its figures are held against.
