@@ -8,18 +8,27 @@ import (
 	"testing"
 )
 
-// snmpFile is read on a thread that is in the namespace: /proc/net would show the namespace of the
+// snmpFile and netstatFile are read on a thread that is in the namespace: /proc/net would show the namespace of the
 // process's first thread.
-const snmpFile = "/proc/thread-self/net/snmp"
+const (
+	snmpFile    = "/proc/thread-self/net/snmp"
+	netstatFile = "/proc/thread-self/net/netstat"
+)
 
-// Counters returns the namespace's counters of /proc/net/snmp (RFC 4022 and its kin), keyed by
-// protocol and name run together as nstat does: TcpRetransSegs, TcpInSegs, IpInReceives.
+// Counters returns the namespace's counters of /proc/net/snmp (RFC 4022 and its kin) and /proc/net/netstat (Linux' own),
+// keyed by protocol and name run together as nstat does: TcpRetransSegs, TcpInSegs, IpInReceives, TcpExtTCPSynRetrans.
 func (n *NS) Counters(t testing.TB) map[string]int64 {
 	t.Helper()
 	var text []byte
-	err := n.Do(func() (err error) {
-		text, err = os.ReadFile(snmpFile)
-		return err
+	err := n.Do(func() error {
+		for _, file := range []string{snmpFile, netstatFile} {
+			more, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			text = append(text, more...)
+		}
+		return nil
 	})
 	if err != nil {
 		t.Fatalf("lab: counters of %s: %v", n.Name, err)
@@ -35,19 +44,19 @@ func (n *NS) Counters(t testing.TB) map[string]int64 {
 func parseSNMP(text string) (map[string]int64, error) {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines)%2 != 0 {
-		return nil, fmt.Errorf("%s has %d lines, want pairs", snmpFile, len(lines))
+		return nil, fmt.Errorf("%d lines, want pairs", len(lines))
 	}
 	c := make(map[string]int64)
 	for i := 0; i < len(lines); i += 2 {
 		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
 		if len(names) != len(values) || len(names) == 0 || names[0] != values[0] {
-			return nil, fmt.Errorf("%s: %q does not match %q", snmpFile, lines[i], lines[i+1])
+			return nil, fmt.Errorf("%q does not match %q", lines[i], lines[i+1])
 		}
 		proto := strings.TrimSuffix(names[0], ":")
 		for k := 1; k < len(names); k++ {
 			v, err := strconv.ParseInt(values[k], 10, 64) // TcpMaxConn is -1
 			if err != nil {
-				return nil, fmt.Errorf("%s: %s%s: %w", snmpFile, proto, names[k], err)
+				return nil, fmt.Errorf("%s%s: %w", proto, names[k], err)
 			}
 			c[proto+names[k]] = v
 		}
